@@ -1,0 +1,50 @@
+/**
+ * A disk, floppy or CD image seen as bytes. Synchronous: the BIOS and device models answer inside a VM exit.
+ * Offsets and lengths are in bytes; the caller keeps them inside `sizeBytes` and multiples of `sectorBytes`.
+ */
+export interface BlockBackend {
+  /** What messages call it (a file name, "demo"). */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** 512, or 2048 for CD media. */
+  readonly sectorBytes: 512 | 2048;
+  readonly readOnly: boolean;
+  /** Fills `into` from `offset`. Returns false on a host I/O error (the guest sees a medium error). */
+  read(offset: number, into: Uint8Array): boolean;
+  /** Writes `from` at `offset`. Returns false on a host I/O error or when `readOnly`. */
+  write(offset: number, from: Uint8Array): boolean;
+  /** Makes every completed write durable. Returns false on a host I/O error. */
+  flush(): boolean;
+  close(): void;
+}
+
+/** A disk in memory: tests, the demo disk, browser uploads. Owns `bytes`. */
+export class MemoryBlockBackend implements BlockBackend {
+  readonly name: string;
+  readonly sectorBytes: 512 | 2048;
+  readonly readOnly: boolean;
+  readonly bytes: Uint8Array;
+  constructor(name: string, bytes: Uint8Array, options: { readonly sectorBytes?: 512 | 2048; readonly readOnly?: boolean } = {}) {
+    this.name = name;
+    this.bytes = bytes;
+    this.sectorBytes = options.sectorBytes ?? 512;
+    this.readOnly = options.readOnly ?? false;
+  }
+  get sizeBytes(): number {
+    return this.bytes.length;
+  }
+  read(offset: number, into: Uint8Array): boolean {
+    if (offset < 0 || offset + into.length > this.bytes.length) return false;
+    into.set(this.bytes.subarray(offset, offset + into.length));
+    return true;
+  }
+  write(offset: number, from: Uint8Array): boolean {
+    if (this.readOnly || offset < 0 || offset + from.length > this.bytes.length) return false;
+    this.bytes.set(from, offset);
+    return true;
+  }
+  flush(): boolean {
+    return true;
+  }
+  close(): void {}
+}

@@ -1,0 +1,31 @@
+/** Memory shared with WebAssembly is laid out here, each field after the last; nobody types an offset. */
+export interface FieldSpec {
+  readonly sizeBytes: number;
+  readonly align: number;
+  readonly count: number;
+}
+
+export interface Field extends FieldSpec {
+  readonly offset: number;
+}
+
+const spec = (sizeBytes: number, count: number): FieldSpec => ({ sizeBytes, align: sizeBytes, count });
+export const u8 = (count = 1): FieldSpec => spec(1, count);
+export const u16 = (count = 1): FieldSpec => spec(2, count);
+export const u32 = (count = 1): FieldSpec => spec(4, count);
+export const u64 = (count = 1): FieldSpec => spec(8, count);
+export const u128 = (count = 1): FieldSpec => spec(16, count);
+
+/** Places fields in order from `base`, each naturally aligned; `end` is the first byte after the last field. */
+export function layout<T extends Record<string, FieldSpec>>(base: number, fields: T): { readonly [K in keyof T]: Field } & { readonly end: number } {
+  const out: Record<string, Field | number> = {};
+  let offset = base;
+  for (const [name, f] of Object.entries(fields)) {
+    offset = (offset + f.align - 1) & ~(f.align - 1);
+    out[name] = { ...f, offset };
+    offset += f.sizeBytes * f.count;
+  }
+  out["end"] = offset;
+  // oxlint-disable-next-line no-unsafe-type-assertion -- the loop above builds exactly this record
+  return out as { readonly [K in keyof T]: Field } & { readonly end: number };
+}

@@ -1,0 +1,58 @@
+import type { Intercepts, VmEntry, VmExit } from "./exits.ts";
+import type { GuestIo, GuestMemory, MemoryRegion, MemorySlot, RegisterAccess } from "./types.ts";
+
+export interface EngineVmOptions {
+  readonly ramBytes: number;
+  /** Further regions to allocate (ROM, video memory), by name. */
+  readonly regions: readonly { readonly name: string; readonly sizeBytes: number }[];
+  readonly io: GuestIo;
+  /** Time-stamp counter: called on RDTSC and by clocks; guest TSC ticks as a number below 2^53. */
+  readonly readTsc: () => number;
+}
+
+/** Creates VMs. One engine serves many VMs in one process; nothing is global. */
+export interface CpuEngine {
+  readonly name: string;
+  createVm(options: EngineVmOptions): EngineVm;
+}
+
+export interface EngineVm {
+  readonly memory: GuestMemory;
+  /** "ram" is always there; the others as asked for in the options. */
+  readonly regions: ReadonlyMap<string, MemoryRegion>;
+  readonly vcpu: EngineVcpu;
+  /** Maps a page-aligned slot, replacing what was mapped there. */
+  mapSlot(slot: MemorySlot): void;
+  /** Turns a page-aligned range back into MMIO. */
+  unmapSlot(gpa: number, sizeBytes: number): void;
+  /** The A20 gate: when off, physical address bit 20 reads as zero. */
+  setA20(enabled: boolean): void;
+  dispose(): void;
+}
+
+export interface EngineStats {
+  readonly [name: string]: number;
+}
+
+export interface EngineVcpu extends RegisterAccess {
+  readonly intercepts: Intercepts;
+  /**
+   * Runs at most `budget` guest instructions (exactly, unless something else exits earlier). Synchronous.
+   * A halted CPU with no deliverable interrupt returns `hlt` at once without using budget.
+   */
+  run(entry: VmEntry, budget: number): VmExit;
+  /** Guest instructions retired since power-on; exact even inside a `GuestIo` call. Below 2^53. */
+  instructionCount(): number;
+  /** From inside a `GuestIo` call: end the current run after this instruction (a `budget` exit). */
+  requestStop(): void;
+  /** Level of the INTR pin. */
+  setInterruptLine(level: boolean): void;
+  /** Edge on the NMI pin. */
+  raiseNmi(): void;
+  /** The CPU is in the HLT activity state. */
+  readonly halted: boolean;
+  setHalted(halted: boolean): void;
+  /** RESET (power-on values) or INIT of the whole vCPU. */
+  reset(): void;
+  stats(): EngineStats;
+}

@@ -1,0 +1,17 @@
+export type {
+  AccessSize,
+  ControlRegister,
+  FpuState,
+  GuestIo,
+  GuestMemory,
+  MemoryRegion,
+  MemorySlot,
+  RegisterAccess,
+  SegmentName,
+  SegmentState,
+  SlotAccess,
+} from "./types.ts";
+export { SEGMENT_NAMES } from "./types.ts";
+export { ENTRY_RUN, ENTRY_SKIP } from "./exits.ts";
+export type { EventType, ExitCommon, InjectedEvent, Intercepts, VmEntry, VmExit, VmExitKind } from "./exits.ts";
+export type { CpuEngine, EngineStats, EngineVcpu, EngineVm, EngineVmOptions } from "./engine.ts";

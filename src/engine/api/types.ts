@@ -1,0 +1,110 @@
+/** The contract between `vmm` and an engine (software VT-x, KVM). Exits are questions, entries are answers. */
+export type AccessSize = 1 | 2 | 4;
+
+/** Hot ports and MMIO answered below the exit, without unwinding. Implemented by `bus` through `machine`. */
+export interface GuestIo {
+  /** An unsigned value, or -1: not mine, make it a VM exit. */
+  portRead(port: number, size: AccessSize): number;
+  /** False: not mine, make it a VM exit. */
+  portWrite(port: number, size: AccessSize, value: number): boolean;
+  /** `gpa` does not cross its page; 8-byte accesses come as two of 4. -1: not mine. */
+  mmioRead(gpa: number, size: AccessSize): number;
+  mmioWrite(gpa: number, size: AccessSize, value: number): boolean;
+  /** The CPU accepts the external interrupt that `EngineVcpu.setInterruptLine(true)` announced: the vector, 0..255. */
+  interruptAcknowledge(): number;
+}
+
+/** A piece of guest-physical backing store inside the engine's memory: RAM, ROM, video memory. */
+export interface MemoryRegion {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Borrowed view, valid for the life of the VM. Writing code bytes through it needs `GuestMemory.write` instead. */
+  readonly bytes: Uint8Array;
+}
+
+/** `rw`: RAM. `ro`: reads and fetches, writes vanish (ROM). Pages with no slot are MMIO. */
+export type SlotAccess = "rw" | "ro";
+
+export interface MemorySlot {
+  readonly gpa: number;
+  readonly region: MemoryRegion;
+  readonly regionOffset: number;
+  readonly sizeBytes: number;
+  readonly access: SlotAccess;
+}
+
+/** Host access to guest-physical memory. Little-endian. Out-of-slot reads give all ones, writes vanish; ROM is writable only by `writeRom`. */
+export interface GuestMemory {
+  /** RAM size in bytes (below and above 4 GiB together). */
+  readonly sizeBytes: number;
+  read8(gpa: number): number;
+  read16(gpa: number): number;
+  read32(gpa: number): number;
+  write8(gpa: number, value: number): void;
+  write16(gpa: number, value: number): void;
+  write32(gpa: number, value: number): void;
+  read(gpa: number, into: Uint8Array): void;
+  write(gpa: number, from: Uint8Array): void;
+  /** As `write`, but also through `ro` slots: the firmware installing itself. */
+  writeRom(gpa: number, from: Uint8Array): void;
+  /**
+   * A borrowed view of [gpa, gpa+length) when one `rw` slot holds it whole, for bulk reads straight into guest
+   * memory; decoded code there is invalidated as for a write. Undefined otherwise.
+   */
+  viewForWrite(gpa: number, length: number): Uint8Array | undefined;
+  /** The same for reading; `ro` slots too. */
+  viewForRead(gpa: number, length: number): Uint8Array | undefined;
+}
+
+/** Index of a segment register, in the machine's encoding order. */
+export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
+export const SEGMENT_NAMES = ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"] as const;
+
+/** Selector and hidden part. `access` in the VMCS form: 3:0 type, 4 S, 6:5 DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G, 16 unusable. */
+export interface SegmentState {
+  readonly selector: number;
+  readonly base: bigint;
+  /** In bytes, already scaled by G. */
+  readonly limit: number;
+  readonly access: number;
+}
+
+export type ControlRegister = "cr0" | "cr2" | "cr3" | "cr4" | "cr8" | "efer" | "dr0" | "dr1" | "dr2" | "dr3" | "dr6" | "dr7";
+
+/** General registers in encoding order: 0 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, 8 R8 … 15. */
+export interface RegisterAccess {
+  getGpr(index: number): bigint;
+  setGpr(index: number, value: bigint): void;
+  /** The low 32 bits, unsigned. */
+  getGpr32(index: number): number;
+  /** Writes the low 32 bits and keeps the upper half (a monitor's edit, not an instruction). */
+  setGpr32(index: number, value: number): void;
+  getRip(): bigint;
+  setRip(value: bigint): void;
+  getRflags(): number;
+  setRflags(value: number): void;
+  getSegment(name: SegmentName): SegmentState;
+  /** Loads selector and hidden part together. */
+  setSegment(name: SegmentName, state: SegmentState): void;
+  getControl(name: ControlRegister): bigint;
+  setControl(name: ControlRegister, value: bigint): void;
+  getDescriptorTable(name: "gdtr" | "idtr"): { readonly base: bigint; readonly limit: number };
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void;
+  getMsr(index: number): bigint | undefined;
+  setMsr(index: number, value: bigint): boolean;
+  /** x87 register file and control words, MMX aliases; `st` physical order, each 10 bytes little-endian. */
+  getFpu(): FpuState;
+  setFpu(state: FpuState): void;
+  getXmm(index: number): Uint8Array;
+  setXmm(index: number, bytes: Uint8Array): void;
+}
+
+export interface FpuState {
+  readonly controlWord: number;
+  readonly statusWord: number;
+  /** Full 16-bit tag word, two bits a physical register. */
+  readonly tagWord: number;
+  /** Physical registers 0..7, 10 bytes each. */
+  readonly registers: readonly Uint8Array[];
+  readonly mxcsr: number;
+}

@@ -1,0 +1,1 @@
+export { IRQ, MEM, PIT_HZ, PORT } from "./pc-map.ts";

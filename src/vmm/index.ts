@@ -1,0 +1,25 @@
+export { Vcpu, Vm } from "./vm.ts";
+export { GuestRegisters } from "./registers.ts";
+export { PhysicalMemory } from "./physical.ts";
+export type {
+  AccessSize,
+  ControlRegister,
+  CpuEngine,
+  EngineStats,
+  EngineVmOptions,
+  EventType,
+  FpuState,
+  GuestIo,
+  GuestMemory,
+  InjectedEvent,
+  Intercepts,
+  MemoryRegion,
+  MemorySlot,
+  RegisterAccess,
+  SegmentName,
+  SegmentState,
+  VmEntry,
+  VmExit,
+  VmExitKind,
+} from "../engine/api/index.ts";
+export { ENTRY_RUN, ENTRY_SKIP } from "../engine/api/index.ts";

@@ -1,0 +1,207 @@
+import type { RegisterAccess, SegmentName } from "../engine/api/index.ts";
+
+/**
+ * The guest's registers by their names, as the real-mode world speaks of them. Numbers are unsigned.
+ * Writing a 16-bit or 8-bit part keeps the rest; writing `eax` keeps the upper half (a monitor's edit).
+ */
+export class GuestRegisters {
+  readonly #raw: RegisterAccess;
+  constructor(raw: RegisterAccess) {
+    this.#raw = raw;
+  }
+  #get16(i: number): number {
+    return this.#raw.getGpr32(i) & 0xffff;
+  }
+  #set16(i: number, v: number): void {
+    this.#raw.setGpr32(i, ((this.#raw.getGpr32(i) & 0xffff0000) | (v & 0xffff)) >>> 0);
+  }
+  #setLow(i: number, v: number): void {
+    this.#raw.setGpr32(i, ((this.#raw.getGpr32(i) & 0xffffff00) | (v & 0xff)) >>> 0);
+  }
+  #setHigh(i: number, v: number): void {
+    this.#raw.setGpr32(i, ((this.#raw.getGpr32(i) & 0xffff00ff) | ((v & 0xff) << 8)) >>> 0);
+  }
+  get eax(): number {
+    return this.#raw.getGpr32(0);
+  }
+  set eax(v: number) {
+    this.#raw.setGpr32(0, v >>> 0);
+  }
+  get ecx(): number {
+    return this.#raw.getGpr32(1);
+  }
+  set ecx(v: number) {
+    this.#raw.setGpr32(1, v >>> 0);
+  }
+  get edx(): number {
+    return this.#raw.getGpr32(2);
+  }
+  set edx(v: number) {
+    this.#raw.setGpr32(2, v >>> 0);
+  }
+  get ebx(): number {
+    return this.#raw.getGpr32(3);
+  }
+  set ebx(v: number) {
+    this.#raw.setGpr32(3, v >>> 0);
+  }
+  get esp(): number {
+    return this.#raw.getGpr32(4);
+  }
+  set esp(v: number) {
+    this.#raw.setGpr32(4, v >>> 0);
+  }
+  get ebp(): number {
+    return this.#raw.getGpr32(5);
+  }
+  set ebp(v: number) {
+    this.#raw.setGpr32(5, v >>> 0);
+  }
+  get esi(): number {
+    return this.#raw.getGpr32(6);
+  }
+  set esi(v: number) {
+    this.#raw.setGpr32(6, v >>> 0);
+  }
+  get edi(): number {
+    return this.#raw.getGpr32(7);
+  }
+  set edi(v: number) {
+    this.#raw.setGpr32(7, v >>> 0);
+  }
+  get ax(): number {
+    return this.#get16(0);
+  }
+  set ax(v: number) {
+    this.#set16(0, v);
+  }
+  get cx(): number {
+    return this.#get16(1);
+  }
+  set cx(v: number) {
+    this.#set16(1, v);
+  }
+  get dx(): number {
+    return this.#get16(2);
+  }
+  set dx(v: number) {
+    this.#set16(2, v);
+  }
+  get bx(): number {
+    return this.#get16(3);
+  }
+  set bx(v: number) {
+    this.#set16(3, v);
+  }
+  get sp(): number {
+    return this.#get16(4);
+  }
+  set sp(v: number) {
+    this.#set16(4, v);
+  }
+  get bp(): number {
+    return this.#get16(5);
+  }
+  set bp(v: number) {
+    this.#set16(5, v);
+  }
+  get si(): number {
+    return this.#get16(6);
+  }
+  set si(v: number) {
+    this.#set16(6, v);
+  }
+  get di(): number {
+    return this.#get16(7);
+  }
+  set di(v: number) {
+    this.#set16(7, v);
+  }
+  get al(): number {
+    return this.#raw.getGpr32(0) & 0xff;
+  }
+  set al(v: number) {
+    this.#setLow(0, v);
+  }
+  get cl(): number {
+    return this.#raw.getGpr32(1) & 0xff;
+  }
+  set cl(v: number) {
+    this.#setLow(1, v);
+  }
+  get dl(): number {
+    return this.#raw.getGpr32(2) & 0xff;
+  }
+  set dl(v: number) {
+    this.#setLow(2, v);
+  }
+  get bl(): number {
+    return this.#raw.getGpr32(3) & 0xff;
+  }
+  set bl(v: number) {
+    this.#setLow(3, v);
+  }
+  get ah(): number {
+    return (this.#raw.getGpr32(0) >>> 8) & 0xff;
+  }
+  set ah(v: number) {
+    this.#setHigh(0, v);
+  }
+  get ch(): number {
+    return (this.#raw.getGpr32(1) >>> 8) & 0xff;
+  }
+  set ch(v: number) {
+    this.#setHigh(1, v);
+  }
+  get dh(): number {
+    return (this.#raw.getGpr32(2) >>> 8) & 0xff;
+  }
+  set dh(v: number) {
+    this.#setHigh(2, v);
+  }
+  get bh(): number {
+    return (this.#raw.getGpr32(3) >>> 8) & 0xff;
+  }
+  set bh(v: number) {
+    this.#setHigh(3, v);
+  }
+  get rip(): bigint {
+    return this.#raw.getRip();
+  }
+  set rip(v: bigint) {
+    this.#raw.setRip(v);
+  }
+  get rflags(): number {
+    return this.#raw.getRflags();
+  }
+  set rflags(v: number) {
+    this.#raw.setRflags(v);
+  }
+
+  /** The selector of a segment register. */
+  selector(name: SegmentName): number {
+    return this.#raw.getSegment(name).selector;
+  }
+  /** The hidden base, as a number (real-mode and 32-bit bases fit). */
+  base(name: SegmentName): number {
+    return Number(this.#raw.getSegment(name).base & 0xffffffffn);
+  }
+  /** Loads a segment register as real mode does: base = selector*16; limit and access keep their hidden values. */
+  setRealSegment(name: SegmentName, selector: number): void {
+    const old = this.#raw.getSegment(name);
+    this.#raw.setSegment(name, { selector: selector & 0xffff, base: BigInt((selector & 0xffff) << 4), limit: old.limit, access: old.access });
+  }
+  /** Loads a segment register with the power-on real-mode descriptor (limit FFFFh). */
+  resetRealSegment(name: SegmentName, selector: number): void {
+    this.#raw.setSegment(name, {
+      selector: selector & 0xffff,
+      base: BigInt((selector & 0xffff) << 4),
+      limit: 0xffff,
+      access: name === "cs" ? 0x9b : 0x93,
+    });
+  }
+  /** Everything else (control registers, MSRs, FPU). */
+  get raw(): RegisterAccess {
+    return this.#raw;
+  }
+}

@@ -1,0 +1,105 @@
+import type {
+  CpuEngine,
+  EngineStats,
+  EngineVcpu,
+  EngineVm,
+  EngineVmOptions,
+  GuestMemory,
+  InjectedEvent,
+  Intercepts,
+  MemoryRegion,
+  MemorySlot,
+  VmEntry,
+  VmExit,
+  VmExitKind,
+} from "../engine/api/index.ts";
+import { PhysicalMemory } from "./physical.ts";
+import { GuestRegisters } from "./registers.ts";
+
+/** A virtual machine: memory map and one vCPU (libvmmapi's `vmctx`). */
+export class Vm {
+  readonly #engine: EngineVm;
+  readonly #slots: MemorySlot[] = [];
+  readonly memory: GuestMemory;
+  readonly physical: PhysicalMemory;
+  readonly vcpu: Vcpu;
+
+  constructor(engine: CpuEngine, options: EngineVmOptions) {
+    this.#engine = engine.createVm(options);
+    this.memory = this.#engine.memory;
+    this.physical = new PhysicalMemory(this.memory, options.io);
+    this.vcpu = new Vcpu(this.#engine.vcpu);
+  }
+  region(name: string): MemoryRegion | undefined {
+    return this.#engine.regions.get(name);
+  }
+  /** Page-aligned. A later slot replaces what it covers. */
+  mapSlot(slot: MemorySlot): void {
+    this.#slots.push(slot);
+    this.#engine.mapSlot(slot);
+  }
+  unmapSlot(gpa: number, sizeBytes: number): void {
+    this.#engine.unmapSlot(gpa, sizeBytes);
+  }
+  get slots(): readonly MemorySlot[] {
+    return this.#slots;
+  }
+  setA20(enabled: boolean): void {
+    this.#engine.setA20(enabled);
+  }
+  dispose(): void {
+    this.#engine.dispose();
+  }
+}
+
+/** One virtual CPU: run it, look at it, inject events, count its exits. */
+export class Vcpu {
+  readonly #engine: EngineVcpu;
+  readonly #exits = new Map<VmExitKind, number>();
+  readonly regs: GuestRegisters;
+
+  constructor(engine: EngineVcpu) {
+    this.#engine = engine;
+    this.regs = new GuestRegisters(engine);
+  }
+  run(entry: VmEntry, budget: number): VmExit {
+    const exit = this.#engine.run(entry, budget);
+    this.#exits.set(exit.kind, (this.#exits.get(exit.kind) ?? 0) + 1);
+    return exit;
+  }
+  /** Runs with an event delivered on entry. */
+  inject(event: InjectedEvent, budget: number): VmExit {
+    return this.run({ kind: "run", inject: event }, budget);
+  }
+  get intercepts(): Intercepts {
+    return this.#engine.intercepts;
+  }
+  instructionCount(): number {
+    return this.#engine.instructionCount();
+  }
+  requestStop(): void {
+    this.#engine.requestStop();
+  }
+  setInterruptLine(level: boolean): void {
+    this.#engine.setInterruptLine(level);
+  }
+  raiseNmi(): void {
+    this.#engine.raiseNmi();
+  }
+  get halted(): boolean {
+    return this.#engine.halted;
+  }
+  setHalted(halted: boolean): void {
+    this.#engine.setHalted(halted);
+  }
+  reset(): void {
+    this.#engine.reset();
+  }
+  /** Exits by kind since power-on. */
+  exitCounts(): ReadonlyMap<VmExitKind, number> {
+    return this.#exits;
+  }
+  stats(): EngineStats {
+    return this.#engine.stats();
+  }
+}
