@@ -1,0 +1,197 @@
+import * as fs from "node:fs";
+import { VmmError } from "../../base/index.ts";
+import type { BlockBackend } from "../api/index.ts";
+import { errorCode, lockImage } from "./lock.ts";
+import type { ImageLock } from "./lock.ts";
+
+export interface OpenImageOptions {
+  /** Open without write access and without the lock. */
+  readonly readOnly?: boolean;
+  /** 2048 for CD images. */
+  readonly sectorBytes?: 512 | 2048;
+  /** Receives one line for each thing the user should know though the image opens (read-only fallback, padded tail). */
+  readonly warn?: (message: string) => void;
+}
+
+/** Larger than any disk the PC can address (48-bit LBA) is refused; so is what a `number` cannot count. */
+const MAX_IMAGE_BYTES = 2 ** 48;
+
+/**
+ * A raw image file or a block device of the host. Reads and writes are positional and synchronous; `flush` is fsync(2).
+ * A size that is no whole number of sectors is rounded up: the missing tail reads as zeros and the file grows by
+ * those few bytes when the guest writes its last sector.
+ */
+export class FileBackend implements BlockBackend {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly sectorBytes: 512 | 2048;
+  readonly readOnly: boolean;
+  readonly #fd: number;
+  readonly #lock: ImageLock | undefined;
+  #fileBytes: number;
+  #closed = false;
+  #dirty = false;
+
+  /** Owns `fd` and `lock`. Use `openImage`. */
+  constructor(options: {
+    readonly name: string;
+    readonly fd: number;
+    readonly fileBytes: number;
+    readonly sectorBytes: 512 | 2048;
+    readonly readOnly: boolean;
+    readonly lock: ImageLock | undefined;
+  }) {
+    this.name = options.name;
+    this.#fd = options.fd;
+    this.#lock = options.lock;
+    this.sectorBytes = options.sectorBytes;
+    this.readOnly = options.readOnly;
+    this.#fileBytes = options.fileBytes;
+    this.sizeBytes = Math.ceil(options.fileBytes / options.sectorBytes) * options.sectorBytes;
+  }
+
+  read(offset: number, into: Uint8Array): boolean {
+    if (this.#closed || offset < 0 || offset + into.length > this.sizeBytes) return false;
+    let done = 0;
+    const wanted = Math.min(into.length, Math.max(0, this.#fileBytes - offset));
+    try {
+      while (done < wanted) {
+        const n = fs.readSync(this.#fd, into, done, wanted - done, offset + done);
+        if (n === 0) return false; // the file shrank under us
+        done += n;
+      }
+    } catch {
+      return false;
+    }
+    into.fill(0, wanted);
+    return true;
+  }
+
+  write(offset: number, from: Uint8Array): boolean {
+    if (this.#closed || this.readOnly || offset < 0 || offset + from.length > this.sizeBytes) return false;
+    this.#dirty = true;
+    let done = 0;
+    try {
+      while (done < from.length) done += fs.writeSync(this.#fd, from, done, from.length - done, offset + done);
+    } catch {
+      return false;
+    }
+    this.#fileBytes = Math.max(this.#fileBytes, offset + from.length);
+    return true;
+  }
+
+  flush(): boolean {
+    if (this.#closed) return false;
+    if (!this.#dirty) return true;
+    try {
+      fs.fsyncSync(this.#fd);
+      this.#dirty = false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#closed = true;
+    fs.closeSync(this.#fd);
+    this.#lock?.release();
+  }
+}
+
+/** Opens a raw image. Every failure is a `VmmError` with one line: what, where, what to do. */
+export function openImage(path: string, options: OpenImageOptions = {}): FileBackend {
+  const kind = imageKind(path);
+  const warn = options.warn ?? (() => {});
+  let readOnly = options.readOnly ?? false;
+  let fd: number;
+  try {
+    fd = fs.openSync(path, readOnly ? "r" : "r+");
+  } catch (error) {
+    if (readOnly || !["EACCES", "EPERM", "EROFS"].includes(errorCode(error))) throw openError(path, error);
+    try {
+      fd = fs.openSync(path, "r");
+    } catch (second) {
+      throw openError(path, second);
+    }
+    readOnly = true;
+    warn(`${path}: no write permission, opened read-only (the guest sees a write-protected disk)`);
+  }
+  let lock: ImageLock | undefined;
+  try {
+    const fileBytes = kind === "device" ? deviceBytes(fd) : fs.fstatSync(fd).size;
+    if (fileBytes === 0) throw new VmmError("IMAGE_EMPTY", `${path}: the image is empty (0 bytes)`);
+    if (fileBytes > MAX_IMAGE_BYTES) {
+      throw new VmmError("IMAGE_TOO_LARGE", `${path}: ${fileBytes} bytes is more than a PC disk can address (${MAX_IMAGE_BYTES} bytes)`);
+    }
+    const sectorBytes = options.sectorBytes ?? 512;
+    if (fileBytes % sectorBytes !== 0) {
+      warn(`${path}: size ${fileBytes} is not a multiple of ${sectorBytes} bytes (truncated?); the last sector is padded with zeros`);
+    }
+    if (!readOnly) lock = lockImage(path);
+    return new FileBackend({ name: path, fd, fileBytes, sectorBytes, readOnly, lock });
+  } catch (error) {
+    fs.closeSync(fd);
+    lock?.release();
+    throw error;
+  }
+}
+
+function imageKind(path: string): "file" | "device" {
+  let stat: fs.Stats;
+  try {
+    stat = fs.statSync(path);
+  } catch (error) {
+    throw openError(path, error);
+  }
+  if (stat.isDirectory()) throw new VmmError("IMAGE_IS_DIRECTORY", `${path}: is a directory, not a disk image`);
+  if (stat.isBlockDevice()) return "device";
+  if (!stat.isFile()) throw new VmmError("IMAGE_NOT_A_FILE", `${path}: is neither a file nor a block device`);
+  return "file";
+}
+
+/** A block device reports size 0; its end is found by reading single bytes (doubling, then bisecting). */
+function deviceBytes(fd: number): number {
+  const one = new Uint8Array(1);
+  const readable = (offset: number): boolean => {
+    try {
+      return fs.readSync(fd, one, 0, 1, offset) === 1;
+    } catch {
+      return false;
+    }
+  };
+  if (!readable(0)) return 0;
+  let good = 0;
+  let bad = 512;
+  while (bad <= MAX_IMAGE_BYTES && readable(bad)) {
+    good = bad;
+    bad *= 2;
+  }
+  while (bad - good > 1) {
+    const middle = good + Math.floor((bad - good) / 2);
+    if (readable(middle)) good = middle;
+    else bad = middle;
+  }
+  return bad;
+}
+
+function openError(path: string, cause: unknown): VmmError {
+  const code = errorCode(cause);
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return new VmmError("IMAGE_NOT_FOUND", `${path}: no such file`, { cause });
+    case "EACCES":
+    case "EPERM":
+      return new VmmError("IMAGE_UNREADABLE", `${path}: permission denied`, { cause });
+    case "EISDIR":
+      return new VmmError("IMAGE_IS_DIRECTORY", `${path}: is a directory, not a disk image`, { cause });
+    case "ENAMETOOLONG":
+    case "ERR_INVALID_ARG_VALUE":
+      return new VmmError("IMAGE_NOT_FOUND", `${path.slice(0, 80)}: not a valid file name`, { cause });
+    default:
+      return new VmmError("IMAGE_UNREADABLE", `${path}: cannot be opened (${code === "" ? String(cause) : code})`, { cause });
+  }
+}
