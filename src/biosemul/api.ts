@@ -50,15 +50,34 @@ export interface BiosContext {
   setZero(on: boolean): void;
   /** IF of the FLAGS image on the caller's stack. */
   setInterruptFlag(on: boolean): void;
+  /** True when the stub came back from its STI; HLT arm: this call goes on waiting for what an earlier call began. */
+  readonly resumed: boolean;
   /** Linear address of seg:off with 20-bit addresses as the CPU forms them (no A20 masking; may be up to 10FFEFh). */
   linear(segment: number, offset: number): number;
 }
 
 /**
  * What the stub does next. `done`: IRET. `wait`: STI; HLT; call the service again (interrupts keep running).
+ * `redirected`: the handler loaded CS:RIP (and whatever else) itself; nothing more is done.
  * `jump`: continue at a real-mode address instead of the IRET (the caller's frame is already dropped).
  */
-export type ServiceResult = "done" | "wait" | { readonly jump: { readonly segment: number; readonly offset: number } };
+export type ServiceResult = "done" | "wait" | "redirected" | { readonly jump: { readonly segment: number; readonly offset: number } };
 
 /** One interrupt's services. Called on each VMCALL of that vector's stub. Must never throw. */
 export type BiosHandler = (ctx: BiosContext) => ServiceResult;
+
+/**
+ * INT 19h: finds a bootable device, loads its boot sector and sets the registers it wants (DL = drive); every other
+ * register is already as a boot sector expects. `from`: "first" starts at the top of the boot order, "next" goes on after
+ * the device tried last (INT 18h). Returns where to jump, or undefined when no device is left.
+ */
+export type Bootstrap = (ctx: BiosContext, from: "first" | "next") => { readonly segment: number; readonly offset: number } | undefined;
+
+/** The services that other rooms of biosemul bring along. */
+export interface BiosHandlers {
+  readonly int10: BiosHandler;
+  readonly int13: BiosHandler;
+  /** Floppy services behind INT 40h; without it INT 40h goes to `int13`. */
+  readonly int40?: BiosHandler;
+  readonly bootstrap: Bootstrap;
+}
