@@ -89,8 +89,12 @@ export interface RowFacts {
   readonly rep: boolean;
   /** "no64": invalid in 64-bit code; "only64": only there. */
   readonly mode: "any" | "no64" | "only64";
-  /** Operand size in 64-bit code: "d64" defaults to 64 (32 impossible), "f64" forced 64, "v" ordinary. */
-  readonly size64: "v" | "d64" | "f64";
+  /** Operand size in 64-bit code: "d64" defaults to 64 (32 impossible), "f64" forced 64, "z" never 64 (IN, OUTS), "v" ordinary. */
+  readonly size64: "v" | "d64" | "f64" | "z";
+  /** Fixed operand size in bits of a row without "v" operands (8 for MOVSB, AL forms), or 0. */
+  readonly bits: number;
+  /** A 128-bit memory operand must lie on a 16-byte boundary, else #GP(0). */
+  readonly aligned: boolean;
   /** Not recognised in real and virtual-8086 mode (#UD): LAR, LSL, VERR, SLDT, ARPL, … */
   readonly protectedOnly: boolean;
   /** Must be at CPL 0, else #GP(0). */
@@ -115,6 +119,10 @@ export interface Insn {
   readonly lock: boolean;
   /** 0, 0xF2 or 0xF3: the last repeat prefix where the row does not use it as mandatory prefix. */
   readonly rep: number;
+  /** Effective segment 0..5 of an implicit source (MOVS, LODS, CMPS, OUTS, XLAT, MASKMOVQ, MONITOR): DS or the override. */
+  readonly segment: number;
+  /** The ModRM byte, or -1: x87 opcode register (FOP), VM-exit instruction information. */
+  readonly modrm: number;
   readonly operands: readonly Operand[];
 }
 

@@ -1,0 +1,85 @@
+import type { OpcodeRow, OperandAccess, OperandSpec, RowFacts } from "../insn.ts";
+import { K_MEM, K_RM, OPERAND_CODES, SIZE_V, SIZE_Z } from "./codes.ts";
+import type { OperandCode } from "./codes.ts";
+
+/** The words that opcode rows are written in: `op("ADD", "01 /r", [rw("Ev"), r("Gv")], { lock: true })`. */
+
+export interface Spec extends OperandSpec {
+  readonly code: OperandCode;
+}
+
+function spec(code: OperandCode, access: OperandAccess): Spec {
+  return { code, access };
+}
+/** Read. */
+export const r = (code: OperandCode): Spec => spec(code, "r");
+/** Written without being read. */
+export const w = (code: OperandCode): Spec => spec(code, "w");
+/** Read and written. */
+export const rw = (code: OperandCode): Spec => spec(code, "rw");
+/** Neither: address only, or a hint. */
+export const n = (code: OperandCode): Spec => spec(code, "n");
+
+/** What is not the default in a row. */
+export interface RowOptions {
+  readonly sem?: string;
+  readonly ends?: boolean;
+  readonly lock?: boolean;
+  readonly rep?: boolean;
+  readonly mode?: RowFacts["mode"];
+  readonly size64?: RowFacts["size64"];
+  readonly protectedOnly?: boolean;
+  readonly cpl0?: boolean;
+  readonly cc?: number;
+  readonly feature?: string;
+  readonly exits?: string;
+  readonly bits?: number;
+  /** A 128-bit memory operand may lie anywhere. */
+  readonly unaligned?: boolean;
+}
+
+const BYTE_CODES: ReadonlySet<OperandCode> = new Set<OperandCode>(["Eb", "Gb", "Zb", "AL", "Ob"]);
+
+function fixedBits(operands: readonly Spec[]): number {
+  if (operands.some((o) => OPERAND_CODES[o.code].reg === SIZE_V || OPERAND_CODES[o.code].reg === SIZE_Z)) return 0;
+  return operands.some((o) => BYTE_CODES.has(o.code)) ? 8 : 0;
+}
+
+function needsAlignment(operands: readonly Spec[]): boolean {
+  return operands.some((o) => {
+    const { kind, mem } = OPERAND_CODES[o.code];
+    return (kind === K_RM || kind === K_MEM) && mem === 128;
+  });
+}
+
+/** One manual row. */
+export function op(mnemonic: string, encoding: string, operands: readonly Spec[] = [], options: RowOptions = {}): OpcodeRow {
+  return {
+    mnemonic,
+    encoding,
+    operands,
+    sem: options.sem ?? mnemonic.toLowerCase(),
+    facts: {
+      endsBlock: options.ends ?? false,
+      lock: options.lock ?? false,
+      rep: options.rep ?? false,
+      mode: options.mode ?? "any",
+      size64: options.size64 ?? "v",
+      bits: options.bits ?? fixedBits(operands),
+      aligned: options.unaligned === true ? false : needsAlignment(operands),
+      protectedOnly: options.protectedOnly ?? false,
+      cpl0: options.cpl0 ?? false,
+      cc: options.cc ?? 0,
+      feature: options.feature ?? "base",
+      exits: options.exits ?? "",
+    },
+  };
+}
+
+/** Condition codes in the order of their number (SDM vol. 1 appendix B). */
+export const CONDITIONS = ["O", "NO", "B", "NB", "Z", "NZ", "BE", "NBE", "S", "NS", "P", "NP", "L", "NL", "LE", "NLE"] as const;
+
+/** Two upper-case hexadecimal digits. */
+export function hex2(value: number): string {
+  return value.toString(16).toUpperCase().padStart(2, "0");
+}
