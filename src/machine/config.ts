@@ -1,0 +1,131 @@
+import { VmmError } from "../base/index.ts";
+import type { BlockBackend, ByteSink, ConsoleBackend } from "../backends/api/index.ts";
+
+/** Where the BIOS looks for something to start, in order. */
+export type BootDevice = "hd" | "fd" | "cd";
+
+/** One medium and how it is attached. `image` is owned by the machine: closed when the machine is disposed of. */
+export interface DriveConfig {
+  readonly kind: "hard-disk" | "floppy" | "cdrom";
+  /** Undefined: a drive with no medium in it. */
+  readonly image: BlockBackend | undefined;
+}
+
+export type ClockKind = "virtual" | "host";
+export type TrapStyle = "vmcall" | "port";
+
+/**
+ * Everything that defines a PC, versioned so that saved configurations stay readable. `machineConfig` fills in defaults
+ * and checks every value; nothing below it does.
+ */
+export interface MachineConfig {
+  readonly v: 1;
+  /** What messages and listings call the machine. */
+  readonly name: string;
+  /** Guest memory in bytes, a multiple of 1 MiB. */
+  readonly memoryBytes: number;
+  readonly cpus: 1;
+  /** In the order given: the first hard disk is 80h, the first floppy drive A:. */
+  readonly drives: readonly DriveConfig[];
+  readonly boot: readonly BootDevice[];
+  readonly clock: ClockKind;
+  /** Virtual clock only: what one guest instruction takes, in whole nanoseconds. */
+  readonly nsPerInstruction: number;
+  /** Time of day at power-on, milliseconds since 1970 (UTC); the guest's RTC shows it as it stands. */
+  readonly rtcMs: number;
+  /** How BIOS stubs reach the host: the VMCALL instruction, or OUT to a port (for guests that interpret BIOS code). */
+  readonly trapStyle: TrapStyle;
+  /** Up to four serial lines, COM1 first; undefined entries are present but not connected. */
+  readonly serial: readonly (ConsoleBackend | undefined)[];
+  /** Receives bytes written to port E9h. */
+  readonly debugPort: ByteSink | undefined;
+  /** Receives what the guest prints on LPT1. */
+  readonly printer: ByteSink | undefined;
+}
+
+/** What the caller of `machineConfig` may leave out. */
+export type MachineOptions = Partial<Omit<MachineConfig, "v" | "cpus">> & { readonly cpus?: number };
+
+const MIB = 1024 * 1024;
+export const MIN_MEMORY_BYTES = 1 * MIB;
+/** RAM lives in one 32-bit WebAssembly memory together with video memory and the CPU's own state. */
+export const MAX_MEMORY_BYTES = 3072 * MIB;
+
+/** The drives a PC has room for: two floppy drives, two IDE channels with two devices each. */
+const MAX_FLOPPIES = 2;
+const MAX_IDE = 4;
+
+export const DEFAULT_CONFIG: MachineConfig = {
+  v: 1,
+  name: "whyve",
+  memoryBytes: 256 * MIB,
+  cpus: 1,
+  drives: [],
+  boot: ["hd", "cd", "fd"],
+  clock: "host",
+  nsPerInstruction: 10,
+  // 2026-01-01 00:00:00: under the virtual clock every run starts at the same moment.
+  rtcMs: Date.UTC(2026, 0, 1),
+  trapStyle: "vmcall",
+  serial: [],
+  debugPort: undefined,
+  printer: undefined,
+};
+
+/** Fills in defaults and validates; throws `CONFIG_*` errors with one clear line. */
+export function machineConfig(options: MachineOptions): MachineConfig {
+  const memoryBytes = options.memoryBytes ?? DEFAULT_CONFIG.memoryBytes;
+  if (!Number.isSafeInteger(memoryBytes) || memoryBytes % MIB !== 0) {
+    throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes} is not a whole number of MiB`);
+  }
+  if (memoryBytes < MIN_MEMORY_BYTES || memoryBytes > MAX_MEMORY_BYTES) {
+    throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes / MIB}M is outside ${MIN_MEMORY_BYTES / MIB}M..${MAX_MEMORY_BYTES / MIB}M`);
+  }
+  const cpus = options.cpus ?? 1;
+  if (cpus !== 1) throw new VmmError("CONFIG_CPUS", `not yet: ${cpus} CPUs; this version runs one`);
+  const drives = options.drives ?? DEFAULT_CONFIG.drives;
+  const floppies = drives.filter((d) => d.kind === "floppy").length;
+  const ide = drives.length - floppies;
+  if (floppies > MAX_FLOPPIES) throw new VmmError("CONFIG_DRIVES", `${floppies} floppy drives, a PC has room for ${MAX_FLOPPIES}`);
+  if (ide > MAX_IDE) throw new VmmError("CONFIG_DRIVES", `${ide} hard disks and CD drives, the two IDE channels have room for ${MAX_IDE}`);
+  const boot = options.boot ?? defaultBootOrder(drives);
+  if (boot.length === 0) throw new VmmError("CONFIG_BOOT", "the boot order is empty");
+  if (new Set(boot).size !== boot.length) throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")} names a device twice`);
+  const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_CONFIG.nsPerInstruction;
+  if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1 || nsPerInstruction > 1000) {
+    throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
+  }
+  const serial = options.serial ?? DEFAULT_CONFIG.serial;
+  if (serial.length > 4) throw new VmmError("CONFIG_SERIAL", `${serial.length} serial lines, a PC has four`);
+  const clock = options.clock ?? DEFAULT_CONFIG.clock;
+  const rtcMs = options.rtcMs ?? (clock === "virtual" ? DEFAULT_CONFIG.rtcMs : Date.now());
+  if (!Number.isFinite(rtcMs)) throw new VmmError("CONFIG_RTC", "the start time is not a date");
+  return {
+    v: 1,
+    name: options.name ?? DEFAULT_CONFIG.name,
+    memoryBytes,
+    cpus: 1,
+    drives,
+    boot,
+    clock,
+    nsPerInstruction,
+    rtcMs,
+    trapStyle: options.trapStyle ?? DEFAULT_CONFIG.trapStyle,
+    serial,
+    debugPort: options.debugPort,
+    printer: options.printer,
+  };
+}
+
+/** Without a stated order, the kind of the first medium named goes first: `whyve run disk.img cd.iso` boots the disk. */
+function defaultBootOrder(drives: readonly DriveConfig[]): readonly BootDevice[] {
+  const order: BootDevice[] = [];
+  for (const drive of drives) {
+    const device = BOOT_OF[drive.kind];
+    if (drive.image !== undefined && !order.includes(device)) order.push(device);
+  }
+  for (const device of DEFAULT_CONFIG.boot) if (!order.includes(device)) order.push(device);
+  return order;
+}
+
+const BOOT_OF = { "hard-disk": "hd", floppy: "fd", cdrom: "cd" } as const satisfies Record<DriveConfig["kind"], BootDevice>;

@@ -1,0 +1,31 @@
+/** What the run loop needs of its host beyond the language: present in Node and in browsers alike. */
+export interface Host {
+  /** Monotonic milliseconds with a fraction. */
+  now(): number;
+  /** Resolves after the event loop has had a turn: keys, time-outs and network get through. */
+  yield(): Promise<void>;
+  /** Resolves after `ms`, or as soon as the returned `wake` is called. */
+  sleep(ms: number): { readonly done: Promise<void>; wake(): void };
+}
+
+declare const setImmediate: ((callback: () => void) => unknown) | undefined;
+
+export const HOST: Host = {
+  now: () => performance.now(),
+  yield: () =>
+    new Promise((resolve) => {
+      if (typeof setImmediate === "function") setImmediate(resolve);
+      else setTimeout(resolve, 0);
+    }),
+  sleep(ms) {
+    let wake = (): void => {};
+    const done = new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.min(ms, 0x7fffffff));
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    return { done, wake };
+  },
+};

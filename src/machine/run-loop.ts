@@ -1,0 +1,336 @@
+import { VmmError, unreachable } from "../base/index.ts";
+import { ENTRY_RUN } from "../vmm/index.ts";
+import type { Vcpu, VmEntry, VmExit } from "../vmm/index.ts";
+import type { MachineClock } from "./clock.ts";
+import type { Host } from "./host.ts";
+
+/** Why a machine is at its end. `crash`: the guest's own doing, named. */
+export type MachineEnd =
+  | { readonly kind: "power-off"; readonly by: string }
+  | { readonly kind: "reset"; readonly by: string }
+  | { readonly kind: "crash"; readonly message: string }
+  | { readonly kind: "halted"; readonly message: string }
+  | { readonly kind: "stopped"; readonly by: string };
+
+/** The wired PC as the run loop sees it. Everything here is synchronous. */
+export interface Board {
+  readonly vcpu: Vcpu;
+  readonly clock: MachineClock;
+  /** A BIOS stub trapped (VMCALL, or OUT to the trap port): does the service. Undefined: no stub there, the instruction is the guest's own. */
+  callBios(exit: VmExit): VmEntry | undefined;
+  /** A port or memory access that `GuestIo` left to us. */
+  accessExit(exit: VmExit): VmEntry;
+  /** What the guest or a person asked for since the last look: a reset, power off. */
+  takeRequest(): BoardRequest | undefined;
+  /** Puts every chip and the CPU into the state after RESET; the BIOS starts over. */
+  reset(kind: "cold" | "warm"): void;
+  /** True when the guest prepared a return from reset (CMOS shutdown code, warm-boot flag): a triple fault then is its way to ask for one. */
+  resetWasPrepared(): boolean;
+  /** One line about where the CPU is, for messages. */
+  describeCpu(): string;
+}
+
+export type BoardRequest =
+  | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
+  | { readonly kind: "power-off"; readonly by: string };
+
+/** Watches the machine, for tracing. Called after each `run`. */
+export interface ExitObserver {
+  /** Largest budget a run may get: 1 makes every instruction visible. */
+  readonly maxBudget: number;
+  beforeRun(vcpu: Vcpu): void;
+  afterRun(exit: VmExit, vcpu: Vcpu): void;
+}
+
+export interface RunLoopOptions {
+  readonly host: Host;
+  /** A guest reset ends the run instead of starting over. */
+  readonly stopOnReset: boolean;
+  /** What a triple fault means when the guest did not prepare a reset. */
+  readonly tripleFault: "stop" | "reset";
+  /** Stay alive when the guest can never run again, as a real PC does (a person is watching). */
+  readonly stayWhenHalted: boolean;
+}
+
+/** The event loop gets a turn at least this often. */
+const YIELD_MS = 5;
+/** Longest stretch without looking at the clock: about 5 ms of an interpreter's work. */
+const MAX_SLICE = 500_000;
+const IF_FLAG = 0x200;
+
+/** Runs a board slice by slice, sleeps when the guest does, ends when it ends. The only place that awaits. */
+export class RunLoop {
+  readonly #board: Board;
+  readonly #options: RunLoopOptions;
+  #state: "ready" | "running" | "pausing" | "paused" | "ended" = "ready";
+  #entry: VmEntry = ENTRY_RUN;
+  #end: MachineEnd | undefined;
+  #inRun = false;
+  #cut = false;
+  #breathe = false;
+  #wake: (() => void) | undefined;
+  #onPaused: (() => void)[] = [];
+  readonly #ended: Promise<MachineEnd>;
+  #settle: (end: MachineEnd) => void = () => {};
+  #fail: (error: unknown) => void = () => {};
+  observer: ExitObserver | undefined;
+  /** Resets since power-on. */
+  resets = 0;
+
+  constructor(board: Board, options: RunLoopOptions) {
+    this.#board = board;
+    this.#options = options;
+    this.#ended = new Promise((resolve, reject) => {
+      this.#settle = resolve;
+      this.#fail = reject;
+    });
+    // Whoever awaits `ended` sees the failure; nobody awaiting is no reason to end the process.
+    this.#ended.catch(() => {});
+    board.clock.onEarlierDeadline = () => this.cutSlice();
+  }
+
+  get state(): "ready" | "running" | "pausing" | "paused" | "ended" {
+    return this.#state;
+  }
+  /** Resolves when the machine has come to its end; rejects on an internal error. */
+  get ended(): Promise<MachineEnd> {
+    return this.#ended;
+  }
+
+  /** Ends the running slice soon: a timer came earlier, a chip asked for reset, somebody wants to look. */
+  cutSlice(): void {
+    this.#cut = true;
+    if (this.#inRun) this.#board.vcpu.requestStop();
+  }
+
+  /**
+   * Lets the event loop have a turn before the guest goes on, so that code which waited for something in the guest acts
+   * at that very moment of guest time, on every run the same.
+   */
+  breathe(): void {
+    this.#breathe = true;
+    this.cutSlice();
+  }
+
+  /** Input from outside arrived: an idle machine looks again. */
+  wake(): void {
+    this.#wake?.();
+  }
+
+  start(): void {
+    if (this.#state !== "ready") throw new VmmError("MACHINE_STATE", `cannot start a machine that is ${this.#state}`);
+    this.#state = "running";
+    void this.#main();
+  }
+
+  /** Resolves once the guest stands still. */
+  pause(): Promise<void> {
+    if (this.#state === "paused" || this.#state === "ended" || this.#state === "ready") return Promise.resolve();
+    this.#state = "pausing";
+    this.cutSlice();
+    this.wake();
+    return new Promise((resolve) => this.#onPaused.push(resolve));
+  }
+
+  resume(): void {
+    if (this.#state !== "paused") throw new VmmError("MACHINE_STATE", `cannot resume a machine that is ${this.#state}`);
+    this.#board.clock.resume();
+    this.#state = "running";
+    void this.#main();
+  }
+
+  /** Ends the machine as the host's decision. */
+  stop(by: string): void {
+    this.#finish({ kind: "stopped", by });
+    this.wake();
+    if (this.#state === "ready" || this.#state === "paused") this.#leave();
+  }
+
+  #finish(end: MachineEnd): void {
+    this.#end ??= end;
+    this.cutSlice();
+  }
+
+  #leave(): void {
+    if (this.#end !== undefined && this.#state !== "ended") {
+      this.#state = "ended";
+      this.#settle(this.#end);
+    } else if (this.#state === "pausing") this.#state = "paused";
+    for (const resolve of this.#onPaused.splice(0)) resolve();
+  }
+
+  async #main(): Promise<void> {
+    const { host } = this.#options;
+    try {
+      await host.yield();
+      while (this.#state === "running" && this.#end === undefined) {
+        const sleepMs = this.#runUntilYield(host.now() + YIELD_MS);
+        if (sleepMs > 0 && this.#end === undefined && this.#state === "running") {
+          const sleep = host.sleep(sleepMs);
+          this.#wake = sleep.wake;
+          await sleep.done;
+          this.#wake = undefined;
+        } else await host.yield();
+      }
+      this.#leave();
+    } catch (error) {
+      this.#state = "ended";
+      this.#fail(error);
+      for (const resolve of this.#onPaused.splice(0)) resolve();
+    }
+  }
+
+  /** Runs slices until it is time to yield; returns how long to sleep, in ms (0: only yield). */
+  #runUntilYield(untilMs: number): number {
+    const { host } = this.#options;
+    for (;;) {
+      this.#board.clock.fireDue();
+      this.#handleRequests();
+      if (this.#end !== undefined || this.#breathe || this.#state !== "running") break;
+      const sleepMs = this.#slice();
+      this.#handleRequests();
+      if (sleepMs > 0) return sleepMs;
+      if (this.#end !== undefined || this.#breathe || this.#state !== "running" || host.now() >= untilMs) break;
+    }
+    this.#breathe = false;
+    return 0;
+  }
+
+  #handleRequests(): void {
+    const request = this.#board.takeRequest();
+    if (request === undefined) return;
+    switch (request.kind) {
+      case "power-off":
+        this.#finish({ kind: "power-off", by: request.by });
+        return;
+      case "reset":
+        this.#reset(request.warm, request.by);
+        return;
+      default:
+        unreachable(request);
+    }
+  }
+
+  #reset(warm: boolean, by: string): void {
+    if (this.#options.stopOnReset) {
+      this.#finish({ kind: "reset", by });
+      return;
+    }
+    this.resets++;
+    this.#entry = ENTRY_RUN;
+    this.#board.reset(warm ? "warm" : "cold");
+  }
+
+  /** Runs the vCPU until its budget is used up or something needs the loop. Returns ms to sleep. */
+  #slice(): number {
+    const { vcpu, clock } = this.#board;
+    const observer = this.observer;
+    const limit = observer === undefined ? MAX_SLICE : Math.min(MAX_SLICE, observer.maxBudget);
+    this.#cut = false;
+    let budget = clock.budget(limit);
+    const endCount = vcpu.instructionCount() + budget;
+    for (;;) {
+      observer?.beforeRun(vcpu);
+      this.#inRun = true;
+      const exit = vcpu.run(this.#entry, budget);
+      this.#inRun = false;
+      this.#entry = ENTRY_RUN;
+      observer?.afterRun(exit, vcpu);
+      const sleepMs = this.#handleExit(exit);
+      if (sleepMs !== 0) return Math.max(0, sleepMs);
+      budget = endCount - vcpu.instructionCount();
+      if (budget <= 0 || this.#cut) return 0;
+    }
+  }
+
+  /** 0: go on within the slice; -1: end the slice; positive: sleep that many ms. */
+  #handleExit(exit: VmExit): number {
+    switch (exit.kind) {
+      case "budget":
+        return -1;
+      case "hlt":
+        return this.#idle();
+      case "vmcall":
+        this.#entry = this.#board.callBios(exit) ?? INJECT_UD;
+        return 0;
+      case "io-in":
+      case "io-out":
+        this.#entry = this.#board.callBios(exit) ?? this.#board.accessExit(exit);
+        return 0;
+      case "mmio-read":
+      case "mmio-write":
+        this.#entry = this.#board.accessExit(exit);
+        return 0;
+      case "triple-fault":
+        if (this.#options.tripleFault === "reset" || this.#board.resetWasPrepared()) this.#reset(true, "triple fault");
+        else this.#finish({ kind: "crash", message: `triple fault at ${this.#board.describeCpu()}` });
+        return -1;
+      case "init":
+        this.#reset(true, "INIT");
+        return -1;
+      // VMX root instructions in a guest that was never told it has VMX.
+      case "vmx-instruction":
+      case "getsec":
+      case "rsm":
+        this.#entry = INJECT_UD;
+        return 0;
+      case "invd":
+      case "wbinvd":
+      case "pause":
+      case "monitor":
+        this.#entry = { kind: "skip" };
+        return 0;
+      case "mwait":
+        this.#entry = { kind: "skip" };
+        return this.#idle();
+      case "rdmsr":
+      case "wrmsr":
+      case "xsetbv":
+        this.#entry = INJECT_GP;
+        return 0;
+      case "external-interrupt":
+      case "sipi":
+      case "mtf":
+      case "interrupt-window":
+      case "nmi-window":
+      case "preemption-timer":
+        return 0;
+      case "entry-failure":
+        throw new VmmError("MACHINE_ENTRY", `the vCPU refuses to run: ${exit.message} (${this.#board.describeCpu()})`);
+      // Off in our intercepts: an exit of these kinds is our own mistake.
+      case "exception":
+      case "task-switch":
+      case "cpuid":
+      case "invlpg":
+      case "invpcid":
+      case "rdpmc":
+      case "rdtsc":
+      case "rdtscp":
+      case "cr-access":
+      case "dr-access":
+      case "descriptor-table":
+      case "rdrand":
+      case "rdseed":
+        throw new VmmError("MACHINE_EXIT", `unexpected VM exit "${exit.kind}" (${this.#board.describeCpu()})`);
+      default:
+        return unreachable(exit);
+    }
+  }
+
+  /** The CPU sleeps in HLT. */
+  #idle(): number {
+    const { vcpu, clock } = this.#board;
+    const deaf = (vcpu.regs.rflags & IF_FLAG) === 0;
+    if (deaf && !this.#options.stayWhenHalted) {
+      this.#finish({ kind: "halted", message: `the guest halted with interrupts disabled at ${this.#board.describeCpu()}` });
+      return -1;
+    }
+    const sleepMs = clock.idle();
+    // No timer can end this sleep: wait for a person, looking up now and then.
+    if (sleepMs === "no-timer" || deaf) return 50;
+    return sleepMs === 0 ? -1 : sleepMs;
+  }
+}
+
+const INJECT_UD: VmEntry = { kind: "run", inject: { type: "hardware-exception", vector: 6 } };
+const INJECT_GP: VmEntry = { kind: "run", inject: { type: "hardware-exception", vector: 13, errorCode: 0 } };
