@@ -1,0 +1,5 @@
+export { Vga } from "./vga.ts";
+export type { VgaOptions, VgaStateV1 } from "./vga.ts";
+export type { Frame, RenderOptions, VideoMode } from "./render.ts";
+export type { TextScreen } from "./text-screen.ts";
+export { cp437Char, cp437Code, cp437ToString } from "./cp437.ts";
