@@ -140,14 +140,18 @@ function enter(index: number, place: Place): void {
   else list.push(place);
 }
 
-for (const row of OPCODE_ROWS) {
-  const place = placeOf(row);
-  for (let i = 0; i < place.opcodes; i++) {
-    const opcode = place.firstOpcode + i;
-    if (row.facts.mode !== "only64") enter(slotIndex(false, place.map, opcode), place);
-    if (row.facts.mode !== "no64") enter(slotIndex(true, place.map, opcode), place);
+/** Done once, by the first decode: a page that never runs a guest pays nothing. */
+function sortRows(): void {
+  for (const row of OPCODE_ROWS) {
+    const place = placeOf(row);
+    for (let i = 0; i < place.opcodes; i++) {
+      const opcode = place.firstOpcode + i;
+      if (row.facts.mode !== "only64") enter(slotIndex(false, place.map, opcode), place);
+      if (row.facts.mode !== "no64") enter(slotIndex(true, place.map, opcode), place);
+    }
   }
 }
+let sorted = false;
 
 function matchesPrefix(word: string, prefix: number): boolean {
   switch (word) {
@@ -220,6 +224,10 @@ export function slotOf(is64: boolean, map: number, opcode: number): Slot | undef
   const index = slotIndex(is64, map, opcode);
   const known = slots[index];
   if (known !== undefined) return known;
+  if (!sorted) {
+    sorted = true;
+    sortRows();
+  }
   const list = places[index];
   if (list === undefined) return undefined;
   const made = compile(list);

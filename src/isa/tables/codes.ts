@@ -174,6 +174,8 @@ const CODES = {
   Upd: shape(K_RMREG, "xmm", 128),
   Udq: shape(K_RMREG, "xmm", 128),
   Uq: shape(K_RMREG, "xmm", 128),
+  Uss: shape(K_RMREG, "xmm", 128),
+  Usd: shape(K_RMREG, "xmm", 128),
 } as const satisfies Record<string, CodeShape>;
 
 export type OperandCode = keyof typeof CODES;
