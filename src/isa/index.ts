@@ -1,6 +1,41 @@
+export { opcodeCoverageMarkdown, semanticNames } from "./coverage.ts";
+export {
+  CPUID_1_ECX,
+  CPUID_1_EDX,
+  CPUID_7_EBX,
+  CPUID_7_ECX,
+  CPUID_7_EDX,
+  CPUID_81_ECX,
+  CPUID_81_EDX,
+  CPUID_87_EDX,
+  CPUID_D1_EAX,
+  FEATURES,
+} from "./cpuid.ts";
+export { CR0, CR3, CR4, DR6, DR7, EFER, XCR0 } from "./cr.ts";
 export { decode } from "./decode.ts";
+export { disassemble, formatInsn } from "./disassemble.ts";
+export { PFEC, SELECTOR_ERROR, VECTOR, combineFaults, exceptionClass, exceptionName, pushesErrorCode } from "./exceptions.ts";
+export { FLAG, FLAGS_ARITHMETIC, FLAGS_DEFINED } from "./flags.ts";
+export { APIC_BASE, MSR } from "./msr.ts";
+export { ACCESS, PAGE_SHIFT, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./paging.ts";
 export { IRQ, MEM, PIT_HZ, PORT } from "./pc-map.ts";
+export {
+  GPR,
+  GPR16_NAMES,
+  GPR32_NAMES,
+  GPR64_NAMES,
+  GPR8_LEGACY_NAMES,
+  GPR8_NAMES,
+  SEG,
+  SEGMENT_NAMES,
+  gprName,
+} from "./registers.ts";
 export { OPCODE_ROWS } from "./tables/index.ts";
+export { EXIT_REASON, EXIT_REASON_LDTR_TR, VMX_INSTRUCTION_REASON } from "./vmx.ts";
+export type { CpuidFeature, CpuidRegister } from "./cpuid.ts";
+export type { Disassembly } from "./disassemble.ts";
+export type { ExceptionClass } from "./exceptions.ts";
+export type { OperandCode } from "./tables/codes.ts";
 export type {
   CodeSize,
   DecodeFailure,
