@@ -1,5 +1,5 @@
 import type { Emit, OpSize, SemanticFunction, Val } from "../ir/emit.ts";
-import { LOG2_BYTES, parity, signedI64, toI32 } from "./parts.ts";
+import { LOG2_BYTES, signedI64, toI32 } from "./parts.ts";
 
 /**
  * Bit test and bit search. BT, BTS, BTR, BTC change CF only (the manual: ZF kept, the others undefined; the chip keeps
@@ -53,7 +53,8 @@ function bitScan(index: (e: Emit, size: OpSize, value: Val) => Val): SemanticFun
     const found = index(e, size, value);
     e.if(e.eqz(none), () => e.write(0, found));
     const zero = e.i32(0);
-    e.setFlags({ zf: none, pf: e.or(none, parity(e, found)), cf: zero, af: zero, sf: zero, of: zero });
+    // Bit 8 keeps ZF clear for index 0 without touching the parity of the low byte.
+    e.flagsResult(32, e.select(none, zero, e.or(toI32(e, found), e.i32(0x100))), { cf: zero, of: zero });
   };
 }
 

@@ -7,8 +7,8 @@ import { mulHighS, mulHighU, signedI64, source, toI32, toI64 } from "./parts.ts"
  * Division leaves all flags as they were.
  */
 function multiplyFlags(e: Emit, size: OpSize, low: Val, overflow: Val): void {
-  e.flagsResult(size, low, { cf: overflow, of: overflow });
-  e.setFlags({ zf: e.i32(0) });
+  // Bit 8 makes the 64-bit "result" other than 0 and touches neither its sign nor its low byte.
+  e.flagsResult(64, e.or(signedI64(e, low, size), e.i64(0x100)), { cf: overflow, of: overflow });
 }
 
 /** IMUL with two or three operands. */
@@ -202,7 +202,7 @@ function divideSigned128(e: Emit, divisor: Val): void {
   const lowMagnitude = e.sub(e.xor(low, dividendSign), dividendSign);
   // Negating the pair carries into the high half only when the low half is 0.
   const carry = e.and(e.extU(e.eqz(low)), dividendSign);
-  const highMagnitude = e.sub(e.xor(high, dividendSign), carry);
+  const highMagnitude = e.add(e.xor(high, dividendSign), carry);
   const divisorSign = e.shrS(divisor, sign);
   const divisorMagnitude = e.sub(e.xor(divisor, divisorSign), divisorSign);
   e.faultIf(e.geU(highMagnitude, divisorMagnitude), DIVIDE_ERROR);
