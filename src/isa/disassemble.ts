@@ -1,5 +1,5 @@
 import { decode } from "./decode.ts";
-import type { CodeSize, ImmediateOperand, Insn, MemoryOperand, Operand, RegisterOperand } from "./insn.ts";
+import type { CodeSize, Insn, MemoryOperand, Operand, RegisterOperand } from "./insn.ts";
 import { GPR8_LEGACY_NAMES, SEGMENT_NAMES, gprName } from "./registers.ts";
 
 /** Text of an instruction, Intel syntax as NASM reads it: `add dword [ebx+esi*4+0x10], 0x1`. */
@@ -130,18 +130,14 @@ function memoryText(insn: Insn, o: MemoryOperand, rip: bigint): string {
   return `${size}[${segment}${parts.join("+")}${displacement(o, parts.length === 0, insn.addrSize)}]`;
 }
 
-function immediateText(o: ImmediateOperand): string {
-  return masked(o.size, o.lo, o.hi);
-}
-
-function operandText(insn: Insn, o: Operand, rip: bigint): string {
+function operandText(insn: Insn, o: Operand, code: string, rip: bigint): string {
   switch (o.kind) {
     case "reg":
       return registerText(o);
     case "mem":
       return memoryText(insn, o, rip);
     case "imm":
-      return immediateText(o);
+      return code === "1" ? "1" : masked(o.size, o.lo, o.hi);
     case "rel":
       return `0x${BigInt.asUintN(o.size, rip + BigInt(insn.length) + BigInt(o.disp)).toString(16)}`;
     case "far":
@@ -186,7 +182,7 @@ export function formatInsn(insn: Insn, rip: bigint): string {
   let text = prefixText(insn) + mnemonicText(insn);
   for (let i = 0; i < insn.operands.length; i++) {
     const o = insn.operands[i];
-    if (o !== undefined) text += (i === 0 ? " " : ", ") + operandText(insn, o, rip);
+    if (o !== undefined) text += (i === 0 ? " " : ", ") + operandText(insn, o, insn.row.operands[i]?.code ?? "", rip);
   }
   return text;
 }
