@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+import { MemoryBlockBackend } from "../../backends/api/index.ts";
+import type { BiosDrive } from "../api.ts";
+import { createInt13, DiskServices } from "../int13/index.ts";
+import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive } from "../int13/test-bench.ts";
+import { boot, BootServices } from "./index.ts";
+import type { BootDevice } from "./index.ts";
+
+/** A disk whose first sector starts with JMP $ and its tag, with or without 55AAh. */
+function bootable(tag: number, options: { signature?: boolean; sectors?: number } = {}): MemoryBlockBackend {
+  const bytes = new Uint8Array((options.sectors ?? 2880) * 512);
+  bytes.set([0xeb, 0xfe, tag]);
+  if (options.signature !== false) bytes.set([0x55, 0xaa], 510);
+  return new MemoryBlockBackend(`disk ${tag}`, bytes);
+}
+
+function bench(drives: BiosDrive[], order: readonly BootDevice[] = ["floppy", "hard-disk", "cdrom"]) {
+  const ctx = new BenchContext(drives);
+  const services = new DiskServices();
+  const screen: string[] = [];
+  const options = { services, order, print: (_: unknown, text: string) => void screen.push(text) };
+  return { ctx, services, screen, options, boots: new BootServices(options) };
+}
+
+const image = (tag: number): Uint8Array => bootable(tag).bytes;
+
+describe("boot sectors", () => {
+  test("bug 2: a hard disk boots with DL=80h at 0:7C00, and needs 55AAh", () => {
+    const { ctx, options } = bench([hardDrive(0, bootable(1, { signature: false })), hardDrive(1, bootable(2))]);
+    expect(boot(ctx, options).result).toEqual({ kind: "boot", name: "Hard disk 1", segment: 0, offset: 0x7c00, dl: 0x81 });
+    expect(ctx.mem.read8(0x7c02)).toBe(2);
+  });
+
+  test("a floppy boots without 55AAh, but not when it is blank", () => {
+    const plain = bench([floppyDrive(0, bootable(1, { signature: false }))]);
+    expect(boot(plain.ctx, plain.options).result).toMatchObject({ kind: "boot", dl: 0 });
+    const blank = bench([floppyDrive(0, new MemoryBlockBackend("blank", new Uint8Array(1474560).fill(0xf6)))]);
+    expect(boot(blank.ctx, blank.options).result).toEqual({ kind: "none", reasons: ["Floppy A:: not a system disk"] });
+  });
+
+  test("the order decides; an empty drive is passed over", () => {
+    const drives = [floppyDrive(0, bootable(1)), hardDrive(0, bootable(2)), cdDrive(0, undefined)];
+    const { ctx, options } = bench(drives, ["cdrom", "hard-disk", "floppy"]);
+    expect(boot(ctx, options).result).toMatchObject({ name: "Hard disk 0" });
+  });
+});
+
+describe("El Torito", () => {
+  test("no emulation: n sectors at 07C0:0, entered as 0:7C00 with DL=E0h; 4B01h knows it", () => {
+    const loader = new Uint8Array(8192);
+    for (let i = 0; i < loader.length; i++) loader[i] = i >> 9;
+    const { ctx, options, services } = bench([cdDrive(0, bootDisc([{ media: 0, sectorCount: 4, image: loader }]))]);
+    expect(boot(ctx, options).result).toMatchObject({ segment: 0, offset: 0x7c00, dl: 0xe0 });
+    expect([ctx.mem.read8(0x7c00 + 1024), ctx.mem.read8(0x7c00 + 2047), ctx.mem.read8(0x7c00 + 2048)]).toEqual([2, 3, 0]);
+    ctx.regs.ax = 0x4b01;
+    ctx.regs.dx = 0xe0;
+    ctx.regs.si = 0x600;
+    createInt13(services)(ctx);
+    expect([ctx.regs.ah, ctx.carry, ctx.mem.read8(0x601), ctx.mem.read8(0x602), ctx.mem.read16(0x60e)]).toEqual([0, false, 0, 0xe0, 4]);
+  });
+
+  test("a load segment other than 7C0h is entered in its own 64 KB", () => {
+    const { ctx, options } = bench([cdDrive(0, bootDisc([{ media: 0, loadSegment: 0x1234, sectorCount: 4, image: image(7) }]))]);
+    expect(boot(ctx, options).result).toMatchObject({ segment: 0x1000, offset: 0x2340 });
+    expect(ctx.mem.read8(0x12342)).toBe(7);
+  });
+
+  test.each([
+    [1, 15],
+    [2, 18],
+    [3, 36],
+  ])("floppy emulation, media type %i: DL=00h and %i sectors a track", (media, sectors) => {
+    const disc = bootDisc([{ media, sectorCount: 1, image: new Uint8Array(80 * 2 * sectors * 512).fill(9) }]);
+    const { ctx, options, services } = bench([cdDrive(0, disc)]);
+    expect(boot(ctx, options).result).toMatchObject({ offset: 0x7c00, dl: 0 });
+    ctx.regs.ax = 0x0800;
+    ctx.regs.dx = 0;
+    createInt13(services)(ctx);
+    expect([ctx.regs.cl, ctx.regs.dx, ctx.mem.read16(0x410) & 1]).toEqual([sectors, 0x0101, 1]);
+  });
+
+  test("hard-disk emulation: DL=80h, geometry from the partition table, the real disk becomes 81h", () => {
+    const hd = image(5);
+    hd.set([0x80, 1, 1, 0, 6, 7, 0x20, 10], 446);
+    const { ctx, options, services } = bench([hardDrive(0, bootable(6)), cdDrive(0, bootDisc([{ media: 4, sectorCount: 1, image: hd }]))], ["cdrom"]);
+    expect(boot(ctx, options).result).toMatchObject({ dl: 0x80 });
+    const int13 = createInt13(services);
+    ctx.regs.ax = 0x0800;
+    ctx.regs.dx = 0x80;
+    int13(ctx);
+    expect([ctx.regs.cx, ctx.regs.dx, ctx.mem.read8(0x475)]).toEqual([0x0a20, 0x0702, 2]);
+    ctx.regs.ax = 0x0201;
+    ctx.regs.bx = 0x8000;
+    ctx.regs.cx = 1;
+    ctx.regs.dx = 0x81;
+    int13(ctx);
+    expect(ctx.mem.read8(0x8002)).toBe(6);
+  });
+
+  test("an EFI entry is passed over, a damaged catalog is no boot disc", () => {
+    const disc = bootDisc([
+      { media: 0, sectorCount: 1, image: image(1), bootable: false },
+      { media: 0, sectorCount: 1, image: image(2), platform: 0xef },
+      { media: 0, sectorCount: 1, image: image(3), platform: 0 },
+    ]);
+    const good = bench([cdDrive(0, disc)]);
+    expect(boot(good.ctx, good.options).result.kind).toBe("boot");
+    expect(good.ctx.mem.read8(0x7c02)).toBe(3);
+    const bad = bench([cdDrive(0, bootDisc([{ media: 0, sectorCount: 1, image: image(1) }], { badChecksum: true }))]);
+    expect(boot(bad.ctx, bad.options).result).toMatchObject({ kind: "none" });
+  });
+});
+
+describe("INT 18h and INT 19h (bug 14)", () => {
+  test("INT 19h jumps into the first device with registers set, without clearing memory", () => {
+    const { ctx, boots } = bench([hardDrive(0, bootable(4))]);
+    ctx.mem.write8(0x5000, 0x77);
+    expect(boots.int19(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
+    expect([ctx.regs.dl, ctx.regs.selector("ds"), ctx.regs.selector("ss"), ctx.regs.sp, ctx.regs.rflags & 0x200]).toEqual([
+      0x80, 0, 0, 0x7c00, 0x200,
+    ]);
+    expect(ctx.mem.read8(0x5000)).toBe(0x77);
+  });
+
+  test("INT 18h goes to the next device, then says so and waits for a key, then starts over", () => {
+    const { ctx, boots, screen } = bench([floppyDrive(0, bootable(1)), hardDrive(0, bootable(2))]);
+    boots.int19(ctx);
+    expect(boots.int18(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
+    expect(ctx.mem.read8(0x7c02)).toBe(2);
+    ctx.mem.write16(0x41a, 0x1e);
+    ctx.mem.write16(0x41c, 0x1e);
+    expect(boots.int18(ctx)).toBe("wait");
+    expect(screen.join("")).toContain("No bootable device");
+    ctx.resumed = true;
+    expect(boots.int18(ctx)).toBe("wait");
+    ctx.mem.write16(0x41c, 0x20);
+    expect(boots.int18(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
+    expect([ctx.regs.dl, ctx.mem.read16(0x41a)]).toEqual([0, 0x20]);
+  });
+});
