@@ -1,7 +1,10 @@
 import type { Emit, SemanticFunction, Val } from "../ir/emit.ts";
 import { resultFlags } from "./parts.ts";
 
-/** Decimal adjustment (not in 64-bit code). SDM volume 2, AAA … DAS. */
+/**
+ * Decimal adjustment (not in 64-bit code). SDM volume 2, AAA … DAS. The flags that the manual leaves undefined were not
+ * measured: OF (and for AAM and AAD CF and AF) are 0, SF, ZF and PF come from AL.
+ */
 
 /** DAA and DAS: 6 per digit that is out of range, added or taken away. */
 function packedAdjust(subtract: boolean): SemanticFunction {

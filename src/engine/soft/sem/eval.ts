@@ -13,7 +13,14 @@ const FLAG_NAMES: readonly FlagName[] = ["cf", "pf", "af", "zf", "sf", "of"];
 
 export type EvalOperand =
   | { readonly kind: "reg"; readonly size: OpSize; readonly index: number; readonly high?: boolean }
-  | { readonly kind: "mem"; readonly size: OpSize; readonly segment?: number; readonly base?: number; readonly disp?: bigint; readonly write?: boolean }
+  | {
+      readonly kind: "mem";
+      readonly size: OpSize;
+      readonly segment?: number;
+      readonly base?: number;
+      readonly disp?: bigint;
+      readonly write?: boolean;
+    }
   | { readonly kind: "imm"; readonly size: OpSize; readonly value: bigint }
   | { readonly kind: "rel"; readonly size: OpSize; readonly value: bigint };
 
