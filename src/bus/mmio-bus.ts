@@ -27,7 +27,8 @@ export class MmioBus {
 
   /** Claims `sizeBytes` bytes from `base`. Throws VMM_BUS_OVERLAP when another device has any of them. */
   register(base: number, sizeBytes: number, device: BusDevice, options: { readonly maxSize?: AccessSize } = {}): void {
-    if (!valid(base, sizeBytes)) throw new VmmError("VMM_BUS_RANGE", `memory range ${hex(base)} + ${sizeBytes} of ${device.name} is not a physical range`);
+    if (!valid(base, sizeBytes))
+      throw new VmmError("VMM_BUS_RANGE", `memory range ${hex(base)} + ${sizeBytes} of ${device.name} is not a physical range`);
     const taken = this.#overlapping(base, base + sizeBytes);
     if (taken !== undefined) {
       throw new VmmError("VMM_BUS_OVERLAP", `memory ${hex(base)}..${hex(base + sizeBytes - 1)} of ${device.name} overlaps ${taken.device.name}`);
@@ -62,7 +63,10 @@ export class MmioBus {
 
   read(gpa: number, size: AccessSize): number {
     const range = this.#find(gpa);
-    const value = range !== undefined && size <= range.maxSize && gpa + size <= range.end ? range.device.read(gpa - range.base, size) : this.#readSplit(gpa, size);
+    const value =
+      range !== undefined && size <= range.maxSize && gpa + size <= range.end
+        ? range.device.read(gpa - range.base, size)
+        : this.#readSplit(gpa, size);
     if (this.hook !== undefined) this.hook(false, gpa, size, value, range?.device);
     return value;
   }

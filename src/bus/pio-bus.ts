@@ -85,7 +85,10 @@ export class PioBus {
   /** IN. An unsigned value below 2^(8*size). */
   read(port: number, size: AccessSize): number {
     const claim = this.#claims[this.#map[port & 0xffff] ?? 0];
-    const value = claim !== undefined && size <= claim.maxSize && fits(claim, port, size) ? claim.device.read(port - claim.base, size) : this.#readSplit(port, size);
+    const value =
+      claim !== undefined && size <= claim.maxSize && fits(claim, port, size)
+        ? claim.device.read(port - claim.base, size)
+        : this.#readSplit(port, size);
     if (this.hook !== undefined) this.hook(false, port, size, value, claim?.device);
     return value;
   }

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, IrqPin } from "../../bus/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
+import { SET2_TO_SET1 } from "../common/scan-translation.ts";
 import {
   CB_AUX_IRQ,
   CB_AUX_OFF,
@@ -12,7 +13,6 @@ import {
   OUT_AUX_IRQ,
   OUT_KEYBOARD_IRQ,
   OUT_RESET,
-  SET2_TO_SET1,
   STATUS_AUX_OBF,
   STATUS_COMMAND,
   STATUS_OBF,
@@ -157,8 +157,7 @@ export class I8042 {
   }
 
   #status(): number {
-    const low =
-      (this.#outputFull ? STATUS_OBF : 0) | (this.#systemFlag ? STATUS_SYSTEM : 0) | (this.#lastWasCommand ? STATUS_COMMAND : 0);
+    const low = (this.#outputFull ? STATUS_OBF : 0) | (this.#systemFlag ? STATUS_SYSTEM : 0) | (this.#lastWasCommand ? STATUS_COMMAND : 0);
     if (this.#statusHigh >= 0) return low | this.#statusHigh;
     return low | STATUS_UNLOCKED | (this.#outputFull && this.#outputAux ? STATUS_AUX_OBF : 0);
   }

@@ -1,0 +1,340 @@
+import type { Clock, Timer } from "../../base/index.ts";
+import type { Ps2Device } from "../common/ps2.ts";
+
+export interface Ps2MouseOptions {
+  readonly clock: Clock;
+  /** False: a plain two- or three-button mouse that does not answer the wheel's knock (default true). */
+  readonly wheel?: boolean;
+}
+
+export interface Ps2MouseStateV1 {
+  readonly v: 1;
+  readonly output: readonly number[];
+  readonly enabled: boolean;
+  readonly remote: boolean;
+  readonly wrap: boolean;
+  readonly scaling2: boolean;
+  readonly resolution: number;
+  readonly rate: number;
+  readonly id: number;
+  readonly knock: readonly number[];
+  readonly expect: number;
+  readonly buttons: number;
+  readonly sentButtons: number;
+  readonly dx: number;
+  readonly dy: number;
+  readonly dz: number;
+  readonly lastReply: readonly number[];
+}
+
+const ACK = 0xfa;
+const RESEND = 0xfe;
+const NACK = 0xfc;
+const MAX_OUTPUT = 32;
+/** Movement that the guest does not fetch is kept up to this many counts. */
+const MAX_PENDING = 4095;
+
+/**
+ * A PS/2 mouse: standard, IntelliMouse (wheel, ID 3) after the sample rates 200-100-80, Explorer (5 buttons, ID 4) after 200-200-80.
+ * Source: IBM PS/2 mouse technical reference; Microsoft "Mouse Devices, Five-Button Wheel Mouse".
+ */
+export class Ps2Mouse implements Ps2Device {
+  readonly name = "ps2-mouse";
+  onOutput: (() => void) | undefined;
+  readonly #clock: Clock;
+  readonly #wheel: boolean;
+  readonly #sample: Timer;
+  #output: number[] = [];
+  #enabled = false;
+  #remote = false;
+  #wrap = false;
+  #scaling2 = false;
+  #resolution = 2;
+  #rate = 100;
+  #id = 0;
+  /** The last three sample rates. */
+  #knock: number[] = [0, 0, 0];
+  #expect = 0;
+  #buttons = 0;
+  #sentButtons = 0;
+  #dx = 0;
+  #dy = 0;
+  #dz = 0;
+  #lastReply: number[] = [];
+
+  constructor(options: Ps2MouseOptions) {
+    this.#clock = options.clock;
+    this.#wheel = options.wheel ?? true;
+    this.#sample = options.clock.createTimer("ps2-mouse", () => this.#onSample());
+  }
+
+  /** Movement in counts as a screen sees it: `dx` to the right, `dy` down, `dz` wheel towards the user. */
+  move(dx: number, dy: number, dz = 0): void {
+    this.#dx = clamp((this.#dx + dx) | 0, MAX_PENDING);
+    this.#dy = clamp((this.#dy - dy) | 0, MAX_PENDING);
+    this.#dz = clamp((this.#dz + dz) | 0, 127);
+    this.#changed();
+  }
+
+  /** Buttons held now: bit 0 left, 1 right, 2 middle, 3 back, 4 forward. */
+  buttons(mask: number): void {
+    this.#buttons = mask & 0x1f;
+    this.#changed();
+  }
+
+  /** True when the guest takes packets by itself (stream mode, reporting on). */
+  get reporting(): boolean {
+    return this.#enabled && !this.#remote && !this.#wrap;
+  }
+
+  /** 0 standard, 3 wheel, 4 five buttons. */
+  get id(): number {
+    return this.#id;
+  }
+
+  hasOutput(): boolean {
+    return this.#output.length > 0;
+  }
+
+  takeOutput(): number {
+    const value = this.#output.shift() ?? 0;
+    if (this.#output.length === 0) this.#changed();
+    return value;
+  }
+
+  receive(value: number): void {
+    if (this.#wrap && value !== 0xec && value !== 0xff) {
+      this.#send([value]);
+      return;
+    }
+    const expect = this.#expect;
+    this.#expect = 0;
+    if (expect !== 0 && value < 0xe6) this.#argument(expect, value);
+    else this.#command(value);
+  }
+
+  saveState(): Ps2MouseStateV1 {
+    return {
+      v: 1,
+      output: [...this.#output],
+      enabled: this.#enabled,
+      remote: this.#remote,
+      wrap: this.#wrap,
+      scaling2: this.#scaling2,
+      resolution: this.#resolution,
+      rate: this.#rate,
+      id: this.#id,
+      knock: [...this.#knock],
+      expect: this.#expect,
+      buttons: this.#buttons,
+      sentButtons: this.#sentButtons,
+      dx: this.#dx,
+      dy: this.#dy,
+      dz: this.#dz,
+      lastReply: [...this.#lastReply],
+    };
+  }
+
+  loadState(s: Ps2MouseStateV1): void {
+    this.#output = s.output.slice(0, MAX_OUTPUT);
+    this.#enabled = s.enabled;
+    this.#remote = s.remote;
+    this.#wrap = s.wrap;
+    this.#scaling2 = s.scaling2;
+    this.#resolution = s.resolution;
+    this.#rate = s.rate;
+    this.#id = s.id;
+    this.#knock = s.knock.slice(0, 3);
+    this.#expect = s.expect;
+    this.#buttons = s.buttons;
+    this.#sentButtons = s.sentButtons;
+    this.#dx = s.dx;
+    this.#dy = s.dy;
+    this.#dz = s.dz;
+    this.#lastReply = s.lastReply.slice(0, 8);
+    this.#sample.cancel();
+    if (this.hasOutput() && this.onOutput !== undefined) this.onOutput();
+    this.#changed();
+  }
+
+  #command(value: number): void {
+    // Any command drops what was not sent yet, movement included.
+    this.#output = [];
+    switch (value) {
+      case 0xe6:
+      case 0xe7:
+        this.#scaling2 = value === 0xe7;
+        this.#answer([ACK]);
+        break;
+      case 0xe8:
+      case 0xf3:
+        this.#expect = value;
+        this.#answer([ACK]);
+        break;
+      case 0xe9:
+        this.#answer([ACK, this.#status(), this.#resolution, this.#rate]);
+        break;
+      case 0xea:
+        this.#remote = false;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xeb:
+        this.#answer([ACK, ...this.#packet(false)]);
+        break;
+      case 0xec:
+        this.#wrap = false;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xee:
+        this.#wrap = true;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xf0:
+        this.#remote = true;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xf2:
+        this.#answer([ACK, this.#id]);
+        break;
+      case 0xf4:
+        this.#enabled = true;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xf5:
+        this.#enabled = false;
+        this.#clearMovement();
+        this.#answer([ACK]);
+        break;
+      case 0xf6:
+        this.#defaults();
+        this.#answer([ACK]);
+        break;
+      case 0xfe:
+        this.#send(this.#lastReply);
+        break;
+      case 0xff:
+        this.#defaults();
+        this.#id = 0;
+        this.#knock = [0, 0, 0];
+        this.#wrap = false;
+        this.#answer([ACK, 0xaa, 0x00]);
+        break;
+      default:
+        this.#answer([RESEND]);
+        break;
+    }
+  }
+
+  #argument(command: number, value: number): void {
+    this.#output = [];
+    if (command === 0xe8) {
+      if (value > 3) {
+        this.#answer([NACK]);
+        return;
+      }
+      this.#resolution = value;
+    } else {
+      if (value === 0) {
+        this.#answer([NACK]);
+        return;
+      }
+      this.#rate = value;
+      this.#knock = [this.#knock[1] ?? 0, this.#knock[2] ?? 0, value];
+      if (this.#wheel && this.#knock[0] === 200 && this.#knock[2] === 80) {
+        if (this.#knock[1] === 100) this.#id = 3;
+        else if (this.#knock[1] === 200) this.#id = 4;
+      }
+    }
+    this.#answer([ACK]);
+  }
+
+  #defaults(): void {
+    this.#rate = 100;
+    this.#resolution = 2;
+    this.#scaling2 = false;
+    this.#remote = false;
+    this.#enabled = false;
+    this.#clearMovement();
+  }
+
+  #clearMovement(): void {
+    this.#dx = 0;
+    this.#dy = 0;
+    this.#dz = 0;
+    this.#sentButtons = this.#buttons;
+  }
+
+  #status(): number {
+    const b = this.#buttons;
+    const swapped = ((b & 1) << 2) | (((b >> 2) & 1) << 1) | ((b >> 1) & 1);
+    return (this.#remote ? 0x40 : 0) | (this.#enabled ? 0x20 : 0) | (this.#scaling2 ? 0x10 : 0) | swapped;
+  }
+
+  /** Takes the movement into one packet; what does not fit stays for the next. 2:1 scaling is for stream mode only. */
+  #packet(stream: boolean): number[] {
+    const dx = clamp(this.#dx, 255);
+    const dy = clamp(this.#dy, 255);
+    const dz = clamp(this.#dz, this.#id === 4 ? 7 : 127);
+    this.#dx -= dx;
+    this.#dy -= dy;
+    this.#dz = this.#id === 0 ? 0 : this.#dz - dz;
+    this.#sentButtons = this.#buttons;
+    const x = stream && this.#scaling2 ? scale2(dx) : dx;
+    const y = stream && this.#scaling2 ? scale2(dy) : dy;
+    const overflow = (Math.abs(x) > 255 ? 0x40 : 0) | (Math.abs(y) > 255 ? 0x80 : 0);
+    const first = 0x08 | (this.#buttons & 7) | (x < 0 ? 0x10 : 0) | (y < 0 ? 0x20 : 0) | overflow;
+    const packet = [first, clamp(x, 255) & 0xff, clamp(y, 255) & 0xff];
+    if (this.#id === 3) packet.push(dz & 0xff);
+    else if (this.#id === 4) packet.push((dz & 0x0f) | ((this.#buttons & 0x18) << 1));
+    return packet;
+  }
+
+  #dirty(): boolean {
+    const mask = this.#id === 4 ? 0x1f : 0x07;
+    const wheel = this.#id !== 0 && this.#dz !== 0;
+    return this.#dx !== 0 || this.#dy !== 0 || wheel || ((this.#buttons ^ this.#sentButtons) & mask) !== 0;
+  }
+
+  /** In stream mode a packet goes out when the last one is gone and the sample period has passed. */
+  #changed(): void {
+    if (!this.reporting || !this.#dirty() || this.#output.length > 0 || this.#sample.deadlineNs !== undefined) return;
+    this.#sendPacket();
+  }
+
+  #onSample(): void {
+    this.#changed();
+  }
+
+  #sendPacket(): void {
+    this.#sample.arm(this.#clock.nowNs() + Math.floor(1_000_000_000 / Math.max(10, this.#rate)));
+    const packet = this.#packet(true);
+    this.#lastReply = packet;
+    this.#send(packet);
+  }
+
+  #answer(bytes: readonly number[]): void {
+    this.#lastReply = [...bytes];
+    this.#send(bytes);
+  }
+
+  #send(bytes: readonly number[]): void {
+    for (const b of bytes) if (this.#output.length < MAX_OUTPUT) this.#output.push(b);
+    if (this.onOutput !== undefined) this.onOutput();
+  }
+}
+
+function clamp(value: number, limit: number): number {
+  return value > limit ? limit : value < -limit ? -limit : value;
+}
+
+/** 2:1 scaling of the reference: 1, 1, 3, 6, 9, then twice the count. */
+function scale2(value: number): number {
+  const n = Math.abs(value);
+  const scaled = n > 5 ? 2 * n : ([0, 1, 1, 3, 6, 9][n] ?? 0);
+  return value < 0 ? -scaled : scaled;
+}
