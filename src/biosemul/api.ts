@@ -22,7 +22,14 @@ export interface BiosDrive {
   /** CMOS floppy type (1 360K, 2 1.2M, 3 720K, 4 1.44M, 5 2.88M); 0 for others. */
   readonly floppyType: number;
   /** "ide": channel and device for the EDD interface path; base and control port for the DPTE. */
-  readonly path?: { readonly bus: "ide"; readonly channel: number; readonly device: number; readonly base: number; readonly control: number; readonly irq: number };
+  readonly path?: {
+    readonly bus: "ide";
+    readonly channel: number;
+    readonly device: number;
+    readonly base: number;
+    readonly control: number;
+    readonly irq: number;
+  };
 }
 
 /** Optional fast access to the display window A0000-BFFFF for scrolling and block output; addresses are guest-physical. */
@@ -58,10 +65,11 @@ export interface BiosContext {
 
 /**
  * What the stub does next. `done`: IRET. `wait`: STI; HLT; call the service again (interrupts keep running).
+ * `poll`: as `wait` without the HLT: lets pending interrupts in, then calls again.
  * `redirected`: the handler loaded CS:RIP (and whatever else) itself; nothing more is done.
  * `jump`: continue at a real-mode address instead of the IRET (the caller's frame is already dropped).
  */
-export type ServiceResult = "done" | "wait" | "redirected" | { readonly jump: { readonly segment: number; readonly offset: number } };
+export type ServiceResult = "done" | "wait" | "poll" | "redirected" | { readonly jump: { readonly segment: number; readonly offset: number } };
 
 /** One interrupt's services. Called on each VMCALL of that vector's stub. Must never throw. */
 export type BiosHandler = (ctx: BiosContext) => ServiceResult;
@@ -79,5 +87,8 @@ export interface BiosHandlers {
   readonly int13: BiosHandler;
   /** Floppy services behind INT 40h; without it INT 40h goes to `int13`. */
   readonly int40?: BiosHandler;
-  readonly bootstrap: Bootstrap;
+  /** Either this, or handlers that do all of INT 18h and INT 19h themselves (they win). */
+  readonly bootstrap?: Bootstrap;
+  readonly int18?: BiosHandler;
+  readonly int19?: BiosHandler;
 }

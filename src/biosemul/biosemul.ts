@@ -1,0 +1,305 @@
+import type { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
+import type { BiosContext, BiosDrive, BiosHandler, BiosHandlers, PortIo, ServiceResult, VideoWindow } from "./api.ts";
+import { BDA } from "./bda.ts";
+import type { BiosConfig } from "./config.ts";
+import { Context, MemoryVideoWindow } from "./context.ts";
+import { int11, int12 } from "./int/equipment.ts";
+import { int08 } from "./int/int08.ts";
+import { keyStroke } from "./int/int09.ts";
+import { Int14 } from "./int/int14.ts";
+import { Int16 } from "./int/int16.ts";
+import { Int17 } from "./int/int17.ts";
+import { Int1a } from "./int/int1a.ts";
+import { readCmos, rtcInterrupt, writeCmos } from "./int/int70.ts";
+import { PciBios } from "./int/pci-bios.ts";
+import { ApmServices } from "./int15/apm.ts";
+import { Int15 } from "./int15/int15.ts";
+import { MouseServices } from "./int15/mouse.ts";
+import { AddressTranslation, LinearMemory } from "./linear-memory.ts";
+import { initChips } from "./post/chips.ts";
+import { writeSetupCmos } from "./post/cmos.ts";
+import { equipmentWord, installDataAreas, installVectors } from "./post/data-area.ts";
+import { nextOptionRom } from "./post/option-rom.ts";
+import { POLL_ARM } from "./rom/code.ts";
+import { RomImage } from "./rom/image.ts";
+import type { RomData } from "./rom/image.ts";
+import { FIRST_FAR_TRAP, LAST_FAR_TRAP, TRAP, TRAP_COUNT } from "./rom/layout.ts";
+
+/** Everything that biosemul needs from the machine. */
+export interface BiosParts {
+  readonly regs: GuestRegisters;
+  readonly memory: PhysicalMemory;
+  readonly ports: PortIo;
+  readonly drives: readonly BiosDrive[];
+  readonly config: BiosConfig;
+  readonly handlers: BiosHandlers;
+  readonly video?: VideoWindow;
+  /** State of the A20 gate; without it the gate counts as open. */
+  readonly a20Enabled?: () => boolean;
+  /** The guest turned the machine off (APM). Called inside `call`: only take note. */
+  readonly powerOff?: () => void;
+  /** The guest jumped to the reset vector: reset the whole machine (then call `init`). Called inside `call`: only take note. */
+  readonly systemReset?: () => void;
+  /** Fonts and video tables for F0000-F7FFF. */
+  readonly romData?: readonly RomData[];
+  readonly font8x8?: Uint8Array;
+}
+
+const PE = 1n;
+const VM86 = 0x20000;
+const RESUMED = 0x8000;
+const BOOT_STACK = 0x7c00;
+const SHUTDOWN = 0x0f;
+
+/** The BIOS: `init` is the paper's biosemul_init, `call` its biosemul_call. */
+export class BiosEmul {
+  readonly rom: RomImage;
+  readonly #parts: BiosParts;
+  readonly #ctx: Context;
+  readonly #translation: AddressTranslation;
+  readonly #linear: LinearMemory;
+  readonly #a20: () => boolean;
+  readonly #services: (BiosHandler | undefined)[] = new Array<BiosHandler | undefined>(TRAP_COUNT).fill(undefined);
+  /** RIP values in the F000 segment, so that a call makes no new BigInt. */
+  readonly #ripAfter: bigint[];
+  readonly #apm: ApmServices;
+  readonly #mouse: MouseServices;
+  readonly #int14 = new Int14();
+  readonly #int15: Int15;
+  readonly #int16 = new Int16();
+  readonly #int17 = new Int17();
+  /** False until the first POST of this power-on; a jump to the reset vector after it asks for a machine reset. */
+  #posted = false;
+
+  constructor(parts: BiosParts) {
+    this.#parts = parts;
+    const { config, memory } = parts;
+    const video = parts.video ?? new MemoryVideoWindow(memory);
+    this.#ctx = new Context({ regs: parts.regs, mem: memory, ports: parts.ports, drives: parts.drives, video });
+    this.#a20 = parts.a20Enabled ?? (() => true);
+    this.#translation = new AddressTranslation(memory.ram, this.#a20);
+    this.#linear = new LinearMemory(memory, this.#translation);
+    this.rom = new RomImage({
+      style: config.trapStyle,
+      ...(parts.font8x8 !== undefined && { font8x8: parts.font8x8 }),
+      ...(parts.romData !== undefined && { data: parts.romData }),
+    });
+    this.#ripAfter = Array.from({ length: 0x10000 }, () => 0n);
+    for (const site of this.rom.sites) {
+      this.#ripAfter[site.offset + 3] = BigInt(site.offset + 3);
+      this.#ripAfter[site.wait] = BigInt(site.wait);
+      this.#ripAfter[site.wait + POLL_ARM] = BigInt(site.wait + POLL_ARM);
+    }
+    this.#apm = new ApmServices({ pm16: this.rom.address("apm16"), pm32: this.rom.address("apm32") }, () => this.#parts.powerOff?.());
+    this.#mouse = new MouseServices(config.mouse);
+    this.#int15 = new Int15(config, this.#apm, this.#mouse, this.#ctx);
+    this.#register(new PciBios(config, new Uint8Array(0)));
+  }
+
+  #register(pci: PciBios): void {
+    const { handlers } = this.#parts;
+    const s = this.#services;
+    s[0x08] = int08;
+    s[0x10] = handlers.int10;
+    s[0x11] = int11;
+    s[0x12] = int12;
+    s[0x13] = handlers.int13;
+    s[0x14] = this.#int14.handle;
+    s[0x15] = this.#int15.handle;
+    s[0x16] = this.#int16.handle;
+    s[0x17] = this.#int17.handle;
+    s[0x1a] = new Int1a(pci).handle;
+    s[0x40] = handlers.int40 ?? handlers.int13;
+    s[TRAP.POST] = () => this.#postTrap();
+    s[TRAP.BOOT_FIRST] = handlers.int19 ?? ((ctx) => this.#boot(ctx, "first"));
+    s[TRAP.BOOT_NEXT] = handlers.int18 ?? ((ctx) => this.#boot(ctx, "next"));
+    s[TRAP.KEY] = keyStroke;
+    s[TRAP.MOUSE] = (ctx) => this.#mouse.interrupt(ctx);
+    s[TRAP.RTC] = rtcInterrupt;
+    s[TRAP.APM16] = (ctx) => this.#apmFar(ctx);
+    s[TRAP.APM32] = (ctx) => this.#apmFar(ctx);
+    s[TRAP.OPTION_ROM] = nextOptionRom;
+  }
+
+  /** Power-on or full machine reset: ROM, chips, data areas, and the vCPU at the end of POST. */
+  init(): void {
+    this.#parts.memory.ram.writeRom(0xf0000, this.rom.bytes);
+    this.#powerOnSelfTest();
+  }
+
+  #powerOnSelfTest(): void {
+    const ctx = this.#ctx;
+    const { config, regs } = { config: this.#parts.config, regs: this.#parts.regs };
+    ctx.begin(this.#parts.memory, false, false);
+    this.#apm.reset();
+    this.#mouse.reset();
+    initChips(ctx, config);
+    writeSetupCmos(ctx, config, equipmentWord(config));
+    installVectors(ctx, this.rom);
+    installDataAreas(ctx, config, this.rom);
+    this.#posted = true;
+    realModeStart(regs, this.rom.address("post_done"));
+  }
+
+  /**
+   * The CPU alone was reset (8042 pulse, port 92h, triple fault) and RAM and chips kept their state. True: the CMOS shutdown
+   * code said where to go on, and the vCPU is there. False: the machine must reset everything and call `init`.
+   */
+  resumeAfterCpuReset(): boolean {
+    const ctx = this.#ctx;
+    ctx.begin(this.#parts.memory, false, false);
+    const code = readCmos(ctx, SHUTDOWN);
+    if (code !== 0x05 && code !== 0x09 && code !== 0x0a && code !== 0x0c) return false;
+    writeCmos(ctx, SHUTDOWN, 0);
+    const { regs } = this.#parts;
+    if (code === 0x05) {
+      ctx.ports.out8(0xa0, 0x20);
+      ctx.ports.out8(0x20, 0x20);
+    }
+    const offset = ctx.mem.read16(BDA.WARM_RESET_VECTOR);
+    const segment = ctx.mem.read16(BDA.WARM_RESET_VECTOR + 2);
+    if (code === 0x09) {
+      // The return of a block move done by hand: 467h is SS:SP of a frame as INT 15h/87h leaves it.
+      realModeStart(regs, 0);
+      regs.resetRealSegment("ss", segment);
+      regs.sp = offset;
+      ctx.begin(this.#parts.memory, false, false);
+      for (const [i, name] of (["es", "ds"] as const).entries()) regs.resetRealSegment(name, ctx.stackWord(i * 2));
+      ctx.dropStack(20);
+      regs.resetRealSegment("cs", ctx.stackWord(2));
+      regs.rip = BigInt(ctx.stackWord(0));
+      regs.rflags = (ctx.stackWord(4) & 0xfd7) | 2;
+      ctx.dropStack(6);
+      return true;
+    }
+    realModeStart(regs, offset);
+    regs.resetRealSegment("cs", segment);
+    return true;
+  }
+
+  #postTrap(): ServiceResult {
+    if (this.resumeAfterCpuReset()) return "redirected";
+    if (this.#posted && this.#parts.systemReset !== undefined) {
+      this.#parts.systemReset();
+      return "done"; // waits in HLT for the reset
+    }
+    this.#powerOnSelfTest();
+    return "redirected";
+  }
+
+  #boot(ctx: BiosContext, from: "first" | "next"): ServiceResult {
+    const { regs } = ctx;
+    const keepSs = regs.selector("ss");
+    const keepSp = regs.esp;
+    bootRegisters(regs);
+    const target = this.#parts.handlers.bootstrap?.(ctx, from);
+    if (target === undefined) {
+      regs.resetRealSegment("ss", keepSs);
+      regs.esp = keepSp;
+      regs.resetRealSegment("cs", 0xf000);
+      regs.rip = BigInt(this.rom.address("no_boot"));
+      return "redirected";
+    }
+    return { jump: target };
+  }
+
+  #apmFar(ctx: BiosContext): ServiceResult {
+    ctx.regs.ah = 0x53;
+    const result = this.#apm.handle(ctx);
+    return result === "wait" ? this.#apmResumed(ctx) : result;
+  }
+  /** The far entries cannot sleep: the call ends as if an interrupt had come. */
+  #apmResumed(ctx: BiosContext): ServiceResult {
+    this.#ctx.resumed = true;
+    return this.#apm.handle(ctx);
+  }
+
+  /** Vector (or trap id) of the trap at a real-mode linear address, or undefined. */
+  vectorOfTrap(linear: number): number | undefined {
+    return this.rom.vectorOfTrap(linear);
+  }
+
+  /**
+   * The vCPU stands at a VMCALL (or at the OUT of the "port" style). "handled": the service is done and RIP is where the
+   * guest goes on; enter with ENTRY_RUN. "not-ours": no trap is there; nothing was changed.
+   */
+  call(): "handled" | "not-ours" {
+    const { regs } = this.#parts;
+    const raw = regs.raw;
+    const cs = raw.getSegment("cs");
+    const base = Number(cs.base & 0xffffffffn);
+    const rip = Number(raw.getRip() & 0xffffffffn);
+    const linear = (base + rip) % 0x100000000;
+    const protectedMode = (raw.getControl("cr0") & PE) !== 0n;
+    let mem = this.#parts.memory;
+    let physical = linear;
+    if (protectedMode || !this.#a20()) {
+      this.#translation.load(raw);
+      mem = this.#linear;
+      // Any user program may execute the trap instruction; only the ROM's own counts, and outside V86 only for ring 0.
+      if (protectedMode) {
+        physical = this.#translation.translate(linear);
+        if ((raw.getRflags() & VM86) === 0 && (cs.access & 0x60) !== 0) return "not-ours";
+      }
+    }
+    if ((physical < 0xf0000 || physical > 0xfffff) && physical < 0xffff0000) return "not-ours";
+    const offset = physical & 0xffff;
+    const found = this.rom.trapAt(offset);
+    if (found < 0) return "not-ours";
+    const id = found & 0x7fff;
+    const service = this.#services[id];
+    if (service === undefined) return "not-ours";
+    const ctx = this.#ctx;
+    ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP);
+    const result = service(ctx);
+    if (this.#apm.off) {
+      this.#goto(rip - offset, this.rom.address("park"));
+      return "handled";
+    }
+    if (result === "done") this.#goto(rip - offset, this.rom.trapStart(offset) + 3);
+    else if (result === "wait") this.#goto(rip - offset, this.rom.waitArm(offset));
+    else if (result === "poll") this.#goto(rip - offset, this.rom.waitArm(offset) + POLL_ARM);
+    else if (result !== "redirected") {
+      regs.resetRealSegment("cs", result.jump.segment);
+      regs.rip = BigInt(result.jump.offset & 0xffff);
+      // A boot sector starts with interrupts on.
+      if (id === TRAP.BOOT_FIRST || id === TRAP.BOOT_NEXT) regs.rflags = 0x202;
+    }
+    return "handled";
+  }
+
+  /** `delta`: RIP minus ROM offset, 0 when CS is F000. */
+  #goto(delta: number, offset: number): void {
+    const known = delta === 0 ? this.#ripAfter[offset] : undefined;
+    this.#parts.regs.rip = known !== undefined && known !== 0n ? known : BigInt((delta + offset) >>> 0);
+  }
+}
+
+/** Registers as a boot sector finds them; DL is the bootstrap's. */
+function bootRegisters(regs: GuestRegisters): void {
+  for (const name of ["ds", "es", "ss", "fs", "gs"] as const) regs.resetRealSegment(name, 0);
+  regs.eax = 0xaa55;
+  regs.ebx = 0;
+  regs.ecx = 0;
+  regs.edx = 0;
+  regs.esi = 0;
+  regs.edi = 0;
+  regs.ebp = 0;
+  regs.esp = BOOT_STACK;
+}
+
+/** The vCPU in real mode at F000:offset, interrupts off. */
+function realModeStart(regs: GuestRegisters, offset: number): void {
+  const raw = regs.raw;
+  for (let i = 0; i < 16; i++) raw.setGpr(i, 0n);
+  raw.setControl("cr0", 0x10n);
+  raw.setControl("cr3", 0n);
+  raw.setControl("cr4", 0n);
+  raw.setControl("efer", 0n);
+  raw.setDescriptorTable("gdtr", 0n, 0xffff);
+  raw.setDescriptorTable("idtr", 0n, 0x3ff);
+  bootRegisters(regs);
+  regs.resetRealSegment("cs", 0xf000);
+  regs.rip = BigInt(offset);
+  regs.rflags = 2;
+}

@@ -1,0 +1,257 @@
+import type { GuestIo, GuestMemory, RegisterAccess, SegmentName, SegmentState } from "../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
+import type { BiosDrive, BiosHandlers, PortIo } from "./api.ts";
+import { BiosEmul } from "./biosemul.ts";
+import { DEFAULT_BIOS_CONFIG } from "./config.ts";
+import type { BiosConfig } from "./config.ts";
+
+/** Plain memory: `bytes` from 0, reads beyond give ones. */
+export class FlatMemory implements GuestMemory {
+  readonly bytes: Uint8Array;
+  constructor(sizeBytes: number) {
+    this.bytes = new Uint8Array(sizeBytes);
+  }
+  get sizeBytes(): number {
+    return this.bytes.length;
+  }
+  read8(at: number): number {
+    return this.bytes[at] ?? 0xff;
+  }
+  read16(at: number): number {
+    return this.read8(at) | (this.read8(at + 1) << 8);
+  }
+  read32(at: number): number {
+    return (this.read16(at) | (this.read16(at + 2) << 16)) >>> 0;
+  }
+  write8(at: number, value: number): void {
+    if (at < this.bytes.length) this.bytes[at] = value;
+  }
+  write16(at: number, value: number): void {
+    this.write8(at, value & 0xff);
+    this.write8(at + 1, (value >>> 8) & 0xff);
+  }
+  write32(at: number, value: number): void {
+    this.write16(at, value & 0xffff);
+    this.write16(at + 2, value >>> 16);
+  }
+  read(at: number, into: Uint8Array): void {
+    for (let i = 0; i < into.length; i++) into[i] = this.read8(at + i);
+  }
+  write(at: number, from: Uint8Array): void {
+    for (let i = 0; i < from.length; i++) this.write8(at + i, from[i] ?? 0);
+  }
+  writeRom(at: number, from: Uint8Array): void {
+    this.write(at, from);
+  }
+  viewForWrite(at: number, length: number): Uint8Array | undefined {
+    return at + length <= this.bytes.length ? this.bytes.subarray(at, at + length) : undefined;
+  }
+  viewForRead(at: number, length: number): Uint8Array | undefined {
+    return this.viewForWrite(at, length);
+  }
+}
+
+/** A register file without a CPU. */
+export class FakeRegisters implements RegisterAccess {
+  readonly #gpr = new BigUint64Array(16);
+  readonly #segments = new Map<SegmentName, SegmentState>();
+  readonly #control = new Map<string, bigint>();
+  readonly #tables = new Map<string, { base: bigint; limit: number }>();
+  #rip = 0n;
+  #rflags = 2;
+  getGpr(i: number): bigint {
+    return this.#gpr[i] ?? 0n;
+  }
+  setGpr(i: number, value: bigint): void {
+    this.#gpr[i] = value;
+  }
+  getGpr32(i: number): number {
+    return Number((this.#gpr[i] ?? 0n) & 0xffffffffn);
+  }
+  setGpr32(i: number, value: number): void {
+    this.#gpr[i] = ((this.#gpr[i] ?? 0n) & 0xffffffff00000000n) | BigInt(value >>> 0);
+  }
+  getRip(): bigint {
+    return this.#rip;
+  }
+  setRip(value: bigint): void {
+    this.#rip = value;
+  }
+  getRflags(): number {
+    return this.#rflags;
+  }
+  setRflags(value: number): void {
+    this.#rflags = value;
+  }
+  getSegment(name: SegmentName): SegmentState {
+    return this.#segments.get(name) ?? { selector: 0, base: 0n, limit: 0xffff, access: 0x93 };
+  }
+  setSegment(name: SegmentName, state: SegmentState): void {
+    this.#segments.set(name, state);
+  }
+  getControl(name: string): bigint {
+    return this.#control.get(name) ?? 0n;
+  }
+  setControl(name: string, value: bigint): void {
+    this.#control.set(name, value);
+  }
+  getDescriptorTable(name: string): { readonly base: bigint; readonly limit: number } {
+    return this.#tables.get(name) ?? { base: 0n, limit: 0xffff };
+  }
+  setDescriptorTable(name: string, base: bigint, limit: number): void {
+    this.#tables.set(name, { base, limit });
+  }
+  getMsr(): undefined {
+    return undefined;
+  }
+  setMsr(): boolean {
+    return false;
+  }
+  getFpu() {
+    return { controlWord: 0, statusWord: 0, tagWord: 0, registers: [], mxcsr: 0 };
+  }
+  setFpu(): void {}
+  getXmm(): Uint8Array {
+    return new Uint8Array(16);
+  }
+  setXmm(): void {}
+}
+
+/** Ports that remember writes; CMOS and a byte map behind them; reads elsewhere give `idle`. */
+export class FakePorts implements PortIo {
+  readonly cmos = new Uint8Array(128);
+  readonly writes: { readonly port: number; readonly value: number }[] = [];
+  readonly values = new Map<number, number>();
+  onRead: ((port: number) => number | undefined) | undefined;
+  onWrite: ((port: number, value: number) => void) | undefined;
+  #index = 0;
+  constructor() {
+    this.cmos[0x0d] = 0x80;
+    this.cmos[4] = 0x01; // 01:00:00
+    this.values.set(0x64, 0);
+    this.values.set(0x92, 0x02);
+  }
+  in8(port: number): number {
+    const own = this.onRead?.(port);
+    if (own !== undefined) return own;
+    if (port === 0x71) return this.cmos[this.#index & 0x7f] ?? 0;
+    return this.values.get(port) ?? 0xff;
+  }
+  in16(port: number): number {
+    return this.onRead?.(port) ?? 0xffff;
+  }
+  in32(port: number): number {
+    return this.onRead?.(port) ?? 0xffffffff;
+  }
+  out8(port: number, value: number): void {
+    this.writes.push({ port, value });
+    this.onWrite?.(port, value);
+    if (port === 0x70) this.#index = value;
+    else if (port === 0x71 && (this.#index & 0x7f) !== 0x0c && (this.#index & 0x7f) !== 0x0d) this.cmos[this.#index & 0x7f] = value;
+    else if (port !== 0x64 && port !== 0x60) this.values.set(port, value);
+  }
+  out16(port: number, value: number): void {
+    this.writes.push({ port, value });
+    this.onWrite?.(port, value);
+  }
+  out32(port: number, value: number): void {
+    this.writes.push({ port, value });
+    this.onWrite?.(port, value);
+  }
+}
+
+const NO_IO: GuestIo = { portRead: () => -1, portWrite: () => false, mmioRead: () => 0xff, mmioWrite: () => true, interruptAcknowledge: () => 0xff };
+
+/** The selector, offset and FLAGS that a test's INT pushes. */
+export const CALLER = { cs: 0x1234, ip: 0x5678 } as const;
+
+/** A BIOS on fakes; `int` does what the CPU does on INT n up to the stub, calls the BIOS, and goes round its wait arms. */
+export class Bench {
+  readonly ram = new FlatMemory(0x400000);
+  readonly raw = new FakeRegisters();
+  readonly regs = new GuestRegisters(this.raw);
+  readonly ports = new FakePorts();
+  readonly memory = new PhysicalMemory(this.ram, NO_IO);
+  readonly bios: BiosEmul;
+  readonly events: string[] = [];
+  a20 = true;
+  /** Called each time the stub sleeps or polls; tests bring keys and time here. */
+  onIdle: ((kind: "wait" | "poll") => void) | undefined;
+
+  constructor(options: { config?: Partial<BiosConfig>; drives?: readonly BiosDrive[]; handlers?: Partial<BiosHandlers> } = {}) {
+    this.bios = new BiosEmul({
+      regs: this.regs,
+      memory: this.memory,
+      ports: this.ports,
+      drives: options.drives ?? [],
+      config: { ...DEFAULT_BIOS_CONFIG, ramBytes: 64 << 20, ...options.config },
+      handlers: { int10: () => "done", int13: () => "done", bootstrap: () => undefined, ...options.handlers },
+      a20Enabled: () => this.a20,
+      powerOff: () => void this.events.push("off"),
+      systemReset: () => void this.events.push("reset"),
+    });
+    this.bios.init();
+    this.ports.writes.length = 0;
+    this.regs.resetRealSegment("ss", 0x2000);
+    this.regs.esp = 0x0100;
+    this.regs.resetRealSegment("ds", 0x3000);
+    this.regs.resetRealSegment("es", 0x3000);
+    this.raw.setRflags(0x202);
+  }
+
+  /** Stack frame as INT leaves it, CS:IP at the vector's target. */
+  enter(vector: number, flags = 0x0202): void {
+    this.push(flags);
+    this.push(CALLER.cs);
+    this.push(CALLER.ip);
+    this.regs.resetRealSegment("cs", this.ram.read16(vector * 4 + 2));
+    this.regs.rip = BigInt(this.ram.read16(vector * 4));
+    this.#followJump();
+  }
+  push(value: number): void {
+    this.regs.sp = this.regs.sp - 2;
+    this.ram.write16(this.regs.base("ss") + this.regs.sp, value);
+  }
+  #followJump(): void {
+    const at = this.regs.base("cs") + Number(this.regs.rip);
+    if (this.ram.read8(at) === 0xe9) this.regs.rip = BigInt((Number(this.regs.rip) + 3 + this.ram.read16(at + 1)) & 0xffff);
+  }
+  /** FLAGS image of the frame. */
+  get flags(): number {
+    return this.ram.read16(this.regs.base("ss") + ((this.regs.sp + 4) & 0xffff));
+  }
+  get carry(): boolean {
+    return (this.flags & 1) !== 0;
+  }
+  get zero(): boolean {
+    return (this.flags & 0x40) !== 0;
+  }
+  byteAtRip(): number {
+    return this.ram.read8(this.regs.base("cs") + Number(this.regs.rip));
+  }
+
+  /** One INT until its IRET; the frame is left on the stack for the flag getters. At most `limit` rounds of waiting. */
+  int(vector: number, flags = 0x0202, limit = 2000): "iret" | "waiting" | "elsewhere" | "not-ours" {
+    this.enter(vector, flags);
+    for (let i = 0; i <= limit; i++) {
+      const result = this.bios.call();
+      if (result === "not-ours") return result;
+      const byte = this.byteAtRip();
+      if (byte === 0xcf) return "iret";
+      if (byte !== 0xfb) return "elsewhere";
+      if (i === limit) return "waiting";
+      const kind = this.ram.read8(this.regs.base("cs") + Number(this.regs.rip) + 1) === 0xf4 ? "wait" : "poll";
+      this.onIdle?.(kind);
+      this.regs.rip = BigInt(Number(this.regs.rip) + (kind === "wait" ? 2 : -4));
+    }
+    return "waiting";
+  }
+  /** Puts the CPU at a trap inside ROM code and runs it. */
+  trap(id: number): "handled" | "not-ours" {
+    const site = this.bios.rom.sites.find((s) => s.id === id && !s.resumed);
+    if (site === undefined) throw new Error(`no trap ${id}`);
+    this.regs.resetRealSegment("cs", 0xf000);
+    this.regs.rip = BigInt(site.offset);
+    return this.bios.call();
+  }
+}
