@@ -317,6 +317,13 @@ describe("stack", () => {
     expect([state.gpr[4], state.gpr[5]]).toEqual([0x8000n, 0x9000n]);
   });
 
+  it("ENTER takes both numbers from one immediate as well", () => {
+    const [two, one] = [stateWith({}), stateWith({})];
+    run("enter", two, { size: 64, operands: [imm(0xfff0, 16), imm(3)] });
+    run("enter", one, { size: 64, operands: [imm(0x3fff0, 32)] });
+    expect(one.gpr).toEqual(two.gpr);
+  });
+
   it("LEAVE with a 16-bit stack takes BP and keeps the upper half of ESP", () => {
     const state = stateWith({ gpr: { 4: 0x12340000n, 5: 0x99997000n }, memory: [[0x7000n, 32, 0xcafen]], stackSize: 16 });
     run("leave", state, { size: 32, codeSize: 16 });

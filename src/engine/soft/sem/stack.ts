@@ -78,7 +78,9 @@ export const enter: SemanticFunction = (e) => {
   const mask = stackMask(e);
   const masked = (v: Val): Val => e.and(v, mask);
   const allocation = e.and(e.imm64(0), e.i64(0xffff));
-  const level = e.and(toI32(e, e.wrap(e.imm64(1))), e.i32(31));
+  // A back end with room for one immediate gives both in operand 0: the level above the 16-bit size.
+  const levelBits = e.kind(1) === "none" ? e.shrU(e.imm64(0), e.i64(16)) : e.imm64(1);
+  const level = e.and(toI32(e, levelBits), e.i32(31));
   const rsp = e.gpr(RSP, 64);
   const rbp = e.gpr(RBP, 64);
   const frame = masked(e.sub(masked(rsp), bytes));
