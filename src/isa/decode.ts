@@ -279,7 +279,7 @@ function operandSize(form: Form, codeSize: CodeSize, has66: boolean): number {
     case "d64":
       return toggled && (rex & 8) === 0 ? 16 : 64;
     case "z":
-      return toggled ? 16 : 32;
+      return toggled && (rex & 8) === 0 ? 16 : 32;
     default:
       return (rex & 8) !== 0 ? 64 : toggled ? 16 : 32;
   }
@@ -347,8 +347,8 @@ function decodeAt(start: number, codeSize: CodeSize): DecodeResult {
   modrmByte = slot.hasModrm ? u8() : 0;
   const prefix = rep === 0xf3 ? PREFIX_F3 : rep === 0xf2 ? PREFIX_F2 : has66 ? PREFIX_66 : PREFIX_NONE;
   let form = choose(slot, prefix, modrmByte);
-  // 90 is XCHG rAX, rAX, which REX.B makes a true exchange with r8 (SDM, NOP).
-  if (byte === 0x90 && map === 0 && (rex & 1) !== 0) form = slotOf(true, 0, 0x91)?.forms[0];
+  // 90 is XCHG rAX, rAX, which REX.B makes a true exchange with r8 (SDM, NOP); F3 stays PAUSE (observed on Intel).
+  if (byte === 0x90 && map === 0 && (rex & 1) !== 0 && rep !== 0xf3) form = slotOf(true, 0, 0x91)?.forms[0];
   if (form === undefined) return failure("ud", pos - start);
   opSize = operandSize(form, codeSize, has66);
   if (form.hasModrm && modrmByte < 0xc0 && !form.ignoresMod) {
