@@ -27,3 +27,5 @@ export { SystemPorts } from "./system-ports/device.ts";
 export type { ResetKind, SystemPortsOptions, SystemPortsStateV1 } from "./system-ports/device.ts";
 export { Uart16550 } from "./uart16550/device.ts";
 export type { ModemLines, Uart16550Options, Uart16550StateV1 } from "./uart16550/device.ts";
+export { assignPciResources, I440fxHostBridge, PCI_CONFIG, PciBus, PciFunction, PciVga, Piix3Ide, Piix3IsaBridge } from "./pci/index.ts";
+export type { BarOptions, PamSegment, PciAssignment, PciBusOptions, PciBusStateV1, PciFunctionOptions, PciFunctionStateV1 } from "./pci/index.ts";

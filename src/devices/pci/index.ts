@@ -1,0 +1,6 @@
+export { assignPciResources, PciBus } from "./bus.ts";
+export type { PciAssignment, PciBusOptions, PciBusStateV1 } from "./bus.ts";
+export { I440fxHostBridge, Piix3Ide, Piix3IsaBridge, PciVga } from "./chips.ts";
+export type { PamSegment } from "./chips.ts";
+export { PCI_CONFIG, PciFunction } from "./config-space.ts";
+export type { BarOptions, PciFunctionOptions, PciFunctionStateV1 } from "./config-space.ts";
