@@ -38,11 +38,16 @@ describe("disassemble", () => {
   });
   it("never throws and always goes on", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 16 }), fc.constantFrom<CodeSize>(16, 32, 64), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (bytes, codeSize, rip) => {
-        const result = disassemble(bytes, 0, codeSize, rip);
-        expect(result.length).toBeGreaterThan(0);
-        expect(result.text).not.toContain("undefined");
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 16 }),
+        fc.constantFrom<CodeSize>(16, 32, 64),
+        fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        (bytes, codeSize, rip) => {
+          const result = disassemble(bytes, 0, codeSize, rip);
+          expect(result.length).toBeGreaterThan(0);
+          expect(result.text).not.toContain("undefined");
+        },
+      ),
       { seed: 3, numRuns: 10_000 },
     );
   });

@@ -94,6 +94,34 @@ function registerText(o: RegisterOperand): string {
 
 const SIZE_WORDS: Readonly<Record<number, string>> = { 8: "byte ", 16: "word ", 32: "dword ", 64: "qword ", 80: "tword ", 128: "oword " };
 
+/** NASM wants no size word: it is fixed, or it is the size of no register operand. */
+const NO_SIZE: ReadonlySet<string> = new Set([
+  "prefetch",
+  "prefetchw",
+  "prefetchnta",
+  "prefetcht0",
+  "prefetcht1",
+  "prefetcht2",
+  "clflush",
+  "clflushopt",
+  "clwb",
+  "vmptrld",
+  "vmptrst",
+  "vmclear",
+  "vmxon",
+  "punpcklbw",
+  "punpcklwd",
+  "punpckldq",
+  "cmpsd_sse",
+  "les",
+  "lds",
+  "lss",
+  "lfs",
+  "lgs",
+]);
+/** The source's width is free of the destination's. */
+const ALWAYS_SIZE: ReadonlySet<string> = new Set(["movsx", "movzx", "crc32"]);
+
 /** Another operand says the width, so the size word is noise. */
 function sizeIsKnown(insn: Insn, size: number): boolean {
   return insn.operands.some((o) => o.kind === "reg" && o.size === size && o.cls !== "st" && !(o.cls === "gpr" && insn.row.sem.startsWith("cvt")));
@@ -106,12 +134,14 @@ function isShiftCount(insn: Insn): boolean {
 
 function farOrSize(insn: Insn, o: MemoryOperand): string {
   if (insn.row.sem === "jmp_far_mem" || insn.row.sem === "call_far_mem") return "far ";
-  if (sizeIsKnown(insn, o.size) && !(isShiftCount(insn) && o.size === 8)) return "";
+  if (NO_SIZE.has(insn.row.sem)) return "";
+  if (!ALWAYS_SIZE.has(insn.row.sem) && sizeIsKnown(insn, o.size) && !(isShiftCount(insn) && o.size === 8)) return "";
   return SIZE_WORDS[o.size] ?? "";
 }
 
 function displacement(o: MemoryOperand, alone: boolean, addrSize: number): string {
-  if (alone) return addrSize === 64 ? hexWide(o.disp, o.dispHi) : masked(addrSize, o.disp, 0);
+  if (alone && addrSize === 64) return hexWide(o.disp, o.dispHi);
+  if (alone) return masked(addrSize, o.disp, 0);
   if (o.disp === 0) return "";
   return o.disp < 0 ? `-${hex(-o.disp)}` : `+${hex(o.disp)}`;
 }
@@ -127,7 +157,8 @@ function memoryText(insn: Insn, o: MemoryOperand, rip: bigint): string {
   const parts: string[] = [];
   if (o.base >= 0) parts.push(gprName(o.base, insn.addrSize));
   if (o.index >= 0) parts.push(`${gprName(o.index, insn.addrSize)}${o.scale > 0 ? `*${1 << o.scale}` : ""}`);
-  return `${size}[${segment}${parts.join("+")}${displacement(o, parts.length === 0, insn.addrSize)}]`;
+  const long = insn.addrSize === 64 && insn.modrm < 0 ? "qword " : ""; // moffs64
+  return `${size}[${long}${segment}${parts.join("+")}${displacement(o, parts.length === 0, insn.addrSize)}]`;
 }
 
 function operandText(insn: Insn, o: Operand, code: string, rip: bigint): string {

@@ -127,8 +127,8 @@ function symbolicSize(shapes: readonly CodeShape[]): number {
 }
 
 const MAPS = 4;
-const places: (Place[] | undefined)[] = new Array<Place[] | undefined>(2 * MAPS * 256).fill(undefined);
-const slots: (Slot | undefined)[] = new Array<Slot | undefined>(2 * MAPS * 256).fill(undefined);
+const places: (Place[] | undefined)[] = Array.from({ length: 2 * MAPS * 256 });
+const slots: (Slot | undefined)[] = Array.from({ length: 2 * MAPS * 256 });
 
 function slotIndex(is64: boolean, map: number, opcode: number): number {
   return (is64 ? MAPS * 256 : 0) + map * 256 + opcode;

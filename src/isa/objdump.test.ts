@@ -117,7 +117,7 @@ function theirs(text: string): string {
 
 /** What objdump knows and the processor modelled here does not have: other vendors' and newer extensions. */
 const EXTENSIONS =
-  /^(\(bad\)|femms|pf\w+|pi2f[wd]|pavgusb|pmulhrw|pswapd|v\w+|k\w+|\{|movdir\w+|enqcmds?|gf2p8\w+|wrussd?q?|wrssd?q?|wrussq|incssp[dq]|rdssp[dq]|saveprevssp|rstorssp|setssbsy|clrssbsy|extrq|insertq|movnts[sd]|xbegin|xabort|xend|xtest|encl[suv]|pconfig|wbnoinvd|mcommit|invlpgb|tlbsync|clzero|rdpru|monitorx|mwaitx|vm\w+|skinit|stgi|clgi|invlpga|umonitor|umwait|tpause|ptwrite|serialize|xsusldtrk|xresldtrk|hreset|aes\w+kl|loadiwkey|encodekey\w+|xstore\w*|xcrypt-\w+|montmul|xsha\w+|psmash|pvalidate|rmp\w+|seam\w+|tdcall|uiret|testui|clui|stui|senduipi|cl0|getbv|llwpcb|slwpcb|bextr|bl[cs]\w+|t1mskc|tzmsk|lwp\w+|fsetpm|frstpm|wrmsrns|rdmsrlist|aadd|aand|aor|axor|wrmsrlist|prefetchit\w|prefetchrst2|swapgs|undefined)\b/;
+  /^(\(bad\)|femms|pf\w+|pi2f[wd]|pavgusb|pmulhrw|pswapd|v\w+|k\w+|\{|movdir\w+|enqcmds?|gf2p8\w+|wrussd?q?|wrssd?q?|wrussq|incssp[dq]|rdssp[dq]|saveprevssp|rstorssp|setssbsy|clrssbsy|extrq|insertq|movnts[sd]|xbegin\w*|xabort|xend|xtest|encl[suv]|pconfig|wbnoinvd|mcommit|invlpgb|tlbsync|clzero|rdpru|monitorx|mwaitx|vm\w+|skinit|stgi|clgi|invlpga|umonitor|umwait|tpause|ptwrite|serialize|xsusldtrk|xresldtrk|hreset|aes\w+kl|loadiwkey|encodekey\w+|xstore\w*|xcrypt-\w+|montmul|xsha\w+|psmash|pvalidate|rmp\w+|seam\w+|tdcall|uiret|testui|clui|stui|senduipi|cl0|getbv|llwpcb|slwpcb|bextr|bl[cs]\w+|t1mskc|tzmsk|lwp\w+|fsetpm|frstpm|wrmsrns|rdmsrlist|aadd|aand|aor|axor|wrmsrlist|prefetchit\w|prefetchrst2|swapgs|undefined)\b/;
 
 /** Spellings and choices that differ on purpose; the reason beside each. */
 const DIFFERENT: readonly (readonly [RegExp, string])[] = [
