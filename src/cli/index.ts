@@ -1,1 +1,3 @@
-export {};
+export { EXIT, UsageError } from "./errors.ts";
+export { parseRun, RUN_OPTIONS } from "./run-options.ts";
+export type { RunRequest } from "./run-options.ts";

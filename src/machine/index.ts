@@ -1,1 +1,20 @@
-export {};
+/**
+ * whyve's automation API: `boot()` makes a PC from disk images, lets it run, and gives a program its screen, keyboard,
+ * serial lines, memory and registers.
+ */
+export { VmmError } from "../base/index.ts";
+export { boot, createMachine } from "./boot.ts";
+export type { BootOptions } from "./boot.ts";
+export { DEFAULT_CONFIG, machineConfig, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "./config.ts";
+export type { BootDevice, ClockKind, DriveConfig, MachineConfig, MachineOptions, TrapStyle } from "./config.ts";
+export { describeEnd, MemoryAccess, Screen, SerialPort, VirtualMachine } from "./virtual-machine.ts";
+export type { VirtualMachineOptions, WaitOptions } from "./virtual-machine.ts";
+export type { BoardRequest, ExitObserver, MachineEnd } from "./run-loop.ts";
+export type { Pattern, WatchMatch } from "./watch.ts";
+export { parseChord, parseTyped } from "./keys.ts";
+export type { KeyChord, KeyName } from "./keys.ts";
+export { codeSize, cpuMode, formatRegisters } from "./registers.ts";
+export type { CpuMode, Registers } from "./registers.ts";
+export type { Pc } from "./pc-parts.ts";
+export { cp437Char, cp437Code } from "../devices/vga/index.ts";
+export type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";

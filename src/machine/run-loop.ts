@@ -22,6 +22,8 @@ export interface Board {
   accessExit(exit: VmExit): VmEntry;
   /** What the guest or a person asked for since the last look: a reset, power off. */
   takeRequest(): BoardRequest | undefined;
+  /** Told when a request was made, so that the running slice ends. */
+  onRequest: (() => void) | undefined;
   /** Puts every chip and the CPU into the state after RESET; the BIOS starts over. */
   reset(kind: "cold" | "warm"): void;
   /** True when the guest prepared a return from reset (CMOS shutdown code, warm-boot flag): a triple fault then is its way to ask for one. */
@@ -87,6 +89,7 @@ export class RunLoop {
     // Whoever awaits `ended` sees the failure; nobody awaiting is no reason to end the process.
     this.#ended.catch(() => {});
     board.clock.onEarlierDeadline = () => this.cutSlice();
+    board.onRequest = () => this.cutSlice();
   }
 
   get state(): "ready" | "running" | "pausing" | "paused" | "ended" {

@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+import { EXIT } from "./errors.ts";
+
+const USAGE = `whyve: an x86 PC hypervisor with a built-in BIOS
+
+  whyve run disk.img            boot a disk, floppy or CD image (whyve run --help)
+  whyve demo                    boot the built-in demonstration disk
+  whyve dos PROG.EXE            run a DOS program                         (not yet)
+  whyve ctl NAME COMMAND        control a running machine                 (not yet)
+  whyve bhyve | bhyveload | bhyvectl ...   the bhyve tools' own grammar   (not yet)
+  whyve --version, whyve --help
+
+Exit codes: 0 powered off or --until matched, 1 usage, 2 guest crashed, 3 --timeout passed, 4 internal error.
+`;
+
+const NOT_YET: Readonly<Record<string, string>> = {
+  ctl: "controlling a running machine",
+  dos: "running DOS programs directly; boot a DOS floppy with whyve run instead",
+  bhyve: "bhyve's command line; use whyve run",
+  bhyveload: "bhyveload's command line; use whyve run",
+  bhyvectl: "bhyvectl's command line",
+};
+
+/** Says one line on standard error. */
+function complain(message: string): void {
+  process.stderr.write(`whyve: ${message}\n`);
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  if (command === "run" || command === "demo") {
+    const { runCommand } = await import("./run.ts");
+    return runCommand(command, rest);
+  }
+  if (command === undefined || command === "help" || command === "--help" || command === "-h") {
+    (command === undefined ? process.stderr : process.stdout).write(USAGE);
+    return command === undefined ? EXIT.USAGE : EXIT.OK;
+  }
+  if (command === "--version" || command === "-V") {
+    const { version } = await import("./version.ts");
+    process.stdout.write(`whyve ${version()}\n`);
+    return EXIT.OK;
+  }
+  const later = Object.hasOwn(NOT_YET, command) ? NOT_YET[command] : undefined;
+  if (later !== undefined) {
+    complain(`not yet: ${command} (${later})`);
+    return EXIT.USAGE;
+  }
+  const { suggestion } = await import("./options.ts");
+  const hint = suggestion(command, ["run", "demo", ...Object.keys(NOT_YET)], "whyve ");
+  complain(`unknown command "${command}"${hint === " (see --help)" ? "; to boot a disk image: whyve run FILE (see whyve --help)" : hint}`);
+  return EXIT.USAGE;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const known = error instanceof Error && (error.name === "UsageError" || error.name === "VmmError");
+  if (known) complain(error.message);
+  else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
+}
+// Standard input may still be open: nothing is left to do.
+process.exit();

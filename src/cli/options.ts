@@ -1,0 +1,96 @@
+import { parseArgs } from "node:util";
+import { UsageError } from "./errors.ts";
+
+/** One flag of a command. From this table come parsing, the error messages and `--help`. */
+export interface OptionSpec {
+  /** Name of the value in the help; undefined: a switch without value. */
+  readonly value?: string;
+  readonly multiple?: true;
+  readonly help: string;
+  /** Heading under which the help lists it. */
+  readonly group: string;
+}
+
+export type OptionTable = Readonly<Record<string, OptionSpec>>;
+
+/** What was given. `order` keeps flags with values in the order of the command line. */
+export interface ParsedOptions {
+  readonly positionals: readonly string[];
+  readonly order: readonly { readonly name: string; readonly value: string }[];
+  has(name: string): boolean;
+  /** The last value given. */
+  value(name: string): string | undefined;
+  values(name: string): readonly string[];
+}
+
+/** Parses strictly: unknown flags, missing values and values given to switches are errors that say what to do. */
+export function parseOptions(table: OptionTable, argv: readonly string[]): ParsedOptions {
+  const options: Record<string, { type: "string" | "boolean"; multiple?: boolean }> = {};
+  for (const [name, spec] of Object.entries(table)) options[name] = { type: spec.value === undefined ? "boolean" : "string", multiple: true };
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const positionals: string[] = [];
+  const order: { name: string; value: string }[] = [];
+  const values = new Map<string, string[]>();
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const spec = table[token.name];
+    if (spec === undefined) throw new UsageError(`unknown option ${token.rawName}${suggestion(token.name, Object.keys(table))}`);
+    if (spec.value === undefined && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`);
+    if (spec.value !== undefined && token.value === undefined) throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${spec.value}`);
+    const list = values.get(token.name) ?? [];
+    if (list.length > 0 && spec.multiple !== true && spec.value !== undefined) throw new UsageError(`${token.rawName} is given twice`);
+    list.push(token.value ?? "");
+    values.set(token.name, list);
+    order.push({ name: token.name, value: token.value ?? "" });
+  }
+  return {
+    positionals,
+    order,
+    has: (name) => values.has(name),
+    value: (name) => values.get(name)?.at(-1),
+    values: (name) => values.get(name) ?? [],
+  };
+}
+
+/** ` (did you mean --x?)` when a known name is close. */
+export function suggestion(wrong: string, known: readonly string[], prefix = "--"): string {
+  let best: string | undefined;
+  let bestDistance = Math.min(3, wrong.length);
+  for (const name of known) {
+    const distance = name.startsWith(wrong) && wrong.length >= 3 ? 1 : editDistance(wrong, name);
+    if (distance < bestDistance) {
+      best = name;
+      bestDistance = distance;
+    }
+  }
+  return best === undefined ? " (see --help)" : ` (did you mean ${prefix}${best}?)`;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/** The option part of a help page. */
+export function describeOptions(table: OptionTable): string {
+  const groups = new Map<string, string[]>();
+  for (const [name, spec] of Object.entries(table)) {
+    const left = `  --${name}${spec.value === undefined ? "" : ` ${spec.value}`}`;
+    const [first = "", ...rest] = spec.help.split("\n");
+    const lines = left.length < 26 ? [left.padEnd(26) + first] : [left, " ".repeat(26) + first];
+    for (const line of rest) lines.push(" ".repeat(26) + line);
+    const group = groups.get(spec.group) ?? [];
+    group.push(...lines);
+    groups.set(spec.group, group);
+  }
+  return [...groups].map(([heading, lines]) => `${heading}:\n${lines.join("\n")}`).join("\n\n");
+}

@@ -1,0 +1,291 @@
+import type { BootDevice, ClockKind, TrapStyle } from "../machine/index.ts";
+import { UsageError } from "./errors.ts";
+import { parseOptions } from "./options.ts";
+import type { OptionTable, ParsedOptions } from "./options.ts";
+import { parseTrace } from "./trace-options.ts";
+import type { TraceRequest } from "./trace-options.ts";
+
+/** Flags of `whyve run`. Stable: bhyve's own grammar lives under `whyve bhyve`. */
+export const RUN_OPTIONS = {
+  hd: { value: "FILE", multiple: true, group: "Media", help: "hard disk image (repeatable: 80h, 81h, ...)" },
+  fd: { value: "FILE", multiple: true, group: "Media", help: "floppy image (repeatable: A:, B:)" },
+  cd: { value: "FILE", multiple: true, group: "Media", help: "CD image (ISO 9660)" },
+  boot: { value: "hd|fd|cd", group: "Media", help: "first boot device, or an order: cd,hd" },
+  "snapshot-disk": { group: "Media", help: "keep the guest's writes in memory, never in the image" },
+  "read-only": { group: "Media", help: "write-protect every image" },
+
+  mem: { value: "SIZE", group: "Machine", help: "guest memory, for example 64M or 1G (default 256M)" },
+  cpus: { value: "N", group: "Machine", help: "number of CPUs (this version: 1)" },
+  engine: { value: "soft|kvm|auto", group: "Machine", help: "CPU engine; soft,jit=on|off chooses the translator" },
+  clock: {
+    value: "host|virtual",
+    group: "Machine",
+    help: "host: time passes as on the wall (default)\nvirtual: time is the instruction count, idle time is skipped,\nthe same disk and keys give the same run",
+  },
+  rtc: {
+    value: "TIME",
+    group: "Machine",
+    help: "clock at power-on: utc, local, or 2026-01-31T12:00:00\n(default: local; under --clock virtual 2026-01-01)",
+  },
+  "trap-style": { value: "vmcall|port", group: "Machine", help: "how BIOS stubs reach the host (port: for guests that interpret them)" },
+  "no-reboot": { group: "Machine", help: "a reset by the guest ends the run" },
+  name: { value: "NAME", group: "Machine", help: "what messages call the machine" },
+
+  display: {
+    value: "terminal|none|web",
+    group: "Screen, keyboard, serial",
+    help: "terminal: draw the screen here (default on a terminal; Ctrl-] opens a menu)",
+  },
+  serial: {
+    value: "stdio|null|file:PATH",
+    multiple: true,
+    group: "Screen, keyboard, serial",
+    help: "where COM1 goes (repeatable: COM2, ...)",
+  },
+  "debug-port": { value: "stdio|file:PATH", group: "Screen, keyboard, serial", help: "where bytes written to port E9h go" },
+  printer: { value: "file:PATH", group: "Screen, keyboard, serial", help: "where LPT1 prints" },
+
+  until: { value: "REGEX", group: "Automation", help: "end with exit code 0 when screen or serial output matches" },
+  type: {
+    value: "'REGEX=>TEXT'",
+    multiple: true,
+    group: "Automation",
+    help: "when REGEX matches, type TEXT (in order; \\n, \\t, \\e, {F1}, {ctrl-alt-del};\nan empty REGEX types at once)",
+  },
+  timeout: { value: "SECONDS", group: "Automation", help: "give up after this time: screen text on stderr, exit code 3" },
+  screenshot: { value: "FILE.png", group: "Automation", help: "write the screen as PNG at the end" },
+  "dump-screen": { group: "Automation", help: "print the text screen at the end" },
+
+  trace: {
+    value: "WHAT[=FILE]",
+    multiple: true,
+    group: "Tracing",
+    help: "bios: BIOS calls with results; io: port and device memory accesses;\nexits: VM exits; insn: instructions with changed registers,\ninsn:mode=16,addr=7c00-7dff filters (to stderr without FILE)",
+  },
+
+  kernel: { value: "FILE", group: "Not yet", help: "direct kernel boot" },
+  initrd: { value: "FILE", group: "Not yet", help: "initial ramdisk for --kernel" },
+  append: { value: "TEXT", group: "Not yet", help: "command line for --kernel" },
+  net: { value: "none|user", group: "Not yet", help: "network (none is what this version has)" },
+  help: { group: "Help", help: "this page" },
+} as const satisfies OptionTable;
+
+export interface MediumRequest {
+  /** Undefined: detected from the image. */
+  readonly kind: "hard-disk" | "floppy" | "cdrom" | undefined;
+  readonly path: string;
+}
+
+export type SinkRequest = { readonly kind: "stdio" } | { readonly kind: "null" } | { readonly kind: "file"; readonly path: string };
+
+export interface TypeRequest {
+  /** Undefined: type at once. */
+  readonly when: RegExp | undefined;
+  readonly text: string;
+}
+
+/** A command line of `whyve run`, checked. */
+export interface RunRequest {
+  readonly media: readonly MediumRequest[];
+  readonly boot: readonly BootDevice[] | undefined;
+  readonly snapshotDisk: boolean;
+  readonly readOnly: boolean;
+  readonly memoryBytes: number | undefined;
+  readonly engine: EngineRequest;
+  readonly clock: ClockKind;
+  readonly rtcMs: number | undefined;
+  readonly trapStyle: TrapStyle;
+  readonly noReboot: boolean;
+  readonly name: string | undefined;
+  /** Undefined: terminal when standard output is one. */
+  readonly display: "terminal" | "none" | undefined;
+  readonly serial: readonly SinkRequest[];
+  readonly debugPort: SinkRequest | undefined;
+  readonly printer: SinkRequest | undefined;
+  readonly until: RegExp | undefined;
+  readonly type: readonly TypeRequest[];
+  readonly timeoutMs: number | undefined;
+  readonly screenshot: string | undefined;
+  readonly dumpScreen: boolean;
+  readonly trace: readonly TraceRequest[];
+}
+
+export interface EngineRequest {
+  readonly kind: "soft";
+  readonly jit: boolean;
+}
+
+/** Checks a command line of `whyve run`; throws `UsageError`. "help" when the help page was asked for. */
+export function parseRun(argv: readonly string[], options: { readonly needMedia: boolean } = { needMedia: true }): RunRequest | "help" {
+  const given = parseOptions(RUN_OPTIONS, argv);
+  if (given.has("help")) return "help";
+  refuseNotYet(given);
+  const media = parseMedia(given);
+  if (options.needMedia && media.length === 0)
+    throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
+  if (!options.needMedia && given.positionals.length > 0) throw new UsageError(`unexpected argument "${given.positionals[0]}"`);
+  const clock = oneOf(given, "clock", ["host", "virtual"] as const) ?? "host";
+  const serial = given.values("serial").map((v) => parseSink("--serial", v));
+  if (serial.length > 4) throw new UsageError("--serial is given more than four times; a PC has four serial ports");
+  const stdioUsers = [...serial, ...given.values("debug-port").map((v) => parseSink("--debug-port", v))].filter((s) => s.kind === "stdio").length;
+  if (stdioUsers > 1) throw new UsageError("only one of --serial and --debug-port can have stdio");
+  const display = oneOf(given, "display", ["terminal", "none", "web"] as const);
+  if (display === "web") throw new UsageError("not yet: --display web; use terminal or none");
+  const name = given.value("name");
+  if (name !== undefined && !/^[\w.-]{1,64}$/.test(name))
+    throw new UsageError(`--name "${name}": use up to 64 letters, digits, dots, dashes, underscores`);
+  return {
+    media,
+    boot: parseBoot(given.value("boot")),
+    snapshotDisk: given.has("snapshot-disk"),
+    readOnly: given.has("read-only"),
+    memoryBytes: parseSize(given.value("mem")),
+    engine: parseEngine(given.value("engine")),
+    clock,
+    rtcMs: parseRtc(given.value("rtc"), clock),
+    trapStyle: oneOf(given, "trap-style", ["vmcall", "port"] as const) ?? "vmcall",
+    noReboot: given.has("no-reboot"),
+    name,
+    display,
+    serial,
+    debugPort: optional(given.value("debug-port"), (v) => parseSink("--debug-port", v)),
+    printer: optional(given.value("printer"), (v) => parseSink("--printer", v)),
+    until: optional(given.value("until"), (v) => parseRegex("--until", v)),
+    type: given.values("type").map(parseType),
+    timeoutMs: optional(given.value("timeout"), parseTimeout),
+    screenshot: given.value("screenshot"),
+    dumpScreen: given.has("dump-screen"),
+    trace: given.values("trace").map(parseTrace),
+  };
+}
+
+function optional<T>(value: string | undefined, parse: (value: string) => T): T | undefined {
+  return value === undefined ? undefined : parse(value);
+}
+
+function refuseNotYet(given: ParsedOptions): void {
+  for (const name of ["kernel", "initrd", "append"]) {
+    if (given.has(name)) throw new UsageError(`not yet: --${name} (direct kernel boot); boot a disk image with a boot loader instead`);
+  }
+  const net = given.value("net");
+  if (net !== undefined && net !== "none") throw new UsageError(`not yet: --net ${net}; this version has no network card`);
+  const cpus = given.value("cpus");
+  if (cpus === undefined) return;
+  if (!/^[1-9]\d{0,3}$/.test(cpus)) throw new UsageError(`--cpus ${cpus}: not a number of CPUs`);
+  if (cpus !== "1") throw new UsageError(`not yet: --cpus ${cpus}; this version runs one CPU`);
+}
+
+const MEDIA_FLAGS: Readonly<Record<string, MediumRequest["kind"]>> = { hd: "hard-disk", fd: "floppy", cd: "cdrom" };
+
+function parseMedia(given: ParsedOptions): readonly MediumRequest[] {
+  const media: MediumRequest[] = given.positionals.map((path) => ({ kind: undefined, path }));
+  for (const { name, value } of given.order) if (Object.hasOwn(MEDIA_FLAGS, name)) media.push({ kind: MEDIA_FLAGS[name], path: value });
+  for (const { path } of media) if (path === "") throw new UsageError("an image's file name is empty");
+  return media;
+}
+
+function oneOf<T extends string>(given: ParsedOptions, name: string, allowed: readonly T[]): T | undefined {
+  const value = given.value(name);
+  if (value === undefined) return undefined;
+  const found = allowed.find((a) => a === value);
+  if (found === undefined) throw new UsageError(`--${name} "${value}": use ${allowed.join(", ")}`);
+  return found;
+}
+
+function parseBoot(value: string | undefined): readonly BootDevice[] | undefined {
+  if (value === undefined) return undefined;
+  const order: BootDevice[] = [];
+  for (const part of value.split(",")) {
+    if (part !== "hd" && part !== "fd" && part !== "cd") throw new UsageError(`--boot "${value}": use hd, fd, cd or an order such as cd,hd`);
+    if (order.includes(part)) throw new UsageError(`--boot "${value}": ${part} is named twice`);
+    order.push(part);
+  }
+  return order;
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 2 ** 20, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+function parseSize(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)([kmg]?)(?:i?b)?$/i.exec(value);
+  if (match === null) throw new UsageError(`--mem "${value}": use a size such as 64M or 1G`);
+  const bytes = Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 0);
+  if (!Number.isInteger(bytes / 2 ** 20)) throw new UsageError(`--mem "${value}": must be a whole number of megabytes`);
+  return bytes;
+}
+
+function parseEngine(value: string | undefined): EngineRequest {
+  const [kind = "auto", ...settings] = (value ?? "auto").split(",");
+  if (kind === "kvm") throw new UsageError("not yet: --engine kvm; use soft");
+  if (kind !== "soft" && kind !== "auto") throw new UsageError(`--engine "${value}": use soft, kvm or auto`);
+  let jit = false;
+  for (const setting of settings) {
+    if (setting === "jit=on") jit = true;
+    else if (setting === "jit=off") jit = false;
+    else throw new UsageError(`--engine "${value}": unknown setting "${setting}"; use jit=on or jit=off`);
+  }
+  return { kind: "soft", jit };
+}
+
+function parseRtc(value: string | undefined, clock: ClockKind): number | undefined {
+  if (value === undefined) return clock === "virtual" ? undefined : localAsUtc(new Date());
+  if (value === "utc") return Date.now();
+  if (value === "local") return localAsUtc(new Date());
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?$/.exec(value);
+  if (match !== null) {
+    const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map((part) => Number(part ?? 0));
+    const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+    if (date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24 && minute < 60 && second < 60) return date.getTime();
+  }
+  throw new UsageError(`--rtc "${value}": use utc, local, or a time such as 2026-01-31T12:00:00`);
+}
+
+/** PC operating systems expect local time in the RTC; the machine takes UTC fields as they stand. */
+function localAsUtc(now: Date): number {
+  return now.getTime() - now.getTimezoneOffset() * 60_000;
+}
+
+function parseSink(flag: string, value: string): SinkRequest {
+  if (value === "stdio" && flag !== "--printer") return { kind: "stdio" };
+  if (value === "null" || value === "none") return { kind: "null" };
+  if (value === "pty") throw new UsageError(`not yet: ${flag} pty; use stdio or file:PATH`);
+  if (value.startsWith("file:") && value.length > 5) return { kind: "file", path: value.slice(5) };
+  throw new UsageError(`${flag} "${value}": use stdio, null or file:PATH`);
+}
+
+/** `text` or `/text/i`. Lines count for ^ and $. */
+export function parseRegex(flag: string, value: string): RegExp {
+  const slashed = /^\/(.+)\/([ims]*)$/s.exec(value);
+  const source = slashed?.[1] ?? value;
+  const flags = new Set([...(slashed?.[2] ?? ""), "m"]);
+  if (source === "") throw new UsageError(`${flag}: the pattern is empty`);
+  try {
+    return new RegExp(source, [...flags].join(""));
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
+    throw new UsageError(`${flag} "${value}": not a regular expression (${why})`);
+  }
+}
+
+function parseType(value: string): TypeRequest {
+  const arrow = value.indexOf("=>");
+  if (arrow < 0) throw new UsageError(`--type "${value}": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'`);
+  const pattern = value.slice(0, arrow);
+  return { when: pattern === "" ? undefined : parseRegex("--type", pattern), text: unescape(value.slice(arrow + 2)) };
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", e: "\x1b", "0": "\0" };
+
+function unescape(text: string): string {
+  return text.replace(/\\(x[0-9a-fA-F]{2}|[\s\S])/g, (_, code: string) =>
+    code.length === 3 ? String.fromCharCode(Number.parseInt(code.slice(1), 16)) : (ESCAPES[code] ?? code),
+  );
+}
+
+function parseTimeout(value: string): number {
+  const seconds = Number(value);
+  if (!/^\d+(\.\d+)?s?$/.test(value) && !Number.isFinite(seconds)) throw new UsageError(`--timeout "${value}": use a number of seconds`);
+  const ms = Number(value.replace(/s$/, "")) * 1000;
+  if (!(ms > 0) || ms > 2 ** 31 - 1) throw new UsageError(`--timeout "${value}": use a number of seconds between 0 and 2147483`);
+  return ms;
+}

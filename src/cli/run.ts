@@ -1,0 +1,264 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { FileConsole, StdioConsole } from "../backends/node/index.ts";
+import type { ConsoleBackend } from "../backends/api/index.ts";
+import { boot, describeEnd, parseTyped } from "../machine/index.ts";
+import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
+import { EXIT, UsageError } from "./errors.ts";
+import { describeOptions } from "./options.ts";
+import { parseRun, RUN_OPTIONS } from "./run-options.ts";
+import type { RunRequest, SinkRequest } from "./run-options.ts";
+
+const EXAMPLES = `Examples:
+  whyve run freedos.img                          draw the screen here; Ctrl-] opens a menu
+  whyve run --cd install.iso --hd disk.img --mem 512M --boot cd
+  whyve run disk.img --snapshot-disk --display none --serial stdio
+  whyve run dos.img --clock virtual --type 'A:\\\\>=>ver\\n' --until 'FreeDOS' --timeout 60 --dump-screen
+  whyve run boot.img --trace bios --timeout 5
+`;
+
+function help(command: string): string {
+  const usage =
+    command === "demo"
+      ? "whyve demo [options]\n\nBoots the built-in demonstration disk; ends by itself when not on a terminal."
+      : "whyve run [options] [IMAGE ...]\n\nBoots disk images; floppy, hard disk and CD are told apart by their content.";
+  return `${usage}\n\n${describeOptions(RUN_OPTIONS)}\n\n${EXAMPLES}
+Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or configuration error;
+2 guest crashed, or ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted.
+`;
+}
+
+/** Why `whyve run` is over. */
+type Outcome =
+  | { readonly kind: "ended"; readonly end: MachineEnd; readonly scripted: boolean }
+  | { readonly kind: "matched" }
+  | { readonly kind: "timeout" }
+  | { readonly kind: "quit" }
+  | { readonly kind: "signal"; readonly code: number };
+
+interface Plugs {
+  readonly serial: readonly (ConsoleBackend | undefined)[];
+  readonly debugPort: ConsoleBackend | undefined;
+  readonly printer: ConsoleBackend | undefined;
+  readonly stdio: StdioConsole | undefined;
+  close(): void;
+}
+
+/** `whyve run` and `whyve demo`. Returns the exit code. */
+export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
+  const request = parseRun(argv, { needMedia: command === "run" });
+  if (request === "help") {
+    process.stdout.write(help(command));
+    return EXIT.OK;
+  }
+  if (request.screenshot !== undefined) checkWritable("--screenshot", request.screenshot);
+  for (const step of request.type) parseTyped(step.text);
+  const onTerminal = decideDisplay(request);
+  const plugs = plug(request);
+  let vm: VirtualMachine;
+  try {
+    vm = await boot({ ...bootOptions(request, plugs), ...(await demoMedium(command)), start: false, stayWhenHalted: onTerminal });
+  } catch (error) {
+    plugs.close();
+    throw error;
+  }
+  return superviseRun(vm, request, plugs, onTerminal);
+}
+
+function decideDisplay(request: RunRequest): boolean {
+  const usesStdio = request.serial.some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
+  if (request.display === undefined) return process.stdout.isTTY === true && !usesStdio;
+  if (request.display === "none") return false;
+  if (process.stdout.isTTY !== true) throw new UsageError("--display terminal: standard output is not a terminal");
+  if (usesStdio) throw new UsageError("--display terminal and --serial stdio both want this terminal; choose one");
+  return true;
+}
+
+function checkWritable(flag: string, file: string): void {
+  const directory = path.dirname(path.resolve(file));
+  if (!fs.existsSync(directory)) throw new UsageError(`${flag} ${file}: there is no directory ${directory}`);
+  if (fs.existsSync(file) && fs.statSync(file).isDirectory()) throw new UsageError(`${flag} ${file}: is a directory`);
+}
+
+async function demoMedium(command: "run" | "demo"): Promise<Partial<BootOptions>> {
+  if (command === "run") return {};
+  const { demoDisk } = await import("./demo/disk.ts");
+  return { images: [{ kind: "hard-disk", backend: demoDisk() }] };
+}
+
+function plug(request: RunRequest): Plugs {
+  const files: FileConsole[] = [];
+  let stdio: StdioConsole | undefined;
+  const open = (sink: SinkRequest | undefined): ConsoleBackend | undefined => {
+    if (sink === undefined || sink.kind === "null") return undefined;
+    if (sink.kind === "stdio") {
+      stdio = new StdioConsole();
+      return stdio;
+    }
+    const file = new FileConsole(sink.path);
+    files.push(file);
+    return file;
+  };
+  const serial = request.serial.map(open);
+  const debugPort = open(request.debugPort);
+  const printer = open(request.printer);
+  return {
+    serial,
+    debugPort,
+    printer,
+    stdio,
+    close() {
+      stdio?.flush();
+      for (const file of files) file.close();
+    },
+  };
+}
+
+function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
+  return {
+    images: request.media.map((m) => (m.kind === undefined ? m.path : { kind: m.kind, path: m.path })),
+    snapshot: request.snapshotDisk,
+    readOnly: request.readOnly,
+    engine: request.engine.jit ? "soft,jit=on" : "soft",
+    clock: request.clock,
+    trapStyle: request.trapStyle,
+    stopOnReset: request.noReboot,
+    serial: plugs.serial,
+    debugPort: plugs.debugPort,
+    printer: plugs.printer,
+    warn: (message) => process.stderr.write(`whyve: ${message}\n`),
+    ...(request.boot === undefined ? {} : { boot: request.boot }),
+    ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
+    ...(request.rtcMs === undefined ? {} : { rtcMs: request.rtcMs }),
+    ...(request.name === undefined ? {} : { name: request.name }),
+  };
+}
+
+async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean): Promise<number> {
+  const cleanups: (() => void)[] = [];
+  try {
+    if (request.trace.length > 0) {
+      const { attachTraces } = await import("./trace/trace.ts");
+      cleanups.push(attachTraces(vm, request.trace));
+    }
+    const outcome = await new Promise<Outcome>((resolve, reject) => {
+      cleanups.push(watchSignals((code) => resolve({ kind: "signal", code })));
+      const script = runScript(vm, request);
+      vm.ended.then((end) => {
+        // The last words on the screen count: the script gets its look at them first.
+        void script.then((done) => resolve(done && request.until !== undefined ? { kind: "matched" } : { kind: "ended", end, scripted: done }));
+      }, reject);
+      script.then((done) => {
+        if (done && request.until !== undefined) resolve({ kind: "matched" });
+      }, reject);
+      if (request.timeoutMs !== undefined) {
+        const timer = setTimeout(() => resolve({ kind: "timeout" }), request.timeoutMs);
+        cleanups.push(() => clearTimeout(timer));
+      }
+      attachTerminal(vm, request, plugs, onTerminal, () => resolve({ kind: "quit" })).then((close) => cleanups.push(close), reject);
+      vm.start();
+    });
+    if (vm.state === "running") await vm.pause();
+    while (cleanups.length > 0) cleanups.pop()?.();
+    plugs.stdio?.flush();
+    await saveResults(vm, request);
+    return report(vm, request, outcome);
+  } finally {
+    while (cleanups.length > 0) cleanups.pop()?.();
+    await vm.dispose();
+    plugs.close();
+  }
+}
+
+/** Serves `--type` in order, then waits for `--until`. True when all of it happened; false when the machine ended first. */
+async function runScript(vm: VirtualMachine, request: RunRequest): Promise<boolean> {
+  const forever = { timeoutMs: 0 };
+  try {
+    for (const step of request.type) {
+      if (step.when !== undefined) await vm.waitFor(step.when, forever);
+      await vm.typeWithKeys(step.text);
+    }
+    if (request.until !== undefined) await vm.waitFor(request.until, forever);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "MACHINE_ENDED") return false;
+    throw error;
+  }
+}
+
+function watchSignals(onSignal: (code: number) => void): () => void {
+  const handlers = [
+    ["SIGINT", () => onSignal(130)],
+    ["SIGTERM", () => onSignal(143)],
+    ["SIGHUP", () => onSignal(129)],
+  ] as const;
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  return () => {
+    for (const [signal, handler] of handlers) process.off(signal, handler);
+  };
+}
+
+/** Connects this terminal to screen and keyboard, or standard input to the serial line. */
+async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean, onQuit: () => void): Promise<() => void> {
+  if (onTerminal) {
+    const { TerminalDisplay } = await import("./terminal/terminal.ts");
+    const display = new TerminalDisplay(vm, {
+      input: process.stdin,
+      output: process.stdout,
+      onQuit,
+      saveScreenshot: () => saveScreenshot(vm, request.screenshot ?? `whyve-${new Date().toISOString().replace(/[:.]/g, "-")}.png`),
+    });
+    return () => display.close();
+  }
+  const { stdio } = plugs;
+  if (stdio === undefined) return () => {};
+  const { attachSerialInput } = await import("./terminal/serial-input.ts");
+  return attachSerialInput(stdio, vm, onQuit);
+}
+
+async function saveScreenshot(vm: VirtualMachine, file: string): Promise<string> {
+  fs.writeFileSync(file, await vm.screenshot());
+  return file;
+}
+
+async function saveResults(vm: VirtualMachine, request: RunRequest): Promise<void> {
+  if (request.screenshot !== undefined) await saveScreenshot(vm, request.screenshot);
+  if (request.dumpScreen) process.stdout.write(`${vm.screen.text()}\n`);
+}
+
+function say(message: string): void {
+  process.stderr.write(`whyve: ${message}\n`);
+}
+
+function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome): number {
+  switch (outcome.kind) {
+    case "matched":
+    case "quit":
+      return EXIT.OK;
+    case "signal":
+      return outcome.code;
+    case "timeout":
+      say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waitingFor(request)}\n--- screen ---\n${vm.screen.text()}`);
+      return EXIT.TIMEOUT;
+    case "ended":
+      return reportEnd(vm, outcome.end, outcome.scripted);
+  }
+}
+
+function waitingFor(request: RunRequest): string {
+  if (request.until !== undefined) return `, --until ${request.until.source} has not matched`;
+  return "";
+}
+
+function reportEnd(vm: VirtualMachine, end: MachineEnd, scripted: boolean): number {
+  if (end.kind === "crash") {
+    say(`${describeEnd(end)}\n${vm.describeRegisters()}`);
+    return EXIT.GUEST;
+  }
+  if (!scripted) {
+    say(`${describeEnd(end)} before --until and --type were served\n--- screen ---\n${vm.screen.text()}`);
+    return EXIT.GUEST;
+  }
+  if (end.kind === "halted") say(describeEnd(end));
+  return EXIT.OK;
+}

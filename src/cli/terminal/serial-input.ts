@@ -1,0 +1,27 @@
+import type { StdioConsole } from "../../backends/node/index.ts";
+import type { VirtualMachine } from "../../machine/index.ts";
+import { MENU_KEY } from "./keyboard.ts";
+
+/** Standard input becomes the serial line's input. On a terminal every key goes through as it is; Ctrl-] ends the run. */
+export function attachSerialInput(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
+  const input = process.stdin;
+  const raw = input.isTTY;
+  const onData = (data: Buffer): void => {
+    const end = raw ? data.indexOf(MENU_KEY) : -1;
+    stdio.push(end < 0 ? data : data.subarray(0, end));
+    vm.wake();
+    if (end >= 0) onQuit();
+  };
+  // A closed standard input is no error: nobody types, that is all.
+  const onError = (): void => {};
+  if (raw) input.setRawMode(true);
+  input.on("data", onData);
+  input.on("error", onError);
+  input.resume();
+  return () => {
+    input.off("data", onData);
+    input.off("error", onError);
+    if (raw) input.setRawMode(false);
+    input.pause();
+  };
+}

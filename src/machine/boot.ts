@@ -1,0 +1,112 @@
+import { VmmError } from "../base/index.ts";
+import type { BlockBackend } from "../backends/api/index.ts";
+import { detectImage, OverlayBlockBackend, PaddedBackend } from "../backends/api/index.ts";
+import type { CpuEngine } from "../vmm/index.ts";
+import { machineConfig } from "./config.ts";
+import type { DriveConfig, MachineConfig, MachineOptions } from "./config.ts";
+import { definePc } from "./pc.ts";
+import { VirtualMachine } from "./virtual-machine.ts";
+import type { VirtualMachineOptions } from "./virtual-machine.ts";
+
+/** A medium: a file name (its kind is detected), or with the kind of drive stated, or an image that is already open. */
+export type ImageSource =
+  | string
+  | { readonly kind?: DriveConfig["kind"]; readonly path: string }
+  | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend };
+
+export interface BootOptions extends Omit<MachineOptions, "drives">, VirtualMachineOptions {
+  /** One medium, for the simplest case. */
+  readonly disk?: ImageSource;
+  /** Media in order: the first hard disk is 80h, the first floppy A:. */
+  readonly images?: readonly ImageSource[];
+  /** Keep the guest's writes in memory; the image files stay as they are and are opened read-only. Default false. */
+  readonly snapshot?: boolean;
+  /** The guest sees write-protected media. */
+  readonly readOnly?: boolean;
+  /** `soft`, `soft,jit=on`, or an engine of your own. */
+  readonly engine?: "soft" | "soft,jit=on" | CpuEngine;
+  /** False: the machine waits for `vm.start()`. Default true. */
+  readonly start?: boolean;
+  /** Receives one line for each thing worth knowing (an image opened read-only). */
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * Makes a PC from disk images and lets it run.
+ *
+ * ```ts
+ * await using vm = await boot({ disk: "freedos.img", snapshot: true, clock: "virtual" });
+ * await vm.screen.waitFor("A:\\>");
+ * await vm.type("ver\n");
+ * await vm.screen.waitFor(/FreeDOS kernel/);
+ * ```
+ */
+export async function boot(options: BootOptions): Promise<VirtualMachine> {
+  const drives = await openDrives(options);
+  let vm: VirtualMachine;
+  try {
+    const { disk: _disk, images: _images, snapshot: _snapshot, readOnly: _readOnly, engine, start: _start, warn: _warn, ...rest } = options;
+    vm = new VirtualMachine(definePc(machineConfig({ ...rest, drives }), await loadEngine(engine ?? "soft")), options);
+  } catch (error) {
+    for (const drive of drives) drive.image?.close();
+    throw error;
+  }
+  if (options.start !== false) vm.start();
+  return vm;
+}
+
+/** The same from a complete configuration and an engine, synchronously and not started: tests, other hosts. */
+export function createMachine(config: MachineConfig, engine: CpuEngine, options: VirtualMachineOptions = {}): VirtualMachine {
+  return new VirtualMachine(definePc(config, engine), options);
+}
+
+async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {
+  if (typeof engine !== "string") return engine;
+  throw new VmmError("ENGINE_MISSING", `the engine "${engine}" is not built in yet`);
+}
+
+async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {
+  const sources = [...(options.disk === undefined ? [] : [options.disk]), ...(options.images ?? [])];
+  if (sources.length === 0) throw new VmmError("CONFIG_DRIVES", "no disk image given");
+  const drives: DriveConfig[] = [];
+  try {
+    for (const source of sources) drives.push(await openDrive(source, options));
+    return drives;
+  } catch (error) {
+    for (const drive of drives) drive.image?.close();
+    throw error;
+  }
+}
+
+async function openDrive(source: ImageSource, options: BootOptions): Promise<DriveConfig> {
+  const asked = typeof source === "string" ? undefined : source.kind;
+  const file =
+    typeof source === "string"
+      ? await openFile(source, asked, options)
+      : "path" in source
+        ? await openFile(source.path, asked, options)
+        : source.backend;
+  return driveFor(file, asked, options.snapshot ?? false);
+}
+
+/** Files are opened by the platform's backend, loaded when the first file name is seen. */
+async function openFile(path: string, kind: DriveConfig["kind"] | undefined, options: BootOptions): Promise<BlockBackend> {
+  const { openImage } = await import("../backends/node/index.ts");
+  const readOnly = (options.readOnly ?? false) || (options.snapshot ?? false) || kind === "cdrom";
+  const open = (readOnly: boolean): BlockBackend => openImage(path, { readOnly, ...(options.warn === undefined ? {} : { warn: options.warn }) });
+  if (readOnly || kind !== undefined) return open(readOnly);
+  // What is inside decides whether it needs the write lock: nobody writes to a CD.
+  const probe = openImage(path, { readOnly: true });
+  const isCd = detectImage(probe).kind === "cdrom";
+  probe.close();
+  return open(isCd);
+}
+
+/** Puts an image into the drive it belongs to, padded to a whole medium, under an overlay when asked. */
+export function driveFor(image: BlockBackend, asked: DriveConfig["kind"] | undefined, snapshot: boolean): DriveConfig {
+  const info = detectImage(image, asked);
+  let medium = image;
+  if (info.kind !== "hard-disk" && info.mediumBytes > image.sizeBytes) medium = new PaddedBackend(medium, info.mediumBytes);
+  if (snapshot && info.kind !== "cdrom") medium = new OverlayBlockBackend(medium);
+  return { kind: info.kind, image: medium };
+}

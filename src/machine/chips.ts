@@ -1,0 +1,132 @@
+import type { Clock } from "../base/index.ts";
+import { PioBus, MmioBus } from "../bus/index.ts";
+import type { DmaView } from "../bus/index.ts";
+import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
+import type { ResetKind } from "../devices/index.ts";
+import { Vga } from "../devices/vga/index.ts";
+import { IRQ, MEM, PORT } from "../isa/index.ts";
+import type { MachineConfig } from "./config.ts";
+import type { Drive } from "./drives.ts";
+import { PowerPorts } from "./power-ports.ts";
+import type { SerialLine } from "./serial-line.ts";
+
+/** Where each serial port is, by PC convention. */
+export const COM_PORTS = [
+  { port: PORT.COM1, irq: IRQ.COM1 },
+  { port: PORT.COM2, irq: IRQ.COM2 },
+  { port: PORT.COM3, irq: IRQ.COM1 },
+  { port: PORT.COM4, irq: IRQ.COM2 },
+] as const;
+
+/** The wires that leave the chips. */
+export interface ChipWires {
+  readonly clock: Clock;
+  readonly dma: DmaView;
+  readonly vram: Uint8Array;
+  readonly intr: (level: boolean) => void;
+  readonly a20: (enabled: boolean) => void;
+  readonly reset: (kind: ResetKind, by: string) => void;
+  readonly powerOff: (by: string) => void;
+  readonly serial: readonly SerialLine[];
+  readonly drives: readonly Drive[];
+}
+
+/** Every chip of the PC, claimed on its ports. A hard reset makes a new set. */
+export interface Chips {
+  readonly pio: PioBus;
+  readonly mmio: MmioBus;
+  readonly pic: Pic8259;
+  readonly pit: Pit8254;
+  readonly rtc: Rtc146818;
+  readonly dma: Dma8237;
+  readonly kbc: I8042;
+  readonly keyboard: Ps2Keyboard;
+  readonly mouse: Ps2Mouse;
+  readonly uarts: readonly Uart16550[];
+  readonly system: SystemPorts;
+  readonly vga: Vga;
+}
+
+/** Reads as a parts list: each chip, its pins, its addresses. */
+export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
+  const { clock } = wires;
+  const pio = new PioBus();
+  const mmio = new MmioBus();
+
+  // Interrupts and time.
+  const late: { pit?: Pit8254 } = {};
+  const pic = new Pic8259({ intr: wires.intr, onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined) });
+  pio.register(PORT.PIC1, 2, pic.master);
+  pio.register(PORT.PIC2, 2, pic.slave);
+  pio.register(PORT.ELCR, 2, pic.elcr);
+  const pit = new Pit8254({ clock, pin: pic.pin(IRQ.PIT) });
+  late.pit = pit;
+  pio.register(PORT.PIT, 4, pit);
+  pio.register(PORT.SYSTEM_B, 1, pit.portB);
+  const rtc = new Rtc146818({ clock, pin: pic.pin(IRQ.RTC), startSeconds: Math.floor(config.rtcMs / 1000) });
+  pio.register(PORT.CMOS_INDEX, 2, rtc);
+
+  // DMA.
+  const dma = new Dma8237({ memory: wires.dma });
+  pio.register(PORT.DMA1, 16, dma.controller1);
+  pio.register(PORT.DMA2, 32, dma.controller2);
+  pio.register(PORT.DMA_PAGE, 16, dma.pages);
+
+  // One A20 latch with two handles; whoever moves it, the other follows.
+  const handles: { kbc?: I8042; system?: SystemPorts } = {};
+  const a20 = (enabled: boolean): void => {
+    handles.kbc?.setA20(enabled);
+    handles.system?.setA20(enabled);
+    wires.a20(enabled);
+  };
+
+  // Keyboard and mouse.
+  const keyboard = new Ps2Keyboard({ clock });
+  const mouse = new Ps2Mouse({ clock });
+  const kbc = new I8042({
+    clock,
+    keyboard,
+    aux: mouse,
+    keyboardPin: pic.pin(IRQ.KBD),
+    auxPin: pic.pin(IRQ.MOUSE),
+    a20,
+    reset: () => wires.reset("cpu", "keyboard controller"),
+  });
+  handles.kbc = kbc;
+  pio.register(PORT.KBC_DATA, 1, kbc.data);
+  pio.register(PORT.KBC_STATUS, 1, kbc.command);
+
+  // Ports 92h, CF9h, F0h.
+  const system = new SystemPorts({
+    a20,
+    fpuPin: pic.pin(IRQ.FPU),
+    reset: (kind) => wires.reset(kind, kind === "cpu" ? "port 92h" : "port CF9h"),
+  });
+  handles.system = system;
+  pio.register(PORT.SYSTEM_A, 1, system.portA);
+  pio.register(PORT.RESET_CONTROL, 1, system.resetControl, { overlay: true });
+  pio.register(PORT.FPU_BUSY, 2, system.fpu);
+
+  // Serial, parallel, debug.
+  const uarts = wires.serial.map((line, i) => {
+    const { port, irq } = COM_PORTS[i] ?? COM_PORTS[0];
+    const uart = new Uart16550({ name: line.name, clock, pin: pic.pin(irq), console: line });
+    line.canReceive = () => uart.pendingInput < 16;
+    pio.register(port, 8, uart);
+    return uart;
+  });
+  if (config.printer !== undefined) pio.register(PORT.LPT1, 3, new Lpt({ name: "lpt1", sink: config.printer, pin: pic.pin(IRQ.LPT1) }));
+  if (config.debugPort !== undefined) pio.register(PORT.DEBUG_E9, 1, new DebugPort({ sink: config.debugPort }));
+
+  // Display.
+  const vga = new Vga({ vram: wires.vram, clock });
+  pio.register(PORT.VGA, 0x30, vga.ports);
+  pio.register(PORT.VBE_INDEX, 3, vga.dispiPorts);
+  mmio.register(MEM.VGA, MEM.VGA_END - MEM.VGA, vga.window);
+
+  // Power.
+  const power = new PowerPorts((by) => wires.powerOff(by));
+  pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
+
+  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga };
+}

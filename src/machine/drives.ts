@@ -1,0 +1,61 @@
+import { ataGeometry, detectImage } from "../backends/api/index.ts";
+import type { BlockBackend } from "../backends/api/index.ts";
+import type { BiosDrive } from "../biosemul/index.ts";
+import { IRQ, PORT } from "../isa/index.ts";
+import type { DriveConfig } from "./config.ts";
+
+/** A drive of this machine: what the BIOS calls it and where it is wired. Mutable only in its medium. */
+export interface Drive extends BiosDrive {
+  /** IDE: 0 primary master, 1 primary slave, 2 secondary master, 3 secondary slave. Floppies: the unit. */
+  readonly position: number;
+}
+
+/** The two IDE channels at their standard addresses. */
+export const IDE_CHANNELS = [
+  { base: PORT.IDE1, control: PORT.IDE1_CTL, irq: IRQ.IDE1 },
+  { base: PORT.IDE2, control: PORT.IDE2_CTL, irq: IRQ.IDE2 },
+] as const;
+
+/** Assigns units and IDE positions: hard disks from the primary master on, CD drives from the secondary master on while there is room. */
+export function assignDrives(configs: readonly DriveConfig[]): readonly Drive[] {
+  const counts = { floppy: 0, "hard-disk": 0, cdrom: 0 };
+  const taken = new Set<number>();
+  const disks = configs.filter((c) => c.kind === "hard-disk").length;
+  const drives: Drive[] = [];
+  for (const config of configs) {
+    const unit = counts[config.kind]++;
+    if (config.kind === "floppy") {
+      drives.push(floppyDrive(unit, config.image));
+      continue;
+    }
+    const order = config.kind === "hard-disk" || disks > 2 ? [0, 1, 2, 3] : [2, 3, 1, 0];
+    const position = order.find((p) => !taken.has(p)) ?? 3;
+    taken.add(position);
+    drives.push(ideDrive(config.kind, unit, position, config.image));
+  }
+  return drives;
+}
+
+function floppyDrive(unit: number, image: BlockBackend | undefined): Drive {
+  const info = image === undefined ? undefined : detectImage(image, "floppy");
+  return {
+    kind: "floppy",
+    unit,
+    position: unit,
+    backend: image,
+    geometry: info?.geometry ?? { cylinders: 80, heads: 2, sectors: 18 },
+    floppyType: info?.floppyType ?? 4,
+  };
+}
+
+function ideDrive(kind: "hard-disk" | "cdrom", unit: number, position: number, image: BlockBackend | undefined): Drive {
+  const channel = position >> 1;
+  const wiring = IDE_CHANNELS[channel === 0 ? 0 : 1];
+  const geometry = image === undefined || kind === "cdrom" ? { cylinders: 0, heads: 0, sectors: 0 } : detectImage(image, "hard-disk").geometry;
+  return { kind, unit, position, backend: image, geometry, floppyType: 0, path: { bus: "ide", channel, device: position & 1, ...wiring } };
+}
+
+/** The geometry that an IDE disk reports about itself; the BIOS translates. */
+export function physicalGeometry(image: BlockBackend): { readonly cylinders: number; readonly heads: number; readonly sectors: number } {
+  return ataGeometry(Math.floor(image.sizeBytes / 512));
+}

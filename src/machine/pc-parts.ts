@@ -1,0 +1,45 @@
+import type { BlockBackend } from "../backends/api/index.ts";
+import type { MmioBus, PioBus } from "../bus/index.ts";
+import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
+import type { Vm } from "../vmm/index.ts";
+import type { MachineConfig } from "./config.ts";
+import type { Board, BoardRequest } from "./run-loop.ts";
+import type { SerialLine } from "./serial-line.ts";
+import type { KeyPort } from "./typist.ts";
+
+/** The display as automation sees it; the VGA has this shape. */
+export interface DisplayPort {
+  mode(): VideoMode;
+  snapshotText(): TextScreen | undefined;
+  renderFrame(options?: { readonly blinkPhase?: boolean }): Frame;
+}
+
+/** A PS/2 mouse: relative motion in counts (y grows downwards), wheel clicks, buttons as bits 0 left, 1 right, 2 middle. */
+export interface MousePort {
+  move(dx: number, dy: number, wheel: number, buttons: number): void;
+}
+
+/** A line for `--trace bios`. */
+export type BiosTraceSink = (line: string) => void;
+
+/** A wired PC: the board that the run loop drives, and the sockets that people and programs plug into. */
+export interface Pc extends Board {
+  readonly config: MachineConfig;
+  readonly vm: Vm;
+  readonly pio: PioBus;
+  readonly mmio: MmioBus;
+  readonly display: DisplayPort;
+  readonly keyboard: KeyPort;
+  readonly mouse: MousePort;
+  /** COM1..COM4. */
+  readonly serial: readonly SerialLine[];
+  /** Asks the run loop for something, as a button on the case would. */
+  request(request: BoardRequest): void;
+  traceBios(sink: BiosTraceSink | undefined): void;
+  /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
+  changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void;
+  /** Makes every write to every image durable. False when an image said no. */
+  flush(): boolean;
+  /** Flushes and closes images, frees the guest's memory. */
+  dispose(): void;
+}

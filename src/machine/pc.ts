@@ -1,0 +1,319 @@
+import type { BlockBackend } from "../backends/api/index.ts";
+import { installDiskData } from "../biosemul/int13/index.ts";
+import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
+import type { BiosConfig, PortIo } from "../biosemul/index.ts";
+import type { MmioBus, PioBus } from "../bus/index.ts";
+import type { ResetKind } from "../devices/index.ts";
+import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
+import { ENTRY_RUN, ENTRY_SKIP, Vm } from "../vmm/index.ts";
+import type { Vcpu } from "../vmm/index.ts";
+import { MEM, PORT } from "../isa/index.ts";
+import { createBiosHandlers } from "./bios-handlers.ts";
+import { buildChips, COM_PORTS } from "./chips.ts";
+import type { Chips } from "./chips.ts";
+import { HostClock, VirtualClock } from "./clock.ts";
+import type { MachineClock } from "./clock.ts";
+import type { MachineConfig } from "./config.ts";
+import { assignDrives } from "./drives.ts";
+import type { Drive } from "./drives.ts";
+import { HOST } from "./host.ts";
+import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
+import { codeSize, cpuMode } from "./registers.ts";
+import type { BoardRequest } from "./run-loop.ts";
+import { ScopedClock } from "./scoped-clock.ts";
+import { SerialLine } from "./serial-line.ts";
+import type { KeyPort } from "./typist.ts";
+
+const ROM_BYTES = 0x10000;
+const VRAM_BYTES = 16 * 1024 * 1024;
+/** The reset vector's copy of the ROM, just below 4 GiB. */
+const ROM_TOP = 0x100000000 - ROM_BYTES;
+
+/** Wires a PC: memory map, chips, BIOS. The guest has not run yet; the BIOS's POST is done. */
+export function definePc(config: MachineConfig, engine: CpuEngine): Pc {
+  return new WiredPc(config, engine);
+}
+
+class WiredPc implements Pc {
+  readonly config: MachineConfig;
+  readonly vm: Vm;
+  readonly clock: MachineClock;
+  readonly serial: readonly SerialLine[];
+  readonly #drives: readonly Drive[];
+  readonly #io: PortGateway;
+  #chips: Chips;
+  #chipClock: ScopedClock;
+  #bios: BiosEmul;
+  #a20 = true;
+  #request: BoardRequest | undefined;
+  #trace: BiosTraceSink | undefined;
+  onRequest: (() => void) | undefined;
+
+  constructor(config: MachineConfig, engine: CpuEngine) {
+    this.config = config;
+    this.#drives = assignDrives(config.drives);
+    const instructions = (): number => this.vm.vcpu.instructionCount();
+    this.#io = new PortGateway(config.trapStyle === "port" ? BIOS_TRAP_PORT : -1);
+    this.vm = new Vm(engine, {
+      ramBytes: config.memoryBytes,
+      regions: [
+        { name: "rom", sizeBytes: ROM_BYTES },
+        { name: "vram", sizeBytes: VRAM_BYTES },
+      ],
+      io: this.#io,
+      readTsc: () => this.clock.nowNs(),
+    });
+    this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction) : new HostClock(instructions, HOST.now);
+    this.#mapMemory();
+    this.serial = COM_PORTS.map((_, i) => new SerialLine(this.clock, `com${i + 1}`, config.serial[i]));
+    this.#chipClock = new ScopedClock(this.clock);
+    this.#chips = this.#makeChips();
+    this.#bios = this.#makeBios();
+    this.#powerOnSelfTest();
+  }
+
+  /** RAM below A0000 and from 1 MiB; the display window is the VGA's; ROM at F0000 and below 4 GiB; video memory as linear frame buffer. */
+  #mapMemory(): void {
+    const ram = this.#region("ram");
+    const rom = this.#region("rom");
+    const vram = this.#region("vram");
+    this.vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: MEM.VGA, access: "rw" });
+    this.vm.mapSlot({ gpa: MEM.HIGH, region: ram, regionOffset: MEM.HIGH, sizeBytes: this.config.memoryBytes - MEM.HIGH, access: "rw" });
+    this.vm.mapSlot({ gpa: MEM.ROM_F, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
+    this.vm.mapSlot({ gpa: ROM_TOP, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
+    this.vm.mapSlot({ gpa: MEM.LFB, region: vram, regionOffset: 0, sizeBytes: VRAM_BYTES, access: "rw" });
+  }
+
+  #region(name: string): ReturnType<Vm["region"]> & object {
+    const region = this.vm.region(name);
+    if (region === undefined) throw new Error(`the engine did not make the region ${name}`);
+    return region;
+  }
+
+  #makeChips(): Chips {
+    const memory = this.vm.memory;
+    const chips = buildChips(this.config, {
+      clock: this.#chipClock,
+      dma: { read: (gpa, into) => memory.read(gpa, into), write: (gpa, from) => memory.write(gpa, from) },
+      vram: this.#region("vram").bytes,
+      intr: (level) => this.vcpu.setInterruptLine(level),
+      a20: (enabled) => this.#setA20(enabled),
+      reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
+      powerOff: (by) => this.request({ kind: "power-off", by }),
+      serial: this.serial,
+      drives: this.#drives,
+    });
+    this.#io.connect(chips);
+    return chips;
+  }
+
+  #makeBios(): BiosEmul {
+    const { pio, vga } = this.#chips;
+    const { handlers, romData, font8x8 } = createBiosHandlers(this.config, this.#drives);
+    return new BiosEmul({
+      regs: this.vcpu.regs,
+      memory: this.vm.physical,
+      ports: portIo(pio),
+      drives: this.#drives,
+      config: this.#biosConfig(),
+      handlers,
+      romData,
+      font8x8,
+      video: vga,
+      a20Enabled: () => this.#a20,
+      powerOff: () => this.request({ kind: "power-off", by: "APM" }),
+      systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
+    });
+  }
+
+  #powerOnSelfTest(): void {
+    this.#bios.init();
+    installDiskData(this.vm.physical, this.#drives);
+  }
+
+  #biosConfig(): BiosConfig {
+    const floppies = this.#drives.filter((d) => d.kind === "floppy");
+    return {
+      ...DEFAULT_BIOS_CONFIG,
+      ramBytes: this.config.memoryBytes,
+      comPorts: COM_PORTS.map((c) => c.port).slice(0, Math.max(2, this.config.serial.length)),
+      lptPorts: this.config.printer === undefined ? [] : [0x378],
+      floppyTypes: floppies.map((d) => d.floppyType),
+      trapStyle: this.config.trapStyle,
+    };
+  }
+
+  #setA20(enabled: boolean): void {
+    if (this.#a20 === enabled) return;
+    this.#a20 = enabled;
+    this.vm.setA20(enabled);
+  }
+
+  get vcpu(): Vcpu {
+    return this.vm.vcpu;
+  }
+  get pio(): PioBus {
+    return this.#chips.pio;
+  }
+  get mmio(): MmioBus {
+    return this.#chips.mmio;
+  }
+  get display(): DisplayPort {
+    return this.#chips.vga;
+  }
+  readonly keyboard: KeyPort = {
+    key: (name, down) => void this.#chips.keyboard.key(name, down),
+    ready: () => this.#chips.keyboard.pendingBytes === 0 && this.#chips.keyboard.scanning,
+    waitingKeys: () => this.#ringKeys(),
+  };
+  readonly mouse: MousePort = {
+    move: (dx, dy, wheel, buttons) => {
+      this.#chips.mouse.move(dx, dy, wheel);
+      this.#chips.mouse.buttons(buttons);
+    },
+  };
+
+  /** Keys in the BIOS ring (BDA 41Ah head, 41Ch tail, bounds in 480h and 482h). */
+  #ringKeys(): number {
+    const { memory } = this.vm;
+    const start = memory.read16(0x480);
+    const end = memory.read16(0x482);
+    const head = memory.read16(0x41a);
+    const tail = memory.read16(0x41c);
+    const inside = (at: number): boolean => at >= start && at < end;
+    if (end <= start || end - start > 512 || !inside(head) || !inside(tail)) return 0;
+    return ((tail - head + end - start) % (end - start)) / 2;
+  }
+
+  callBios(exit: VmExit): VmEntry | undefined {
+    if (exit.kind === "io-out" && exit.port !== BIOS_TRAP_PORT) return undefined;
+    if (exit.kind === "io-in") return undefined;
+    return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
+  }
+
+  accessExit(exit: VmExit): VmEntry {
+    switch (exit.kind) {
+      case "io-in":
+        return { kind: "io-in", value: this.pio.read(exit.port, exit.size) };
+      case "io-out":
+        this.pio.write(exit.port, exit.size, exit.value);
+        return ENTRY_SKIP;
+      case "mmio-read":
+        return { kind: "mmio-read", value: this.mmio.read(exit.gpa, exit.size) };
+      case "mmio-write":
+        this.mmio.write(exit.gpa, exit.size, exit.value);
+        return ENTRY_SKIP;
+      default:
+        return ENTRY_RUN;
+    }
+  }
+
+  request(request: BoardRequest): void {
+    this.#request ??= request;
+    this.onRequest?.();
+  }
+  takeRequest(): BoardRequest | undefined {
+    const request = this.#request;
+    this.#request = undefined;
+    return request;
+  }
+
+  reset(kind: "cold" | "warm"): void {
+    this.vcpu.reset();
+    this.#setA20(true);
+    if (kind === "warm" && this.#bios.resumeAfterCpuReset()) return;
+    this.#chipClock.cancelAll();
+    this.vcpu.setInterruptLine(false);
+    const { pio, mmio } = this.#chips;
+    this.#chipClock = new ScopedClock(this.clock);
+    this.#chips = this.#makeChips();
+    this.#chips.pio.hook = pio.hook;
+    this.#chips.mmio.hook = mmio.hook;
+    this.#bios = this.#makeBios();
+    this.traceBios(this.#trace);
+    this.#powerOnSelfTest();
+  }
+
+  resetWasPrepared(): boolean {
+    const { memory } = this.vm;
+    // CMOS 0Fh, the shutdown code; a reset follows or the machine ends, so moving the index does no harm.
+    this.pio.write(PORT.CMOS_INDEX, 1, 0x0f);
+    return this.pio.read(PORT.CMOS_DATA, 1) !== 0 || memory.read16(0x472) === 0x1234;
+  }
+
+  describeCpu(): string {
+    const { raw } = this.vcpu.regs;
+    const mode = cpuMode(raw);
+    const hex = (v: bigint | number, digits: number): string => v.toString(16).toUpperCase().padStart(digits, "0");
+    const digits = codeSize(raw) === 64 ? 16 : codeSize(raw) === 32 ? 8 : 4;
+    return `${hex(raw.getSegment("cs").selector, 4)}:${hex(raw.getRip(), digits)} (${mode} mode)`;
+  }
+
+  traceBios(sink: BiosTraceSink | undefined): void {
+    this.#trace = sink;
+  }
+
+  changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void {
+    const drive = this.#drives.find((d) => d.kind === kind && d.unit === unit);
+    if (drive === undefined) {
+      image?.close();
+      return;
+    }
+    drive.backend?.flush();
+    drive.backend?.close();
+    drive.backend = image;
+  }
+
+  flush(): boolean {
+    return this.#drives.map((d) => d.backend?.flush() ?? true).every(Boolean);
+  }
+
+  dispose(): void {
+    this.#chipClock.cancelAll();
+    for (const drive of this.#drives) drive.backend?.close();
+    this.vm.dispose();
+  }
+}
+
+/** Ports and device memory answered below the exit. The chips behind it are exchanged at a hard reset. */
+class PortGateway implements GuestIo {
+  readonly #trapPort: number;
+  #chips: Chips | undefined;
+
+  constructor(trapPort: number) {
+    this.#trapPort = trapPort;
+  }
+  connect(chips: Chips): void {
+    this.#chips = chips;
+  }
+  portRead(port: number, size: AccessSize): number {
+    return this.#chips === undefined ? -1 : this.#chips.pio.read(port, size);
+  }
+  portWrite(port: number, size: AccessSize, value: number): boolean {
+    if (port === this.#trapPort || this.#chips === undefined) return false;
+    this.#chips.pio.write(port, size, value);
+    return true;
+  }
+  mmioRead(gpa: number, size: AccessSize): number {
+    return this.#chips === undefined ? -1 : this.#chips.mmio.read(gpa, size);
+  }
+  mmioWrite(gpa: number, size: AccessSize, value: number): boolean {
+    if (this.#chips === undefined) return false;
+    this.#chips.mmio.write(gpa, size, value);
+    return true;
+  }
+  interruptAcknowledge(): number {
+    return this.#chips?.pic.acknowledge() ?? 0xff;
+  }
+}
+
+function portIo(pio: PioBus): PortIo {
+  return {
+    in8: (port) => pio.read(port, 1),
+    in16: (port) => pio.read(port, 2),
+    in32: (port) => pio.read(port, 4),
+    out8: (port, value) => pio.write(port, 1, value),
+    out16: (port, value) => pio.write(port, 2, value),
+    out32: (port, value) => pio.write(port, 4, value),
+  };
+}

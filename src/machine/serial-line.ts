@@ -1,0 +1,88 @@
+import type { ConsoleBackend } from "../backends/api/index.ts";
+import type { Clock, Timer } from "../base/index.ts";
+
+/** What is kept of a line's output, in characters; a guest may print for ever. */
+const MAX_KEPT = 4 * 1024 * 1024;
+/** A look at new output searches at most this much of what was there before. */
+const RECENT = 64 * 1024;
+
+/**
+ * One serial line as automation sees it: everything the guest printed, and input fed at the line's own pace. Passes both
+ * directions on to the backend that the user asked for.
+ */
+export class SerialLine implements ConsoleBackend {
+  readonly name: string;
+  onInput: ((value: number) => void) | undefined;
+  readonly #outer: ConsoleBackend | undefined;
+  readonly #feeder: Timer;
+  readonly #clock: Clock;
+  readonly #input: number[] = [];
+  readonly #decoder = new TextDecoder();
+  readonly #pending = new Uint8Array(16 * 1024);
+  #used = 0;
+  #text = "";
+  /** Start in `#text` of what no `waitFor` has matched yet. */
+  #unread = 0;
+  /** True while the receiver has room for a byte; the wiring sets it, since only the UART knows. */
+  canReceive: () => boolean = () => true;
+  /** Told when much was printed at once, so that watchers look before it scrolls by. */
+  onBurst: (() => void) | undefined;
+
+  constructor(clock: Clock, name: string, outer: ConsoleBackend | undefined) {
+    this.name = name;
+    this.#clock = clock;
+    this.#outer = outer;
+    this.#feeder = clock.createTimer(`${name}-input`, () => this.#feed());
+    if (outer !== undefined) outer.onInput = (value) => this.push(value);
+  }
+
+  writeByte(value: number): void {
+    this.#pending[this.#used++] = value;
+    this.#outer?.writeByte(value);
+    if (this.#used === this.#pending.length) {
+      this.#decode();
+      this.onBurst?.();
+    }
+  }
+
+  /** Everything printed (UTF-8, carriage returns removed), the last 4 Mi characters of it. */
+  text(): string {
+    this.#decode();
+    return this.#text;
+  }
+
+  /** What was printed since the last match; without `all` only the recent part, for repeated looks. */
+  unread(all: boolean): string {
+    this.#decode();
+    return this.#text.slice(all ? this.#unread : Math.max(this.#unread, this.#text.length - RECENT));
+  }
+
+  /** A match ended so many characters before the end of the text: the next `waitFor` starts after it. */
+  consume(charactersAfterMatch: number): void {
+    this.#unread = Math.max(this.#unread, this.#text.length - charactersAfterMatch);
+  }
+
+  /** Queues one byte for the guest. */
+  push(value: number): void {
+    this.#input.push(value & 0xff);
+    if (this.#feeder.deadlineNs === undefined) this.#feeder.arm(this.#clock.nowNs() + 1);
+  }
+
+  #decode(): void {
+    if (this.#used === 0) return;
+    this.#text += this.#decoder.decode(this.#pending.subarray(0, this.#used), { stream: true }).replaceAll("\r", "");
+    this.#used = 0;
+    if (this.#text.length > MAX_KEPT) {
+      const drop = this.#text.length - MAX_KEPT / 2;
+      this.#text = this.#text.slice(drop);
+      this.#unread = Math.max(0, this.#unread - drop);
+    }
+  }
+
+  #feed(): void {
+    const value = this.canReceive() ? this.#input.shift() : undefined;
+    if (value !== undefined) this.onInput?.(value);
+    // 115200 baud: a byte takes 87 microseconds.
+    if (this.#input.length > 0) this.#feeder.arm(this.#clock.nowNs() + 87_000);
+  }
+}

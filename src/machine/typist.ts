@@ -1,0 +1,110 @@
+import type { Clock, Timer } from "../base/index.ts";
+import type { KeyChord, KeyName } from "./keys.ts";
+
+/** The keyboard as the typist needs it. */
+export interface KeyPort {
+  /** Presses or releases a key. */
+  key(name: KeyName, down: boolean): void;
+  /** The guest has taken everything that was sent. */
+  ready(): boolean;
+  /** Keys that wait in the BIOS ring buffer; 0 when the BIOS is out of the picture. */
+  waitingKeys(): number;
+}
+
+interface Stroke {
+  readonly key: KeyName;
+  readonly down: boolean;
+  readonly last: (() => void) | undefined;
+}
+
+/** Time between two key events, ns of guest time: a fast typist, and slow enough for a guest that polls. */
+const GAP_NS = 8_000_000;
+/** A guest that reads no keyboard for this long gets the next key all the same. */
+const STALL_NS = 2_000_000_000;
+/** The BIOS ring holds 15 keys; some are left to a person. */
+const RING_LIMIT = 8;
+
+/** Types queued keys as fast as the guest takes them, timed by the guest's clock so that a run repeats exactly. */
+export class Typist {
+  readonly #clock: Clock;
+  readonly #port: KeyPort;
+  readonly #timer: Timer;
+  readonly #queue: Stroke[] = [];
+  #waitingSince = 0;
+  /** Ring fill that did not change for a stall's length: stale data of a BIOS that nobody uses any more. */
+  #staleRing = -1;
+
+  constructor(clock: Clock, port: KeyPort) {
+    this.#clock = clock;
+    this.#port = port;
+    this.#timer = clock.createTimer("typist", () => this.#step());
+  }
+
+  /** Queues chords; resolves when the guest was sent the last one. */
+  type(chords: readonly KeyChord[]): Promise<void> {
+    if (chords.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      chords.forEach((chord, i) => this.#queueChord(chord, i === chords.length - 1 ? resolve : undefined));
+      if (this.#timer.deadlineNs === undefined) {
+        this.#waitingSince = this.#clock.nowNs();
+        this.#timer.arm(this.#clock.nowNs() + 1);
+      }
+    });
+  }
+
+  get idle(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** Drops what is not typed yet (a reset of the machine). */
+  clear(): void {
+    this.#timer.cancel();
+    for (const stroke of this.#queue.splice(0)) stroke.last?.();
+  }
+
+  #queueChord(chord: KeyChord, last: (() => void) | undefined): void {
+    // Alt and keypad digits: the digits are typed one after the other under a held Alt.
+    const sequential = chord.length > 2 && chord.slice(1).every((name) => /^Numpad\d$/.test(name));
+    const down = (name: KeyName): void => void this.#queue.push({ key: name, down: true, last: undefined });
+    const up = (name: KeyName, done?: () => void): void => void this.#queue.push({ key: name, down: false, last: done });
+    const [first, ...rest] = chord;
+    if (first === undefined) return;
+    if (sequential) {
+      down(first);
+      for (const name of rest) {
+        down(name);
+        up(name);
+      }
+      up(first, last);
+      return;
+    }
+    for (const name of chord) down(name);
+    for (const name of [...chord].reverse()) up(name, name === first ? last : undefined);
+  }
+
+  #step(): void {
+    const now = this.#clock.nowNs();
+    const stroke = this.#queue[0];
+    if (stroke === undefined) return;
+    if (!this.#ready(now, stroke)) {
+      this.#timer.arm(now + GAP_NS);
+      return;
+    }
+    this.#queue.shift();
+    this.#port.key(stroke.key, stroke.down);
+    this.#waitingSince = now;
+    stroke.last?.();
+    if (this.#queue.length > 0) this.#timer.arm(now + GAP_NS);
+  }
+
+  #ready(now: number, stroke: Stroke): boolean {
+    const stalled = now - this.#waitingSince >= STALL_NS;
+    if (!this.#port.ready()) return stalled;
+    if (!stroke.down) return true;
+    const waiting = this.#port.waitingKeys();
+    if (waiting !== this.#staleRing) this.#staleRing = -1;
+    if (waiting < RING_LIMIT || this.#staleRing >= 0) return true;
+    if (stalled) this.#staleRing = waiting;
+    return stalled;
+  }
+}

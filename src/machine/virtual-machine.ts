@@ -1,0 +1,312 @@
+import type { BlockBackend } from "../backends/api/index.ts";
+import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
+import { HOST } from "./host.ts";
+import { parseChord, parseTyped } from "./keys.ts";
+import type { KeyChord, KeyName } from "./keys.ts";
+import type { Pc } from "./pc-parts.ts";
+import { encodePng } from "./png.ts";
+import { formatRegisters, readRegisters } from "./registers.ts";
+import type { Registers } from "./registers.ts";
+import { RunLoop } from "./run-loop.ts";
+import type { MachineEnd, RunLoopOptions } from "./run-loop.ts";
+import { screenLines, screenText } from "./screen-text.ts";
+import type { SerialLine } from "./serial-line.ts";
+import { translateLinear } from "./translate.ts";
+import { Typist } from "./typist.ts";
+import { WatchList } from "./watch.ts";
+import type { Pattern, WatchMatch, WatchSource } from "./watch.ts";
+
+export interface WaitOptions {
+  /** Host time in milliseconds before the wait fails with `WAIT_TIMEOUT`; default 30000, 0 waits for ever. */
+  readonly timeoutMs?: number;
+}
+
+export interface VirtualMachineOptions extends Partial<Omit<RunLoopOptions, "host">> {}
+
+/**
+ * A running PC under a program's control. A `waitFor` that matches holds the guest until the code that awaited it has
+ * had its turn, so `await vm.screen.waitFor(...); await vm.type(...)` types at the same guest instant on every run.
+ */
+export class VirtualMachine {
+  /** The text and graphics screen. */
+  readonly screen: Screen;
+  /** COM1. */
+  readonly serial: SerialPort;
+  /** COM1..COM4. */
+  readonly serialPorts: readonly SerialPort[];
+  /** Guest-physical memory as the CPU sees it. */
+  readonly memory: MemoryAccess;
+  readonly #pc: Pc;
+  readonly #loop: RunLoop;
+  readonly #watches: WatchList;
+  readonly #typist: Typist;
+  readonly #sources: readonly WatchSource[];
+  #disposed = false;
+
+  constructor(pc: Pc, options: VirtualMachineOptions = {}) {
+    this.#pc = pc;
+    this.#loop = new RunLoop(pc, {
+      host: HOST,
+      stopOnReset: options.stopOnReset ?? false,
+      tripleFault: options.tripleFault ?? "stop",
+      stayWhenHalted: options.stayWhenHalted ?? false,
+    });
+    const watches = new WatchList(pc.clock, () => this.#loop.breathe());
+    this.#watches = watches;
+    this.#typist = new Typist(pc.clock, pc.keyboard);
+    const screenSource: WatchSource = { name: "screen", text: () => this.screen.text(), consume() {} };
+    const serialSources = pc.serial.map(serialSource);
+    this.#sources = [screenSource, ...serialSources];
+    const wait = (sources: readonly WatchSource[], pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> =>
+      watches.waitFor(sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
+    this.screen = new Screen(pc, (pattern, o) => wait([screenSource], pattern, o));
+    this.serialPorts = pc.serial.map(
+      (line, i) =>
+        new SerialPort(
+          line,
+          (pattern, o) => wait(serialSources.slice(i, i + 1), pattern, o),
+          () => this.#loop.wake(),
+        ),
+    );
+    const [first] = this.serialPorts;
+    if (first === undefined) throw new Error("a PC has serial lines");
+    this.serial = first;
+    this.memory = new MemoryAccess(pc);
+    for (const line of pc.serial) line.onBurst = () => watches.lookSoon();
+    this.#loop.ended.then(
+      (end) => watches.end(describeEnd(end)),
+      (error: unknown) => watches.end(`internal error: ${String(error)}`),
+    );
+  }
+
+  /** The wired PC behind it: buses, vCPU, chips. */
+  get pc(): Pc {
+    return this.#pc;
+  }
+  /** `ready` until started, then `running`, `paused`, at last `ended`. */
+  get state(): "ready" | "running" | "pausing" | "paused" | "ended" {
+    return this.#loop.state;
+  }
+  /** Resolves when the guest powered off, crashed or was stopped. */
+  get ended(): Promise<MachineEnd> {
+    return this.#loop.ended;
+  }
+  /** Guest time since power-on in nanoseconds. */
+  get timeNs(): number {
+    return this.#pc.clock.nowNs();
+  }
+
+  /** Lets the guest run; returns at once. */
+  start(): void {
+    this.#loop.start();
+  }
+  /** Stops the guest between two instructions; resolves when it stands still. */
+  pause(): Promise<void> {
+    return this.#loop.pause();
+  }
+  resume(): void {
+    this.#loop.resume();
+  }
+  /** The reset button. */
+  reset(): void {
+    this.#typist.clear();
+    this.#pc.request({ kind: "reset", warm: false, by: "reset button" });
+    this.#loop.cutSlice();
+    this.#loop.wake();
+  }
+  /** Pulls the plug: the machine ends, disks are flushed. */
+  async powerOff(by = "host"): Promise<MachineEnd> {
+    this.#loop.stop(by);
+    return await this.ended;
+  }
+
+  /** Waits until the pattern shows on the screen or on a serial line. */
+  waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
+    return this.#watches.waitFor(this.#sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
+  }
+
+  /** Types text on the keyboard (US layout); resolves when the guest was sent the last key. */
+  type(text: string): Promise<void> {
+    return this.#send(parseTyped(text.replaceAll("{", "{{")));
+  }
+  /** Presses keys or combinations by name: `vm.keys("ctrl-alt-del")`, `vm.keys("F1", "ArrowDown", "Enter")`. */
+  keys(...names: readonly string[]): Promise<void> {
+    return this.#send(names.map(parseChord));
+  }
+  /** Text with key names in braces, as on the command line: `"dir{Enter}"`; `{{` is a brace. */
+  typeWithKeys(text: string): Promise<void> {
+    return this.#send(parseTyped(text));
+  }
+  /** Presses combinations in order: a person's keyboard, decoded elsewhere. */
+  press(chords: readonly KeyChord[]): void {
+    void this.#send(chords);
+  }
+  #send(chords: readonly KeyChord[]): Promise<void> {
+    const done = this.#typist.type(chords);
+    this.#loop.wake();
+    return done;
+  }
+  /** One key going down or up, for keyboards that tell both (a browser's). */
+  key(name: KeyName, down: boolean): void {
+    this.#pc.keyboard.key(name, down);
+    this.#loop.wake();
+  }
+  /** Moves the PS/2 mouse; y grows downwards. `buttons`: bit 0 left, 1 right, 2 middle. */
+  mouse(dx: number, dy: number, buttons = 0, wheel = 0): void {
+    this.#pc.mouse.move(dx, dy, wheel, buttons);
+    this.#loop.wake();
+  }
+  /** Swaps the medium of a removable drive; undefined takes it out. The machine owns the image from now on. */
+  changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void {
+    this.#pc.changeMedium(kind, unit, image);
+    this.#loop.wake();
+  }
+
+  /** The picture that a monitor would show, as a PNG file. */
+  screenshot(): Promise<Uint8Array> {
+    return encodePng(this.screen.frame());
+  }
+  /** A copy of the vCPU's registers. Exact while paused; a moment's picture while running. */
+  registers(): Registers {
+    return readRegisters(this.#pc.vcpu.regs.raw);
+  }
+  /** Linear to guest-physical address by the guest's page tables as they are now; undefined where nothing is mapped. */
+  translate(linear: bigint): number | undefined {
+    return translateLinear(this.#pc.vcpu.regs.raw, this.#pc.vm.memory, linear);
+  }
+  /** The registers as text for a person. */
+  describeRegisters(): string {
+    return formatRegisters(this.registers());
+  }
+  /** Counters: instructions, exits by kind, resets, what the engine counts. */
+  stats(): Readonly<Record<string, number>> {
+    const out: Record<string, number> = { instructions: this.#pc.vcpu.instructionCount(), resets: this.#loop.resets, timeNs: this.timeNs };
+    for (const [kind, count] of this.#pc.vcpu.exitCounts()) out[`exit.${kind}`] = count;
+    for (const [name, count] of Object.entries(this.#pc.vcpu.stats())) out[`engine.${name}`] = count;
+    return out;
+  }
+  /** Watches every exit (tracing). */
+  set observer(observer: RunLoop["observer"]) {
+    this.#loop.observer = observer;
+    this.#loop.cutSlice();
+  }
+  /** Wakes an idle machine: input arrived by a way of its own. */
+  wake(): void {
+    this.#loop.wake();
+  }
+
+  /** Ends the machine if it runs, writes disks back and frees the guest's memory. Safe to call twice. */
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#loop.stop("disposed");
+    await this.ended.catch(() => {});
+    this.#pc.dispose();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+type Wait = (pattern: Pattern, options?: WaitOptions) => Promise<WatchMatch>;
+
+/** What a person would see. */
+export class Screen {
+  readonly #pc: Pc;
+  readonly #wait: Wait;
+  constructor(pc: Pc, wait: Wait) {
+    this.#pc = pc;
+    this.#wait = wait;
+  }
+  /** The text screen, rows joined by newlines, trailing blanks cut off; empty in graphics modes. */
+  text(): string {
+    const snapshot = this.#pc.display.snapshotText();
+    return snapshot === undefined ? "" : screenText(snapshot);
+  }
+  /** The rows of the text screen. */
+  lines(): string[] {
+    const snapshot = this.#pc.display.snapshotText();
+    return snapshot === undefined ? [] : screenLines(snapshot);
+  }
+  /** Characters with colours and cursor; undefined in graphics modes. */
+  snapshot(): TextScreen | undefined {
+    return this.#pc.display.snapshotText();
+  }
+  mode(): VideoMode {
+    return this.#pc.display.mode();
+  }
+  /** The pixels, in text modes too. Blinking things are shown lit. */
+  frame(): Frame {
+    return this.#pc.display.renderFrame({ blinkPhase: true });
+  }
+  /** Waits until the text screen shows the pattern. */
+  waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
+    return this.#wait(pattern, options);
+  }
+}
+
+/** A serial line: what the guest printed, and a keyboard at the other end. */
+export class SerialPort {
+  readonly #line: SerialLine;
+  readonly #wait: Wait;
+  readonly #wake: () => void;
+  constructor(line: SerialLine, wait: Wait, wake: () => void) {
+    this.#line = line;
+    this.#wait = wait;
+    this.#wake = wake;
+  }
+  /** Everything printed so far (the last 4 Mi characters), carriage returns removed. */
+  text(): string {
+    return this.#line.text();
+  }
+  /** Waits for output after the last match: asking twice for a prompt waits for two prompts. */
+  waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
+    return this.#wait(pattern, options);
+  }
+  /** Sends text (UTF-8) or bytes to the guest at the speed of a 115200 baud line. */
+  write(data: string | Uint8Array): void {
+    for (const byte of typeof data === "string" ? new TextEncoder().encode(data) : data) this.#line.push(byte);
+    this.#wake();
+  }
+}
+
+/** Guest-physical memory. */
+export class MemoryAccess {
+  readonly #pc: Pc;
+  constructor(pc: Pc) {
+    this.#pc = pc;
+  }
+  get sizeBytes(): number {
+    return this.#pc.config.memoryBytes;
+  }
+  /** A copy of `length` bytes. Addresses without memory read as FFh. */
+  read(gpa: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.#pc.vm.memory.read(gpa, bytes);
+    return bytes;
+  }
+  /** Changes RAM; writes to ROM or nowhere vanish. */
+  write(gpa: number, bytes: Uint8Array): void {
+    this.#pc.vm.memory.write(gpa, bytes);
+  }
+}
+
+function serialSource(line: SerialLine): WatchSource {
+  return { name: line.name, text: (all) => line.unread(all), consume: (after) => line.consume(after) };
+}
+
+/** One line about how a machine ended. */
+export function describeEnd(end: MachineEnd): string {
+  switch (end.kind) {
+    case "power-off":
+      return `the guest powered off (${end.by})`;
+    case "reset":
+      return `the guest reset the machine (${end.by})`;
+    case "crash":
+      return `the guest crashed: ${end.message}`;
+    case "halted":
+      return end.message;
+    case "stopped":
+      return `the machine was stopped (${end.by})`;
+  }
+}
