@@ -16,6 +16,8 @@ export const CPU = layout(64, {
   eflags: u32(),
   /** Segment registers ES CS SS DS FS GS LDTR TR. */
   segBase: u64(8),
+  /** The base that accesses use: segBase, but 0 for ES CS SS DS in 64-bit code. */
+  segEffBase: u64(8),
   /**
    * Highest offset an access of the fast path may touch, as signed 64-bit: -1 = none (null, unreadable, expand-down: slow arm decides),
    * 2^63-1 = no limit (64-bit code). Separate for reads and writes.
@@ -31,6 +33,8 @@ export const CPU = layout(64, {
   linearMask: u64(),
   /** Mask of RSP for stack operations: FFFF, FFFFFFFF or all ones (SS.B, 64-bit mode). */
   stackMask: u64(),
+  /** Highest IP that may be fetched, unsigned: the CS limit, or all ones in 64-bit code. */
+  ipLimit: u64(),
   /** Mask of RIP by code size. */
   ipMask: u64(),
   cpl: u32(),
@@ -94,7 +98,9 @@ export const JUMP = { ip: 0, key: 8, block: 12 } as const;
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 export const TLB_SUPERVISOR = align(CPU.end, 4096);
 export const TLB_USER = TLB_SUPERVISOR + TLB_ENTRIES * TLB_ENTRY_BYTES;
-export const JUMP_CACHE = TLB_USER + TLB_ENTRIES * TLB_ENTRY_BYTES;
+/** Never filled: in use while every access must take the slow arm (data breakpoints, alignment checks). */
+export const TLB_NEVER = TLB_USER + TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const JUMP_CACHE = TLB_NEVER + TLB_ENTRIES * TLB_ENTRY_BYTES;
 /** SMC bitmaps: one bit a byte of a code page, 512 bytes each. */
 export const SMC_BITMAPS = JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES;
 export const SMC_BITMAP_BYTES = 512;

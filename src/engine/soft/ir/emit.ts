@@ -48,7 +48,7 @@ export interface Emit {
   operandSize(n: number): OpSize;
   /** Value of operand n (reg, mem, imm sign-extended then cut to `operandSize(n)`). A memory operand with access "rw" is probed for writing. Call once. */
   read(n: number): Val;
-  /** The immediate n sign-extended to 64 bits regardless of its operand size, as i64. */
+  /** The immediate n sign-extended to 64 bits regardless of its operand size, as i64; for a relative operand its displacement. */
   imm64(n: number): Val;
   /** Sets operand n (reg: 32-bit writes clear the upper half; 8/16-bit ones keep the rest). */
   write(n: number, value: Val): void;

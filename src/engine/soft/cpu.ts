@@ -1,0 +1,405 @@
+import type { EngineVmOptions, GuestIo, Intercepts, VmExit } from "../api/index.ts";
+import type { Insn, Operand } from "../../isa/insn.ts";
+import { CPU } from "./state-layout.ts";
+import { readArithmeticFlags, writeArithmeticFlags } from "./flags-state.ts";
+import type { Mmu } from "./mmu/mmu.ts";
+
+/** Segment register numbers. */
+export const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5, LDTR = 6, TR = 7;
+
+/** Access-rights bits in the VMCS form. */
+export const AR_P = 0x80, AR_S = 0x10, AR_L = 0x2000, AR_DB = 0x4000, AR_G = 0x8000, AR_UNUSABLE = 0x10000;
+
+/** What is thrown (preallocated, no stack trace) to leave a system helper on a guest fault; caught at the helper's border. */
+export class GuestFault {
+  vector = 0;
+  errorCode: number | undefined = undefined;
+}
+
+/** Thrown to leave a system helper with a VM exit already stored in `cpu.exit`. */
+export const VM_EXIT = { vmExit: true } as const;
+
+/** Bits of `pending` (CPU.pending). */
+export const PENDING = { intr: 1, nmi: 2, stop: 4, init: 8, trap: 16 } as const;
+
+/**
+ * The vCPU as TypeScript sees it: named views of the state in WebAssembly memory, and the pieces that system helpers
+ * are made of. One instance a vCPU. Linear addresses here are `number`: 0..2^32-1 outside IA-32e mode, canonical
+ * addresses as signed 48-bit integers in it.
+ */
+export class Cpu {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly u64: BigUint64Array;
+  readonly i64: BigInt64Array;
+  readonly view: DataView;
+  readonly io: GuestIo;
+  readonly options: EngineVmOptions;
+  readonly intercepts: Intercepts;
+  readonly mmu: Mmu;
+  readonly fault = new GuestFault();
+  /** Set together with throwing VM_EXIT, or by the run loop. */
+  exit: VmExit | undefined = undefined;
+  /** The x86 activity state HLT; wait-for-SIPI and shutdown. */
+  halted = false;
+  waitForSipi = false;
+  shutdown = false;
+  nmiBlocked = false;
+  gdtrBase = 0n;
+  gdtrLimit = 0xffff;
+  idtrBase = 0n;
+  idtrLimit = 0xffff;
+  readonly dr: bigint[] = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
+  readonly msrs = new Map<number, bigint>();
+  xcr0 = 1n;
+  /** PDPTEs as loaded by MOV CR3 and friends in PAE mode. */
+  readonly pdptes: bigint[] = [0n, 0n, 0n, 0n];
+  /** #DB conditions that this instruction raised (DR6 bits), delivered after it. */
+  pendingDebug = 0;
+  /** An event is being delivered (for double-fault logic and IDT-vectoring): its vector, or -1. */
+  delivering = -1;
+
+  constructor(memory: ArrayBuffer, options: EngineVmOptions, intercepts: Intercepts, makeMmu: (cpu: Cpu) => Mmu) {
+    this.u8 = new Uint8Array(memory);
+    this.u16 = new Uint16Array(memory);
+    this.u32 = new Uint32Array(memory);
+    this.i32 = new Int32Array(memory);
+    this.u64 = new BigUint64Array(memory);
+    this.i64 = new BigInt64Array(memory);
+    this.view = new DataView(memory);
+    this.io = options.io;
+    this.options = options;
+    this.intercepts = intercepts;
+    this.mmu = makeMmu(this);
+  }
+
+  // ---- general registers
+  r64(i: number): bigint {
+    return this.u64[(CPU.gpr.offset >> 3) + i];
+  }
+  setR64(i: number, v: bigint): void {
+    this.u64[(CPU.gpr.offset >> 3) + i] = v;
+  }
+  r32(i: number): number {
+    return this.u32[(CPU.gpr.offset >> 2) + i * 2];
+  }
+  /** As an instruction writes: clears the upper half. */
+  setR32(i: number, v: number): void {
+    this.u32[(CPU.gpr.offset >> 2) + i * 2] = v;
+    this.u32[(CPU.gpr.offset >> 2) + i * 2 + 1] = 0;
+  }
+  r16(i: number): number {
+    return this.u16[(CPU.gpr.offset >> 1) + i * 4];
+  }
+  setR16(i: number, v: number): void {
+    this.u16[(CPU.gpr.offset >> 1) + i * 4] = v;
+  }
+  /** Byte register: 0..15 low bytes, `high`: 4..7 are AH CH DH BH. */
+  r8(i: number, high = false): number {
+    return this.u8[CPU.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)];
+  }
+  setR8(i: number, v: number, high = false): void {
+    this.u8[CPU.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)] = v;
+  }
+  /** A register of 8..64 bits as a bigint. */
+  reg(i: number, size: number): bigint {
+    return BigInt.asUintN(size, this.r64(i));
+  }
+  setReg(i: number, size: number, v: bigint): void {
+    if (size === 64) this.setR64(i, v);
+    else if (size === 32) this.setR32(i, Number(BigInt.asUintN(32, v)));
+    else if (size === 16) this.setR16(i, Number(BigInt.asUintN(16, v)));
+    else this.setR8(i, Number(BigInt.asUintN(8, v)));
+  }
+
+  // ---- RIP and flags
+  /** IP of the instruction being executed (helpers) or to be executed next (run loop). */
+  get rip(): bigint {
+    return this.u64[CPU.rip.offset >> 3];
+  }
+  set rip(v: bigint) {
+    this.u64[CPU.rip.offset >> 3] = v;
+  }
+  /** RIP when it fits 32 bits (all modes but 64-bit code). */
+  get eip(): number {
+    return this.u32[CPU.rip.offset >> 2];
+  }
+  set eip(v: number) {
+    this.u32[CPU.rip.offset >> 2] = v;
+    this.u32[(CPU.rip.offset >> 2) + 1] = 0;
+  }
+  /** The whole of EFLAGS, arithmetic flags included. */
+  get eflags(): number {
+    return this.u32[CPU.eflags.offset >> 2] | readArithmeticFlags(this);
+  }
+  set eflags(v: number) {
+    this.u32[CPU.eflags.offset >> 2] = (v & ~0x8d5) | 2;
+    writeArithmeticFlags(this, v);
+  }
+  /** Flags without CF PF AF ZF SF OF: cheap. */
+  get systemFlags(): number {
+    return this.u32[CPU.eflags.offset >> 2];
+  }
+  set systemFlags(v: number) {
+    this.u32[CPU.eflags.offset >> 2] = v;
+  }
+  get iopl(): number {
+    return (this.systemFlags >> 12) & 3;
+  }
+  get v86(): boolean {
+    return (this.systemFlags & 0x20000) !== 0;
+  }
+
+  // ---- mode
+  get cr0(): number {
+    return this.u32[CPU.cr0.offset >> 2];
+  }
+  get cr4(): number {
+    return this.u32[CPU.cr4.offset >> 2];
+  }
+  get efer(): number {
+    return this.u32[CPU.efer.offset >> 2];
+  }
+  get cr3(): bigint {
+    return this.u64[CPU.cr3.offset >> 3];
+  }
+  get cr2(): bigint {
+    return this.u64[CPU.cr2.offset >> 3];
+  }
+  set cr2(v: bigint) {
+    this.u64[CPU.cr2.offset >> 3] = v;
+  }
+  get cpl(): number {
+    return this.u32[CPU.cpl.offset >> 2];
+  }
+  get protectedMode(): boolean {
+    return (this.cr0 & 1) !== 0;
+  }
+  /** PE set and VM clear. */
+  get realOrV86(): boolean {
+    return (this.cr0 & 1) === 0 || this.v86;
+  }
+  /** EFER.LMA. */
+  get longMode(): boolean {
+    return (this.efer & 0x400) !== 0;
+  }
+  /** 16, 32 or 64. */
+  get codeSize(): number {
+    return this.u32[CPU.codeSize.offset >> 2];
+  }
+  get code64(): boolean {
+    return this.u32[CPU.codeSize.offset >> 2] === 64;
+  }
+
+  // ---- segments (selector, base, limit, access); derived fields are kept by `loadSegment`
+  selector(s: number): number {
+    return this.u16[(CPU.segSelector.offset >> 1) + s];
+  }
+  setSelector(s: number, v: number): void {
+    this.u16[(CPU.segSelector.offset >> 1) + s] = v;
+  }
+  base(s: number): bigint {
+    return this.u64[(CPU.segBase.offset >> 3) + s];
+  }
+  /** Base as a number: unsigned 32-bit outside IA-32e mode, signed canonical in it. */
+  baseNumber(s: number): number {
+    const i = (CPU.segBase.offset >> 2) + s * 2;
+    return this.i32[i + 1] * 0x100000000 + this.u32[i];
+  }
+  limit(s: number): number {
+    return this.u32[(CPU.segLimit.offset >> 2) + s];
+  }
+  access(s: number): number {
+    return this.u32[(CPU.segAccess.offset >> 2) + s];
+  }
+  usable(s: number): boolean {
+    return (this.access(s) & AR_UNUSABLE) === 0;
+  }
+  /** Loads all parts of a segment register and recomputes what depends on them (fast limits, stack mask, code size, CPL when CS or SS). */
+  loadSegment(s: number, selector: number, base: bigint, limit: number, access: number): void {
+    this.setSelector(s, selector);
+    this.u64[(CPU.segBase.offset >> 3) + s] = BigInt.asUintN(64, base);
+    this.u32[(CPU.segLimit.offset >> 2) + s] = limit;
+    this.u32[(CPU.segAccess.offset >> 2) + s] = access;
+    this.updateSegment(s);
+  }
+  /** Real-mode / V86 style load: base = selector * 16, hidden limit and access kept (real) as silicon does. */
+  loadRealSegment(s: number, selector: number): void {
+    this.setSelector(s, selector);
+    const i = (CPU.segBase.offset >> 2) + s * 2;
+    const e = (CPU.segEffBase.offset >> 2) + s * 2;
+    this.u32[i] = this.u32[e] = selector << 4;
+    this.u32[i + 1] = this.u32[e + 1] = 0;
+  }
+  /** Recomputes the fast limits of one segment; for CS also code size, for SS the stack mask. */
+  updateSegment(s: number): void {
+    const access = this.access(s);
+    const limit = this.limit(s);
+    const code64 = this.longMode && (this.access(CS) & AR_L) !== 0 && (this.cr0 & 1) !== 0 && !this.v86;
+    this.u64[(CPU.segEffBase.offset >> 3) + s] = code64 && s < 4 ? 0n : this.base(s);
+    let read = -1n;
+    let write = -1n;
+    if (code64) {
+      read = write = 0x7fff_ffff_ffff_ffffn;
+    } else if ((access & (AR_UNUSABLE | AR_P)) === AR_P || !this.protectedMode) {
+      const code = (access & 8) !== 0;
+      const expandDown = (access & 0x1c) === 0x14;
+      if (!expandDown) {
+        if (!code || (access & 2) !== 0 || !this.protectedMode) read = BigInt(limit);
+        if ((!code && (access & 2) !== 0) || !this.protectedMode) write = BigInt(limit);
+      }
+    }
+    this.i64[(CPU.segReadLimit.offset >> 3) + s] = read;
+    this.i64[(CPU.segWriteLimit.offset >> 3) + s] = write;
+    if (s === CS || s === SS) this.updateMode();
+  }
+  /** Recomputes code size, masks, CPL-dependent tables. Call after CR0, CR4, EFER, EFLAGS.VM or CS/SS changed. */
+  updateMode(): void {
+    const csAccess = this.access(CS);
+    const pe = this.protectedMode;
+    const code64 = this.longMode && pe && !this.v86 && (csAccess & AR_L) !== 0;
+    // CS.D and SS.B are hidden state: they hold in real mode too until reloaded in protected mode (unreal mode).
+    const codeSize = code64 ? 64 : this.v86 ? 16 : (csAccess & AR_DB) !== 0 ? 32 : 16;
+    const was64 = this.codeSize === 64;
+    this.u32[CPU.codeSize.offset >> 2] = codeSize;
+    const ONES = 0xffff_ffff_ffff_ffffn;
+    this.u64[CPU.ipLimit.offset >> 3] = code64 ? ONES : BigInt(this.limit(CS));
+    this.u64[CPU.ipMask.offset >> 3] = code64 ? ONES : codeSize === 32 ? 0xffff_ffffn : 0xffffn;
+    this.u64[CPU.linearMask.offset >> 3] = code64 ? ONES : 0xffff_ffffn;
+    this.u64[CPU.stackMask.offset >> 3] = code64 ? ONES : !this.v86 && (this.access(SS) & AR_DB) !== 0 ? 0xffff_ffffn : 0xffffn;
+    const cpl = !pe ? 0 : this.v86 ? 3 : (this.access(SS) >> 5) & 3;
+    this.u32[CPU.cpl.offset >> 2] = cpl;
+    if (was64 !== code64) for (let s = 0; s < 6; s++) if (s !== CS && s !== SS) this.updateSegment(s);
+    if (was64 !== code64) {
+      this.#refreshLimits(CS);
+      this.#refreshLimits(SS);
+    }
+    this.mmu.modeChanged();
+  }
+  #refreshLimits(s: number): void {
+    const code64 = this.codeSize === 64;
+    this.u64[(CPU.segEffBase.offset >> 3) + s] = code64 ? 0n : this.base(s);
+    if (code64) {
+      this.i64[(CPU.segReadLimit.offset >> 3) + s] = 0x7fff_ffff_ffff_ffffn;
+      this.i64[(CPU.segWriteLimit.offset >> 3) + s] = 0x7fff_ffff_ffff_ffffn;
+    } else {
+      const access = this.access(s);
+      const ok = (access & (AR_UNUSABLE | AR_P)) === AR_P || !this.protectedMode;
+      const code = (access & 8) !== 0;
+      const expandDown = (access & 0x1c) === 0x14;
+      const limit = BigInt(this.limit(s));
+      this.i64[(CPU.segReadLimit.offset >> 3) + s] = ok && !expandDown && (!code || (access & 2) !== 0 || !this.protectedMode) ? limit : -1n;
+      this.i64[(CPU.segWriteLimit.offset >> 3) + s] = ok && !expandDown && ((!code && (access & 2) !== 0) || !this.protectedMode) ? limit : -1n;
+    }
+  }
+
+  // ---- faults and exits (never return)
+  raise(vector: number, errorCode?: number): never {
+    this.fault.vector = vector;
+    this.fault.errorCode = errorCode;
+    // oxlint-disable-next-line no-throw-literal, only-throw-error -- preallocated and without a stack trace: 10x cheaper, see docs/decisions
+    throw this.fault;
+  }
+  gp(errorCode = 0): never {
+    return this.raise(13, errorCode);
+  }
+  ud(): never {
+    return this.raise(6);
+  }
+  leave(exit: VmExit): never {
+    this.exit = exit;
+    // oxlint-disable-next-line no-throw-literal, only-throw-error
+    throw VM_EXIT;
+  }
+
+  // ---- memory by linear address; #PF is thrown as GuestFault. `user`: access with user privilege (CPL 3), else supervisor (implicit too).
+  readLinear8(la: number, user = this.cpl === 3): number {
+    return this.mmu.read(la, 1, user);
+  }
+  readLinear16(la: number, user = this.cpl === 3): number {
+    return this.mmu.read(la, 2, user);
+  }
+  readLinear32(la: number, user = this.cpl === 3): number {
+    return this.mmu.read(la, 4, user);
+  }
+  readLinear64(la: number, user = this.cpl === 3): bigint {
+    return this.mmu.read64(la, user);
+  }
+  writeLinear8(la: number, v: number, user = this.cpl === 3): void {
+    this.mmu.write(la, 1, v, user);
+  }
+  writeLinear16(la: number, v: number, user = this.cpl === 3): void {
+    this.mmu.write(la, 2, v, user);
+  }
+  writeLinear32(la: number, v: number, user = this.cpl === 3): void {
+    this.mmu.write(la, 4, v, user);
+  }
+  writeLinear64(la: number, v: bigint, user = this.cpl === 3): void {
+    this.mmu.write64(la, v, user);
+  }
+  /** Faults now if writing `size` bytes at `la` would; used before commits that span several stores. */
+  probeWrite(la: number, size: number, user = this.cpl === 3): void {
+    this.mmu.probeWrite(la, size, user);
+  }
+
+  // ---- memory by segment:offset with the segment's checks (#GP(0)/#SS(0), canonical) then paging
+  /** Linear address of an access that has passed the segment's limit and type checks. */
+  segmentAddress(s: number, offset: bigint | number, size: number, write: boolean): number {
+    return this.mmu.segmentAddress(s, offset, size, write);
+  }
+  /** Offset (masked to the address size) of a decoded memory operand. */
+  effectiveAddress(insn: Insn, op: Operand): bigint {
+    if (op.kind !== "mem") return 0n;
+    let ea = (BigInt(op.dispHi) << 32n) | BigInt(op.disp >>> 0);
+    if (op.base === 16) ea += this.rip + BigInt(insn.length);
+    else if (op.base >= 0) ea += this.r64(op.base);
+    if (op.index >= 0) ea += this.r64(op.index) << BigInt(op.scale);
+    return BigInt.asUintN(insn.addrSize, ea);
+  }
+  /** Reads operand n (reg, mem or imm) of 8..64 bits; bits above are zero. */
+  readOperand(insn: Insn, n: number): bigint {
+    const op = insn.operands[n];
+    if (op.kind === "reg") {
+      if (op.cls === "gpr8h") return BigInt(this.r8(op.index, true));
+      if (op.cls === "sreg") return BigInt(this.selector(op.index));
+      return this.reg(op.index, op.size);
+    }
+    if (op.kind === "mem") return this.readMemory(insn, op, op.size);
+    if (op.kind === "imm") return BigInt.asUintN(op.size, (BigInt(op.hi) << 32n) | BigInt(op.lo >>> 0));
+    return 0n;
+  }
+  readMemory(insn: Insn, op: Operand, size: number, displacement = 0n): bigint {
+    if (op.kind !== "mem") return 0n;
+    const la = this.segmentAddress(op.segment, BigInt.asUintN(insn.addrSize, this.effectiveAddress(insn, op) + displacement), size >> 3, false);
+    if (size === 64) return this.readLinear64(la);
+    return BigInt(this.mmu.read(la, size >> 3, this.cpl === 3));
+  }
+  writeMemory(insn: Insn, op: Operand, size: number, value: bigint, displacement = 0n): void {
+    if (op.kind !== "mem") return;
+    const la = this.segmentAddress(op.segment, BigInt.asUintN(insn.addrSize, this.effectiveAddress(insn, op) + displacement), size >> 3, true);
+    if (size === 64) this.writeLinear64(la, BigInt.asUintN(64, value));
+    else this.mmu.write(la, size >> 3, Number(BigInt.asUintN(32, value)), this.cpl === 3);
+  }
+  writeOperand(insn: Insn, n: number, value: bigint): void {
+    const op = insn.operands[n];
+    if (op.kind === "reg") {
+      if (op.cls === "gpr8h") this.setR8(op.index, Number(value & 0xffn), true);
+      else this.setReg(op.index, op.size, value);
+    } else this.writeMemory(insn, op, op.size, value);
+  }
+
+  // ---- stack
+  get stackMask(): bigint {
+    return this.u64[CPU.stackMask.offset >> 3];
+  }
+}
+
+/**
+ * What a system helper is: does the whole instruction. On entry `cpu.rip` is the IP of the instruction itself; the
+ * engine sets it to the next instruction AFTER the helper returns "next"; a helper that returns "jump" has set `cpu.rip`
+ * (and segments, mode …) itself. "repeat": not finished (REP after a bounded chunk): RIP stays, interrupts are looked at,
+ * the instruction runs again. Guest faults: `cpu.raise`, VM exits: `cpu.leave` (state must be as before the instruction, RIP still on it).
+ */
+export type SystemHelper = (cpu: Cpu, insn: Insn) => "next" | "jump" | "repeat";

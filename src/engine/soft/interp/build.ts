@@ -1,0 +1,316 @@
+import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
+import { FunctionWriter, generate, type Label } from "../ir/codegen.ts";
+import { SEMANTICS } from "../sem/index.ts";
+import { CPU, JUMP, JUMP_CACHE, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
+import { allShapes, FIRST_HANDLER, handlerKey, isHot, type SemanticUses } from "./handlers.ts";
+import { type HandlerExits, InterpEmit, type Shape } from "./interp-emit.ts";
+import type { CoreFunctions } from "./memory-emit.ts";
+import { emitStoreArms } from "./store-arms.ts";
+
+/** The generated interpreter: module bytes and how a decoded instruction finds its handler. */
+export interface InterpreterImage {
+  readonly wasm: Uint8Array<ArrayBuffer>;
+  readonly handlers: Readonly<Record<string, number>>;
+  readonly uses: Readonly<Record<string, SemanticUses>>;
+  readonly hotCount: number;
+}
+
+/** What run() returns. */
+export const LEFT_FAULT = 0, LEFT_BUDGET = 1;
+/** What a cold handler returns. */
+const COLD_NEXT = 0, COLD_IP = 1, COLD_LINK = 2, COLD_FAULT = 3;
+
+interface Candidate {
+  readonly key: string;
+  readonly shape: Shape;
+}
+
+/** Generates the core module: imports from TypeScript, slow arms, cold handlers, the main loop. */
+export function buildInterpreter(): InterpreterImage {
+  const m = new ModuleBuilder();
+  m.importMemory("e", "memory", 1, 65536);
+  const i32i32i32 = { params: [I32, I32, I32], results: [I32] };
+  const jsRead = m.importFunction("e", "slowRead", i32i32i32);
+  const jsWrite = m.importFunction("e", "slowWrite", i32i32i32);
+  const jsProbe = m.importFunction("e", "slowProbe", i32i32i32);
+  const segmentSlow = m.importFunction("e", "segmentSlow", i32i32i32);
+  const raise = m.importFunction("e", "raise", { params: [I32, I32], results: [I32] });
+  const helper = m.importFunction("e", "helper", { params: [I32], results: [I32] });
+  const findLink = m.importFunction("e", "findLink", { params: [I32], results: [I32] });
+  const findIp = m.importFunction("e", "findIp", { params: [I32], results: [I32] });
+  const breakAt = m.importFunction("e", "breakAt", { params: [I32], results: [I32] });
+  const { slowWrite, slowProbe } = emitStoreArms(m, jsWrite, jsProbe);
+  const core: CoreFunctions = { slowRead: jsRead, slowWrite, slowProbe, segmentSlow, raise };
+
+  const { hot, cold, uses } = candidates(core);
+  const handlers: Record<string, number> = {};
+  hot.forEach((c, i) => (handlers[c.key] = FIRST_HANDLER + i));
+  const hotCount = FIRST_HANDLER + hot.length;
+  const coldType = m.type({ params: [I32], results: [I32] });
+  for (const c of cold) {
+    const f = m.declare();
+    const w = new FunctionWriter(1);
+    const leave = (code: number) => (): void => {
+      w.i32(code);
+      w.op(OP.return);
+    };
+    emitHandler(c.shape, w, core, { rec: 0, fault: leave(COLD_FAULT), takeLink: leave(COLD_LINK), takeIp: leave(COLD_IP) });
+    w.i32(COLD_NEXT);
+    m.define(f, { params: [I32], results: [I32] }, w.locals, w.code.view());
+    handlers[c.key] = hotCount + m.tableSlot(f);
+  }
+  const run = m.declare();
+  const w = new FunctionWriter(1);
+  emitMain(w, hot, core, { helper, findLink, findIp, breakAt, coldType, hotCount });
+  m.define(run, { params: [I32], results: [I32] }, w.locals, w.code.view());
+  m.export("run", run);
+  return { wasm: m.build(), handlers, uses, hotCount };
+}
+
+/** One trial emission per semantic name and shape tells what the handler depends on; equal keys are one handler. */
+function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[]; uses: Record<string, SemanticUses> } {
+  const shapes = allShapes();
+  const seen: Record<string, { addrSize: boolean; codeSize: boolean; cc: boolean }> = {};
+  const noExits: HandlerExits = { rec: 0, fault() {}, takeLink() {}, takeIp() {} };
+  for (const shape of shapes) {
+    const w = new FunctionWriter(1);
+    const e = new InterpEmit(shape, w, core, noExits);
+    SEMANTICS[shape.sem](e);
+    const u = (seen[shape.sem] ??= { addrSize: false, codeSize: false, cc: false });
+    u.addrSize ||= e.usesAddrSize;
+    u.codeSize ||= e.usesCodeSize;
+    u.cc ||= e.usesCc;
+  }
+  const unique = new Map<string, Candidate>();
+  for (const shape of shapes) {
+    const key = handlerKey(shape, seen[shape.sem]);
+    if (!unique.has(key)) unique.set(key, { key, shape });
+  }
+  const all = [...unique.values()];
+  return { hot: all.filter((c) => isHot(c.shape)), cold: all.filter((c) => !isHot(c.shape)), uses: seen };
+}
+
+function emitHandler(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits: HandlerExits): void {
+  const e = new InterpEmit(shape, w, core, exits);
+  SEMANTICS[shape.sem](e);
+  generate(e.nodes, w);
+}
+
+interface MainImports {
+  readonly helper: number;
+  readonly findLink: number;
+  readonly findIp: number;
+  readonly breakAt: number;
+  readonly coldType: number;
+  readonly hotCount: number;
+}
+
+/**
+ * The main loop. Control transfers charge the budget for the instructions of the block up to and including the one
+ * that leaves (its `count` + 1) and refuse to enter a block that does not fit into what is left: TypeScript then
+ * finishes exactly.
+ */
+function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFunctions, imp: MainImports): void {
+  const rec = 0; // parameter
+  const budget = w.fixedLocal("i32");
+  const target = w.fixedLocal("i32");
+  const ip = w.fixedLocal("i64");
+  const la = w.fixedLocal("i64");
+  const entry = w.fixedLocal("i32");
+  const status = w.fixedLocal("i32");
+
+  const leave = (code: number): void => {
+    w.i32(code);
+    w.op(OP.return);
+  };
+  const charge = (): void => {
+    w.i32(0);
+    w.i32(0);
+    w.mem(OP.i32_load, CPU.budget.offset);
+    w.get(rec);
+    w.mem(OP.i32_load16_u, REC.count);
+    w.op(OP.i32_sub);
+    w.i32(1);
+    w.op(OP.i32_sub);
+    w.tee(budget);
+    w.mem(OP.i32_store, CPU.budget.offset);
+  };
+  /** rec is the new block: run it if it fits. */
+  const enter = (outer: Label): void => {
+    w.get(budget);
+    w.get(rec);
+    w.mem(OP.i32_load16_u, REC.blockCount);
+    w.op(OP.i32_lt_s);
+    w.if();
+    w.i32(0);
+    w.get(rec);
+    w.mem(OP.i32_store, CPU.curRec.offset);
+    leave(LEFT_BUDGET);
+    w.end();
+    w.br(outer);
+  };
+  const loadBudget = (): void => {
+    w.i32(0);
+    w.mem(OP.i32_load, CPU.budget.offset);
+    w.set(budget);
+  };
+  /** The import's answer on the stack: 0 leave with a fault, else the record to go on with (a block's first). */
+  const followOrLeave = (outer: Label): void => {
+    w.tee(target);
+    w.op(OP.i32_eqz);
+    w.if();
+    leave(LEFT_FAULT);
+    w.end();
+    w.get(target);
+    w.set(rec);
+    loadBudget();
+    enter(outer);
+  };
+
+  const outer = w.loop();
+  const atIp = w.block();
+  const atLink = w.block();
+  const next = w.loop();
+  const total = FIRST_HANDLER + hot.length;
+  const labels: Label[] = [];
+  const coldLabel = w.block();
+  for (let i = total - 1; i >= 0; i--) labels[i] = w.block();
+  w.get(rec);
+  w.mem(OP.i32_load16_u, REC.handler);
+  w.op(OP.br_table);
+  w.code.leb(total);
+  for (let i = 0; i < total; i++) w.code.leb(w.depth - labels[i].depth);
+  w.code.leb(w.depth - coldLabel.depth);
+  const advance = (): void => {
+    w.get(rec);
+    w.i32(REC_BYTES);
+    w.op(OP.i32_add);
+    w.set(rec);
+    w.br(next);
+  };
+
+  // H_HELPER: 1 = next record, 0 = leave, else a block
+  w.end();
+  w.get(rec);
+  w.call(imp.helper);
+  w.tee(target);
+  w.i32(1);
+  w.op(OP.i32_eq);
+  w.if();
+  advance();
+  w.end();
+  w.get(target);
+  followOrLeave(outer);
+  // H_END: the block falls through to the next address; the record counts as no instruction (count is one less)
+  w.end();
+  w.br(atLink);
+  // H_BREAK: this block was invalidated
+  w.end();
+  w.get(rec);
+  w.call(imp.breakAt);
+  followOrLeave(outer);
+
+  const exits: HandlerExits = { rec, fault: () => leave(LEFT_FAULT), takeLink: () => w.br(atLink), takeIp: () => w.br(atIp) };
+  for (const c of hot) {
+    w.end();
+    w.resetScratch();
+    emitHandler(c.shape, w, core, exits);
+    advance();
+  }
+  w.end(); // cold
+  w.resetScratch();
+  w.get(rec);
+  w.get(rec);
+  w.mem(OP.i32_load16_u, REC.handler);
+  w.i32(imp.hotCount);
+  w.op(OP.i32_sub);
+  w.op(OP.call_indirect);
+  w.code.leb(imp.coldType);
+  w.code.leb(0);
+  w.tee(status);
+  w.op(OP.i32_eqz);
+  w.if();
+  advance();
+  w.end();
+  w.get(status);
+  w.i32(COLD_LINK);
+  w.op(OP.i32_eq);
+  w.brIf(atLink);
+  w.get(status);
+  w.i32(COLD_IP);
+  w.op(OP.i32_eq);
+  w.brIf(atIp);
+  leave(LEFT_FAULT);
+  w.end(); // next
+  w.op(OP.unreachable);
+  w.end(); // atLink
+  // Along the link, or to the address the record says.
+  w.get(rec);
+  w.mem(OP.i32_load, REC.link);
+  w.tee(target);
+  w.if();
+  charge();
+  w.get(target);
+  w.set(rec);
+  enter(outer);
+  w.end();
+  w.get(rec);
+  w.call(imp.findLink); // charges itself
+  followOrLeave(outer);
+  w.end(); // atIp
+  // CPU.rip holds the target: the jump cache, then TypeScript.
+  charge();
+  w.i32(0);
+  w.mem(OP.i64_load, CPU.rip.offset);
+  w.tee(ip);
+  w.i32(0);
+  w.mem(OP.i64_load, CPU.segEffBase.offset + 8);
+  w.op(OP.i64_add);
+  w.i32(0);
+  w.mem(OP.i64_load, CPU.linearMask.offset);
+  w.op(OP.i64_and);
+  w.tee(la);
+  w.op(OP.i32_wrap_i64);
+  w.tee(entry);
+  w.get(entry);
+  w.i32(12);
+  w.op(OP.i32_shr_u);
+  w.op(OP.i32_xor);
+  w.i32(JUMP_CACHE_ENTRIES - 1);
+  w.op(OP.i32_and);
+  w.i32(4);
+  w.op(OP.i32_shl);
+  w.tee(entry);
+  w.mem(OP.i64_load, JUMP_CACHE + JUMP.ip);
+  w.get(la);
+  w.op(OP.i64_eq);
+  w.get(entry);
+  w.mem(OP.i32_load, JUMP_CACHE + JUMP.key);
+  w.i32(0);
+  w.mem(OP.i32_load, CPU.blockKey.offset);
+  w.op(OP.i32_eq);
+  w.op(OP.i32_and);
+  w.get(ip);
+  w.i32(0);
+  w.mem(OP.i64_load, CPU.ipLimit.offset);
+  w.op(OP.i64_le_u);
+  w.op(OP.i32_and);
+  w.if();
+  w.get(entry);
+  w.mem(OP.i32_load, JUMP_CACHE + JUMP.block);
+  w.set(rec);
+  // ipBase = ip - the block's offset in its page
+  w.i32(0);
+  w.get(ip);
+  w.get(rec);
+  w.mem(OP.i64_load16_u, REC.ipOff);
+  w.op(OP.i64_sub);
+  w.mem(OP.i64_store, CPU.ipBase.offset);
+  enter(outer);
+  w.end();
+  w.get(rec);
+  w.call(imp.findIp);
+  followOrLeave(outer);
+  w.end(); // outer
+  w.op(OP.unreachable);
+}

@@ -1,0 +1,74 @@
+import { decode, type Insn } from "../../../isa/index.ts";
+import { SEMANTICS } from "../sem/index.ts";
+import { type Shape, shapeOf } from "./interp-emit.ts";
+
+/** Special handlers, before all others. */
+export const H_HELPER = 0, H_END = 1, H_BREAK = 2, FIRST_HANDLER = 3;
+
+/** What a semantic function looked at besides size and operands: part of the key only then. */
+export interface SemanticUses {
+  readonly addrSize: boolean;
+  readonly codeSize: boolean;
+  readonly cc: boolean;
+}
+
+/** Text by which equal handlers are found again at decode time. */
+export function handlerKey(shape: Shape, uses: SemanticUses): string {
+  let key = `${shape.sem}/${shape.size}`;
+  for (const o of shape.operands) key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
+  if (uses.addrSize) key += `;a${shape.addrSize}`;
+  if (uses.codeSize) key += `;c${shape.codeSize}`;
+  if (uses.cc) key += `;${shape.cc}`;
+  return key;
+}
+
+/** Repeat prefixes that repeat go to helpers, so does everything without emitted semantics or with an odd operand. */
+export function handledShape(insn: Insn): Shape | undefined {
+  if (insn.rep !== 0 && insn.row.facts.rep) return undefined;
+  if (SEMANTICS[insn.row.sem] === undefined) return undefined;
+  return shapeOf(insn);
+}
+
+/** Operations worth a place in the main function, by semantic name; the rest are called through the table. */
+const HOT = new Set(
+  "add sub cmp and or xor test inc dec mov lea jcc jmp jmp_ind push pop call call_ind ret movzx movsx shl sal shr sar rol ror adc sbb neg not imul xchg loop nop setcc cbw cwd movs stos lods".split(" "),
+);
+export function isHot(shape: Shape): boolean {
+  if (!HOT.has(shape.sem)) return false;
+  if ((shape.sem === "movs" || shape.sem === "stos" || shape.sem === "lods" || shape.sem === "setcc") && shape.addrSize === 16) return false;
+  return true;
+}
+
+/** Every shape the decoder can give: found by decoding all opcodes with all prefixes that matter, in all code sizes. */
+export function allShapes(): Shape[] {
+  const found = new Map<string, Shape>();
+  const all: SemanticUses = { addrSize: true, codeSize: true, cc: true };
+  const bytes = new Uint8Array(32);
+  const legacy = [[], [0x66], [0x67], [0x66, 0x67], [0xf3], [0xf2], [0x66, 0xf2], [0x66, 0xf3]];
+  const rex = [...legacy, [0x48], [0x66, 0x48], [0x67, 0x48], [0xf3, 0x48], [0xf2, 0x48], [0x40], [0x66, 0x40]];
+  const maps = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
+  for (const codeSize of [16, 32, 64] as const) {
+    for (const prefix of codeSize === 64 ? rex : legacy) {
+      for (const map of maps) {
+        for (let opcode = 0; opcode < 256; opcode++) {
+          for (let reg = 0; reg < 8; reg++) {
+            for (const modrm of [0x00 | (reg << 3), 0xc1 | (reg << 3), 0xc5 | (reg << 3)]) {
+              bytes.fill(0);
+              let at = 0;
+              for (const p of prefix) bytes[at++] = p;
+              for (const m of map) bytes[at++] = m;
+              bytes[at++] = opcode;
+              bytes[at] = modrm;
+              const insn = decode(bytes, 0, 32, codeSize);
+              if ("failure" in insn) continue;
+              const shape = handledShape(insn);
+              if (shape === undefined) continue;
+              found.set(handlerKey(shape, all), shape);
+            }
+          }
+        }
+      }
+    }
+  }
+  return [...found.values()];
+}

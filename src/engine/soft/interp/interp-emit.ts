@@ -1,0 +1,264 @@
+import { OP } from "../../../wasm/index.ts";
+import type { Insn } from "../../../isa/insn.ts";
+import type { FunctionWriter } from "../ir/codegen.ts";
+import type { OpSize, Segment, Val } from "../ir/emit.ts";
+import { CPU, REC } from "../state-layout.ts";
+import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode } from "./memory-emit.ts";
+
+/** How generated code leaves a handler; the main function and the cold functions differ. */
+export interface HandlerExits {
+  /** The local that holds the record pointer. */
+  readonly rec: number;
+  /** A fault or exit has been recorded: leave the run. */
+  fault(): void;
+  /** Transfer along the record's link, or to the relative target when there is none. */
+  takeLink(): void;
+  /** Transfer to the IP in CPU.rip. */
+  takeIp(): void;
+}
+
+/** What makes two instructions share a handler: see handlerKey in handlers.ts. */
+export interface Shape {
+  readonly sem: string;
+  readonly size: OpSize;
+  readonly addrSize: 16 | 32 | 64;
+  readonly codeSize: 16 | 32 | 64;
+  readonly cc: number;
+  readonly operands: readonly { readonly kind: "reg" | "mem" | "imm" | "rel" | "none"; readonly size: OpSize; readonly access: "r" | "w" | "rw" | "n" }[];
+}
+
+/** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
+export class InterpEmit extends MemoryEmit {
+  readonly shape: Shape;
+  readonly exits: HandlerExits;
+  /** Set when the semantics looked at the address size or code size: the handler is specific to it. */
+  usesAddrSize = false;
+  usesCodeSize = false;
+  usesCc = false;
+  readonly #places = new Map<number, { readonly value: Val; storeBack(value: Val): void }>();
+  #rec: Val | undefined;
+
+  constructor(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits: HandlerExits) {
+    super(w, core);
+    this.shape = shape;
+    this.exits = exits;
+  }
+  get size(): OpSize {
+    return this.shape.size;
+  }
+  get addrSize(): 16 | 32 | 64 {
+    this.usesAddrSize = true;
+    return this.shape.addrSize;
+  }
+  get codeSize(): 16 | 32 | 64 {
+    this.usesCodeSize = true;
+    return this.shape.codeSize;
+  }
+  get cc(): number {
+    this.usesCc = true;
+    return this.shape.cc;
+  }
+  /** The record pointer as a value. */
+  get rec(): Val {
+    if (this.#rec === undefined) {
+      const n = this.i32(0);
+      n.local = this.exits.rec;
+      this.#rec = n;
+    }
+    return this.#rec;
+  }
+  #field8(offset: number): Val {
+    return this.rawLoad("i32", OP.i32_load8_u, this.rec, offset);
+  }
+  #field16(offset: number): Val {
+    return this.rawLoad("i32", OP.i32_load16_u, this.rec, offset);
+  }
+  protected override leaveFault(): void {
+    this.exits.fault();
+  }
+  protected override markInstruction(): void {
+    this.setState32(CPU.curRec, this.rec);
+  }
+  protected override segmentRef(segment: Segment): SegmentRef {
+    if (segment === "record") return { index8: this.shl(this.#field8(REC.segment), this.i32(3)), constant: 0 };
+    return { index8: undefined, constant: segment };
+  }
+
+  // ---- operands
+  kind(n: number): "reg" | "mem" | "imm" | "rel" | "none" {
+    return this.shape.operands[n]?.kind ?? "none";
+  }
+  operandSize(n: number): OpSize {
+    return this.shape.operands[n]?.size ?? this.shape.size;
+  }
+  /** Which record field names register operand n: reg1, reg2, then the immediate field's low half. */
+  #registerField(n: number): number {
+    let k = 0;
+    for (let i = 0; i < n; i++) if (this.kind(i) === "reg") k++;
+    return k === 0 ? REC.reg1 : k === 1 ? REC.reg2 : REC.imm;
+  }
+  read(n: number): Val {
+    const o = this.shape.operands[n];
+    if (o === undefined) throw new Error(`${this.shape.sem}: no operand ${n}`);
+    if (o.kind === "reg") return this.rawLoad(o.size === 64 ? "i64" : "i32", loadOpcode(o.size), this.#field16(this.#registerField(n)));
+    if (o.kind === "imm") {
+      if (o.size === 64) return this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.imm);
+      return this.trunc(this.rawLoad("i32", OP.i32_load, this.rec, REC.imm), o.size);
+    }
+    if (o.access === "rw") {
+      const place = this.place("record", this.address(n), o.size, true);
+      this.#places.set(n, place);
+      return place.value;
+    }
+    return this.load("record", this.address(n), o.size);
+  }
+  imm64(_n?: number): Val {
+    return this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.imm);
+  }
+  write(n: number, value: Val): void {
+    const o = this.shape.operands[n];
+    if (o === undefined) throw new Error(`${this.shape.sem}: no operand ${n}`);
+    if (o.kind === "reg") {
+      this.#storeRegister(this.#field16(this.#registerField(n)), 0, o.size, value);
+      return;
+    }
+    const place = this.#places.get(n);
+    if (place !== undefined) place.storeBack(value);
+    else this.store("record", this.address(n), o.size, value);
+  }
+  #storeRegister(address: Val, offset: number, size: OpSize, value: Val): void {
+    if (size === 32) this.rawStore(OP.i64_store, address, this.extU(value), offset);
+    else this.rawStore(storeOpcode(size), address, value, offset);
+  }
+  probe(n: number): void {
+    if (this.kind(n) !== "mem" || this.#places.has(n)) return;
+    this.#places.set(n, this.place("record", this.address(n), this.operandSize(n), false));
+  }
+  address(_n?: number): Val {
+    const base = this.rawLoad("i64", OP.i64_load, this.#field16(REC.base));
+    const index = this.rawLoad("i64", OP.i64_load, this.#field16(REC.index));
+    const scaled = this.shl(index, this.extU(this.#field8(REC.scale)));
+    const disp = this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.disp);
+    const mask = this.rawLoad("i64", OP.i64_load, this.shl(this.#field8(REC.addrSize), this.i32(3)), CPU.addrMask.offset);
+    return this.and(this.add(this.add(base, scaled), disp), mask);
+  }
+  segment(_n?: number): Segment {
+    return "record";
+  }
+
+  // ---- registers
+  gpr(index: number, size: OpSize): Val {
+    return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.i32(0), CPU.gpr.offset + index * 8);
+  }
+  setGpr(index: number, size: OpSize, value: Val): void {
+    this.#storeRegister(this.i32(0), CPU.gpr.offset + index * 8, size, value);
+  }
+  high8(index: number): Val {
+    return this.rawLoad("i32", OP.i32_load8_u, this.i32(0), CPU.gpr.offset + index * 8 + 1);
+  }
+  setHigh8(index: number, value: Val): void {
+    this.rawStore(OP.i32_store8, this.i32(0), value, CPU.gpr.offset + index * 8 + 1);
+  }
+  stringSource(): Segment {
+    return "record";
+  }
+  maskAddress(offset: Val): Val {
+    const size = this.addrSize;
+    return size === 64 ? offset : this.and(offset, this.i64(size === 32 ? 0xffffffff : 0xffff));
+  }
+  addrReg(index: number): Val {
+    const size = this.addrSize;
+    return this.rawLoad("i64", size === 64 ? OP.i64_load : size === 32 ? OP.i64_load32_u : OP.i64_load16_u, this.i32(0), CPU.gpr.offset + index * 8);
+  }
+  setAddrReg(index: number, value: Val): void {
+    const size = this.addrSize;
+    if (size === 16) this.rawStore(OP.i64_store16, this.i32(0), value, CPU.gpr.offset + index * 8);
+    else this.rawStore(OP.i64_store, this.i32(0), size === 32 ? this.and(value, this.i64(0xffffffff)) : value, CPU.gpr.offset + index * 8);
+  }
+
+  // ---- stack
+  #rsp(): Val {
+    return this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.gpr.offset + 32);
+  }
+  #commitRsp(old: Val, moved: Val): void {
+    const mask = this.state64(CPU.stackMask);
+    const merged = this.or(this.and(old, this.not(mask)), this.and(moved, mask));
+    this.rawStore(OP.i64_store, this.i32(0), merged, CPU.gpr.offset + 32);
+  }
+  push(size: 16 | 32 | 64, value: Val): void {
+    const rsp = this.#rsp();
+    const moved = this.sub(rsp, this.i64(size >> 3));
+    this.store(2, this.and(moved, this.state64(CPU.stackMask)), size, value);
+    this.#commitRsp(rsp, moved);
+  }
+  peek(size: 16 | 32 | 64, offset: number): Val {
+    const at = offset === 0 ? this.#rsp() : this.add(this.#rsp(), this.i64(offset));
+    return this.load(2, this.and(at, this.state64(CPU.stackMask)), size);
+  }
+  addRsp(bytes: Val): void {
+    const rsp = this.#rsp();
+    this.#commitRsp(rsp, this.add(rsp, bytes));
+  }
+
+  // ---- leaving
+  nextIp(): Val {
+    const next = this.add(this.#field16(REC.ipOff), this.#field8(REC.length));
+    return this.and(this.add(this.state64(CPU.ipBase), this.extU(next)), this.state64(CPU.ipMask));
+  }
+  jumpRelative(n: number, condition?: Val): void {
+    // The displacement is in the record; the limit of the target is checked where the target block is looked up.
+    if (this.kind(n) !== "rel") throw new Error("jumpRelative wants a rel operand");
+    const take = (): void => this.exits.takeLink();
+    if (condition === undefined) this.raw(take);
+    else this.leaveIf(condition, take);
+  }
+  jump(ip: Val): void {
+    this.setState64(CPU.rip, ip);
+    this.raw(() => this.exits.takeIp());
+  }
+  checkIp(ip: Val): void {
+    // In 64-bit code the limit is none; a non-canonical target faults at its fetch, see quirks.
+    const limit = this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset);
+    this.if(this.gtU(ip, limit), () => {
+      this.#raise(13, 0);
+    });
+  }
+  #raise(vector: number, errorCode: number | undefined): void {
+    this.markInstruction();
+    this.call(this.core.raise, "i32", [this.i32(vector), this.i32(errorCode ?? -1)]);
+    this.raw(() => this.leaveFault());
+  }
+  faultIf(condition: Val, vector: number, errorCode?: number): void {
+    this.if(condition, () => this.#raise(vector, errorCode));
+  }
+}
+
+/** The handler shape of a decoded instruction; undefined when an operand cannot be put in a record (helpers take those). */
+export function shapeOf(insn: Insn): Shape | undefined {
+  const operands: Shape["operands"][number][] = [];
+  let registers = 0;
+  let immediates = 0;
+  for (const o of insn.operands) {
+    // CMPXCHG16B names 128 bits of memory and uses only its address.
+    const size = (o.size === 0 ? insn.opSize : o.size === 128 && o.kind === "mem" ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
+    if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
+    if (o.kind === "far") return undefined;
+    if (o.kind === "reg") {
+      if (o.cls !== "gpr" && o.cls !== "gpr8h") return undefined;
+      registers++;
+    }
+    // ENTER's second immediate is packed into the upper half of the first.
+    if (o.kind === "imm" && immediates++ > 0) continue;
+    if (o.kind === "mem" && o.dispHi !== o.disp >> 31) return undefined;
+    operands.push({ kind: o.kind, size, access: o.access });
+  }
+  if (registers > 3 || (registers === 3 && immediates > 0)) return undefined;
+  return {
+    sem: insn.row.sem,
+    size: insn.opSize as OpSize, // oxlint-disable-line no-unsafe-type-assertion
+    addrSize: insn.addrSize,
+    codeSize: insn.codeSize,
+    cc: insn.row.facts.cc,
+    operands,
+  };
+}

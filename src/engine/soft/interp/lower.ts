@@ -1,0 +1,93 @@
+import type { Insn } from "../../../isa/index.ts";
+import type { Cpu } from "../cpu.ts";
+import type { Lowering } from "../mmu/code-pages.ts";
+import { CPU, REC } from "../state-layout.ts";
+import { H_END, H_HELPER, handledShape, handlerKey } from "./handlers.ts";
+import type { InterpreterImage } from "./build.ts";
+
+/** Branches that may fall through; a forward one does not end its block. */
+const FALLS_THROUGH = new Set(["jcc", "jcxz", "loop", "loope", "loopne"]);
+const MASK_INDEX: Readonly<Record<number, number>> = { 16: 0, 32: 1, 64: 2 };
+
+/** Turns decoded instructions into records of the decoded-op pool. */
+export class RecordWriter implements Lowering {
+  readonly #cpu: Cpu;
+  readonly #image: InterpreterImage;
+  readonly #invalid: Insn;
+  readonly #tooLong: Insn;
+  constructor(cpu: Cpu, image: InterpreterImage, invalid: Insn, tooLong: Insn) {
+    this.#cpu = cpu;
+    this.#image = image;
+    this.#invalid = invalid;
+    this.#tooLong = tooLong;
+  }
+  invalid(long: boolean): Insn {
+    return long ? this.#tooLong : this.#invalid;
+  }
+  ends(insn: Insn): boolean {
+    if (!insn.row.facts.endsBlock) return false;
+    if (!FALLS_THROUGH.has(insn.row.sem)) return true;
+    const target = insn.operands[0];
+    return target !== undefined && target.kind === "rel" && target.disp < 0;
+  }
+  #handler(insn: Insn): number {
+    const shape = handledShape(insn);
+    if (shape === undefined) return H_HELPER;
+    const uses = this.#image.uses[shape.sem];
+    if (uses === undefined) return H_HELPER;
+    return this.#image.handlers[handlerKey(shape, uses)] ?? H_HELPER;
+  }
+  write(rec: number, insn: Insn, ipOff: number, index: number, keep: (insn: Insn) => number): void {
+    const { u8, u16, i32 } = this.#cpu;
+    let handler = this.#handler(insn);
+    u8[rec + REC.length] = insn.length;
+    u8[rec + REC.addrSize] = MASK_INDEX[insn.addrSize];
+    u16[(rec + REC.ipOff) >> 1] = ipOff;
+    u16[(rec + REC.count) >> 1] = index;
+    i32[(rec + REC.link) >> 2] = 0;
+    i32[(rec + REC.imm) >> 2] = 0;
+    u8[rec + REC.segment] = insn.segment;
+    let registers = 0;
+    let immediates = 0;
+    if (handler !== H_HELPER) {
+      for (const o of insn.operands) {
+        if (o.kind === "reg") {
+          const address = CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
+          u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
+          registers++;
+        } else if (o.kind === "imm") {
+          if (o.hi !== o.lo >> 31) handler = H_HELPER;
+          if (immediates++ === 0) i32[(rec + REC.imm) >> 2] = o.lo;
+          else u16[(rec + REC.imm + 2) >> 1] = o.lo;
+        } else if (o.kind === "rel") {
+          i32[(rec + REC.imm) >> 2] = o.disp;
+          u8[rec + REC.scale] = MASK_INDEX[insn.codeSize === 64 ? 64 : insn.opSize === 16 ? 16 : 32];
+        } else if (o.kind === "mem") {
+          let disp = o.disp;
+          if (o.base === 16) {
+            disp = o.disp + ipOff + insn.length;
+            if (disp !== (disp | 0)) handler = H_HELPER;
+          }
+          u16[(rec + REC.base) >> 1] = o.base === 16 ? CPU.ipBase.offset : o.base < 0 ? CPU.zero.offset : CPU.gpr.offset + o.base * 8;
+          u16[(rec + REC.index) >> 1] = o.index < 0 ? CPU.zero.offset : CPU.gpr.offset + o.index * 8;
+          u8[rec + REC.scale] = o.scale;
+          u8[rec + REC.segment] = o.segment;
+          i32[(rec + REC.disp) >> 2] = disp;
+        }
+      }
+    }
+    if (handler === H_HELPER) i32[(rec + REC.link) >> 2] = keep(insn);
+    u16[(rec + REC.handler) >> 1] = handler;
+  }
+  writeEnd(rec: number, ipOff: number, index: number): void {
+    const { u8, u16, i32 } = this.#cpu;
+    u16[(rec + REC.handler) >> 1] = H_END;
+    u8[rec + REC.length] = 0;
+    u16[(rec + REC.ipOff) >> 1] = ipOff;
+    // A transfer charges count + 1; this record is no instruction.
+    u16[(rec + REC.count) >> 1] = index - 1;
+    i32[(rec + REC.link) >> 2] = 0;
+    i32[(rec + REC.imm) >> 2] = 0;
+    u8[rec + REC.scale] = MASK_INDEX[this.#cpu.codeSize];
+  }
+}

@@ -1,0 +1,419 @@
+import { decode, type Insn } from "../../../isa/index.ts";
+import { CS, type Cpu } from "../cpu.ts";
+import { H_BREAK } from "../interp/handlers.ts";
+import {
+  CPU,
+  JUMP,
+  JUMP_CACHE,
+  JUMP_CACHE_ENTRIES,
+  JUMP_CACHE_ENTRY_BYTES,
+  REC,
+  REC_BYTES,
+  REC_COUNT,
+  REC_POOL,
+  SMC_BITMAP_BYTES,
+  SMC_BITMAP_COUNT,
+  SMC_BITMAPS,
+} from "../state-layout.ts";
+import { FETCH, type Mmu, USER } from "./mmu.ts";
+
+/** Instructions of a block at most. */
+const MAX_BLOCK = 64;
+/** Records kept for blocks that are decoded anew each time (single steps, tails, MMIO code). */
+const SCRATCH_RECORDS = MAX_BLOCK + 2;
+
+/** Writes decoded instructions into records; `lower.ts` implements it. */
+export interface Lowering {
+  /** Fills the record at `rec`. `index`: its place in the block, `keep`: remembers an instruction for helpers. */
+  write(rec: number, insn: Insn, ipOff: number, index: number, keep: (insn: Insn) => number): void;
+  /** The record after the last instruction: falls through to `ipOff`. */
+  writeEnd(rec: number, ipOff: number, index: number): void;
+  /** Whether a block ends with this instruction. */
+  ends(insn: Insn): boolean;
+  /** A stand-in for bytes that are not an instruction: raises #UD, or #GP(0) when over 15 bytes. */
+  invalid(long: boolean): Insn;
+}
+
+interface Block {
+  readonly rec: number;
+  records: number;
+  /** Bytes covered: offsets in the page, and in the following page when it crosses (then `nextPage` >= 0). */
+  readonly start: number;
+  readonly end: number;
+  readonly nextPage: number;
+  readonly nextEnd: number;
+  readonly insns: number[];
+  /** Records whose link leads here. */
+  readonly incoming: number[];
+  dead: boolean;
+}
+
+class CodePage {
+  readonly number: number;
+  readonly bitmap: number;
+  readonly blocks = new Map<number, Block>();
+  /** Blocks that begin on the page before and end here. */
+  readonly crossing = new Set<Block>();
+  constructor(number: number, bitmap: number) {
+    this.number = number;
+    this.bitmap = bitmap;
+  }
+}
+
+/** Decoded blocks, kept by guest-physical page; the jump cache over linear addresses; invalidation by stores. */
+export class CodePages {
+  readonly #cpu: Cpu;
+  readonly #mmu: Mmu;
+  readonly #pages = new Map<number, CodePage>();
+  readonly #byRecord = new Map<number, Block>();
+  #lowering: Lowering | undefined;
+  #nextRecord = 0;
+  #nextBitmap = 0;
+  #generation = 0;
+  #oddLimit = -1;
+  /** Instructions that helpers and disassembly need, by index in REC.link. */
+  readonly insns: (Insn | undefined)[] = [];
+  readonly #freeInsns: number[] = [];
+  readonly #scratchInsns: number[] = [];
+  readonly #bytes = new Uint8Array(32);
+  decodedBlocks = 0;
+  flushes = 0;
+  invalidations = 0;
+
+  constructor(cpu: Cpu, mmu: Mmu) {
+    this.#cpu = cpu;
+    this.#mmu = mmu;
+  }
+  setLowering(lowering: Lowering): void {
+    this.#lowering = lowering;
+  }
+
+  // ---- validity of linear look-ups
+  /** Translations changed: no jump-cache entry is valid. */
+  linearChanged(): void {
+    this.#generation = (this.#generation + 1) & 0x3ffffff;
+    if (this.#generation === 0) this.#cpu.u8.fill(0, JUMP_CACHE, JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES);
+    this.modeChanged();
+  }
+  /** Code size, CPL or CS limit changed. */
+  modeChanged(): void {
+    const cpu = this.#cpu;
+    const size = cpu.u32[CPU.codeSize.offset >> 2];
+    const limit = cpu.limit(CS);
+    if (size !== 64 && limit !== 0xffff && limit !== 0xffffffff && limit !== this.#oddLimit) {
+      this.#oddLimit = limit;
+      this.#generation = (this.#generation + 1) & 0x3ffffff;
+    }
+    const cls = size === 64 || limit === 0xffffffff ? 0 : limit === 0xffff ? 1 : 2;
+    const user = cpu.u32[CPU.cpl.offset >> 2] === 3 ? 1 : 0;
+    // Never 0: an all-zero jump-cache entry must not match linear address 0.
+    cpu.u32[CPU.blockKey.offset >> 2] = ((this.#generation << 6) | (cls << 4) | (user << 3) | ((size >> 5) << 1) | 1) >>> 0;
+  }
+
+  // ---- stores into code
+  /** Address of a page's bitmap, 0: no decoded code there. */
+  bitmap(page: number): number {
+    return this.#pages.get(page)?.bitmap ?? 0;
+  }
+  /** Whether a decoded byte lies in [gpa, gpa+bytes), within one page. */
+  touches(gpa: number, bytes: number): boolean {
+    const page = this.#pages.get(Math.floor(gpa / 4096));
+    if (page === undefined) return false;
+    for (let i = 0; i < bytes; i++) {
+      const off = (gpa + i) & 0xfff;
+      if ((this.#cpu.u8[page.bitmap + (off >> 3)] >> (off & 7)) & 1) return true;
+    }
+    return false;
+  }
+  /** Guest memory [gpa, gpa+bytes) is about to change. */
+  written(gpa: number, bytes: number): void {
+    if (this.#pages.size === 0) return;
+    const last = Math.floor((gpa + bytes - 1) / 4096);
+    for (let p = Math.floor(gpa / 4096); p <= last; p++) {
+      const page = this.#pages.get(p);
+      if (page === undefined) continue;
+      const from = Math.max(gpa - p * 4096, 0);
+      const to = Math.min(gpa + bytes - p * 4096, 4096);
+      if (this.#anyBit(page.bitmap, from, to)) this.#invalidate(page, from, to);
+    }
+  }
+  #anyBit(bitmap: number, from: number, to: number): boolean {
+    const u8 = this.#cpu.u8;
+    for (let off = from; off < to; ) {
+      if ((off & 7) === 0 && off + 8 <= to) {
+        if (u8[bitmap + (off >> 3)] !== 0) return true;
+        off += 8;
+      } else {
+        if ((u8[bitmap + (off >> 3)] >> (off & 7)) & 1) return true;
+        off++;
+      }
+    }
+    return false;
+  }
+  #invalidate(page: CodePage, from: number, to: number): void {
+    this.invalidations++;
+    const dead: Block[] = [];
+    for (const [key, b] of page.blocks) {
+      if (b.start < to && from < b.end) {
+        page.blocks.delete(key);
+        dead.push(b);
+      }
+    }
+    for (const b of page.crossing) {
+      if (from < b.nextEnd) {
+        page.crossing.delete(b);
+        dead.push(b);
+      }
+    }
+    for (const b of dead) this.#kill(b);
+    this.#rebuildBitmap(page);
+    // A crossing block lives on two pages: forget it on the other one as well.
+    for (const b of dead) {
+      if (b.nextPage < 0) continue;
+      for (const other of [this.#pages.get(b.nextPage), this.#pages.get(b.nextPage - 1), this.#firstPageOf(b)]) {
+        if (other === undefined || other === page) continue;
+        other.crossing.delete(b);
+        for (const [key, o] of other.blocks) if (o === b) other.blocks.delete(key);
+        this.#rebuildBitmap(other);
+      }
+    }
+  }
+  #firstPageOf(b: Block): CodePage | undefined {
+    for (const p of this.#pages.values()) for (const o of p.blocks.values()) if (o === b) return p;
+    return undefined;
+  }
+  #rebuildBitmap(page: CodePage): void {
+    this.#cpu.u8.fill(0, page.bitmap, page.bitmap + SMC_BITMAP_BYTES);
+    for (const b of page.blocks.values()) this.#mark(page, b.start, b.end);
+    for (const b of page.crossing) this.#mark(page, 0, b.nextEnd);
+  }
+  #mark(page: CodePage, from: number, to: number): void {
+    const u8 = this.#cpu.u8;
+    for (let off = from; off < to; off++) u8[page.bitmap + (off >> 3)] |= 1 << (off & 7);
+  }
+  /** Every record breaks out to the decoder; nobody links here any more. */
+  #kill(b: Block): void {
+    const cpu = this.#cpu;
+    b.dead = true;
+    this.#byRecord.delete(b.rec);
+    for (let i = 0; i < b.records; i++) cpu.u16[(b.rec + i * REC_BYTES + REC.handler) >> 1] = H_BREAK;
+    for (const source of b.incoming) if (cpu.i32[(source + REC.link) >> 2] === b.rec) cpu.i32[(source + REC.link) >> 2] = 0;
+    for (const i of b.insns) this.#retired.push(i);
+  }
+  /** Instructions of killed blocks: still needed while the block that killed itself finishes; freed at the next flush. */
+  readonly #retired: number[] = [];
+
+  // ---- finding and decoding
+  /**
+   * The block at `ip` (as the state's mode, CS and paging say), at most `limit` instructions long. 0: a fault or exit is recorded.
+   * Sets CPU.ipBase. Blocks shorter than the natural length are decoded into the scratch records.
+   */
+  find(ipLo: number, ipHi: number, limit: number): number {
+    const cpu = this.#cpu;
+    const codeSize = cpu.codeSize as 16 | 32 | 64; // oxlint-disable-line no-unsafe-type-assertion
+    let la: number;
+    if (codeSize === 64) {
+      if (((ipHi << 16) >> 16) !== (ipHi | 0)) return this.#fault(13, 0);
+      la = (ipHi | 0) * 0x100000000 + (ipLo >>> 0);
+    } else {
+      if (ipLo >>> 0 > cpu.limit(CS)) return this.#fault(13, 0);
+      la = (cpu.baseNumber(CS) + (ipLo >>> 0)) >>> 0;
+    }
+    const user = cpu.cpl === 3 ? USER : 0;
+    const gpa = this.#mmu.translate(la, user | FETCH);
+    if (gpa < 0) return 0;
+    const off = gpa & 0xfff;
+    this.#setIpBase(ipLo, ipHi, off);
+    const page = Math.floor(gpa / 4096);
+    const host = this.#mmu.physical.host(gpa);
+    // The bytes that CS allows from here; code that would run over the limit is taken one instruction at a time.
+    const allowed = codeSize === 64 ? Number.POSITIVE_INFINITY : cpu.limit(CS) - (ipLo >>> 0) + 1;
+    if (host === 0) return this.#decodeUncached(la, gpa, codeSize, allowed);
+    if (limit >= MAX_BLOCK && allowed >= 4096 + 16) {
+      let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
+      if (known !== undefined && known.nextPage >= 0) {
+        const second = this.#mmu.translate(this.#nextPage(la), user | FETCH);
+        if (second < 0) return 0;
+        if (Math.floor(second / 4096) !== known.nextPage) {
+          this.#pages.get(page)?.blocks.delete((off << 2) | (codeSize >> 5));
+          this.#kill(known);
+          known = undefined;
+        }
+      }
+      if (known !== undefined) {
+        if (known.nextPage < 0) this.#cache(la, known.rec);
+        return known.rec;
+      }
+    }
+    return this.#decodeAt(la, page, off, host, codeSize, limit, allowed);
+  }
+  #nextPage(la: number): number {
+    const next = la - (((la % 4096) + 4096) % 4096) + 4096;
+    return this.#cpu.codeSize === 64 ? next : next >>> 0;
+  }
+  #fault(vector: number, errorCode: number): number {
+    this.#cpu.fault.vector = vector;
+    this.#cpu.fault.errorCode = errorCode;
+    return 0;
+  }
+  #setIpBase(ipLo: number, ipHi: number, off: number): void {
+    const w = CPU.ipBase.offset >> 2;
+    const lo = (ipLo >>> 0) - off;
+    this.#cpu.u32[w] = lo >>> 0;
+    this.#cpu.u32[w + 1] = lo < 0 ? ipHi - 1 : ipHi;
+  }
+  #cache(la: number, rec: number): void {
+    const lo = la >>> 0;
+    const w = (JUMP_CACHE + ((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) * JUMP_CACHE_ENTRY_BYTES) >> 2;
+    const u32 = this.#cpu.u32;
+    u32[w] = lo;
+    u32[w + 1] = Math.floor(la / 0x100000000) >>> 0;
+    u32[w + (JUMP.key >> 2)] = u32[CPU.blockKey.offset >> 2];
+    u32[w + (JUMP.block >> 2)] = rec;
+  }
+
+  #decodeAt(la: number, page: number, off: number, host: number, codeSize: 16 | 32 | 64, limit: number, allowed: number): number {
+    const cpu = this.#cpu;
+    const lowering = this.#lowering;
+    if (lowering === undefined) return 0;
+    // A natural block may be kept; one that the limit, the budget or a crossing page cuts is decoded anew each time.
+    let scratch = limit < MAX_BLOCK || allowed < 4096 + 16;
+    if (!scratch && (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))) this.flush();
+    if (scratch) this.#dropScratchInsns();
+    const first = scratch ? REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES : REC_POOL + this.#nextRecord * REC_BYTES;
+    const kept: number[] = [];
+    const keep = (insn: Insn): number => {
+      const i = this.#freeInsns.pop() ?? this.insns.length;
+      this.insns[i] = insn;
+      (scratch ? this.#scratchInsns : kept).push(i);
+      return i;
+    };
+    const bytes = cpu.u8;
+    let at = off;
+    let count = 0;
+    let nextPage = -1;
+    let nextEnd = 0;
+    let ended = false;
+    while (count < Math.min(limit, MAX_BLOCK)) {
+      const room = Math.min(4096 - at, allowed - (at - off));
+      if (room <= 0) break;
+      let result = decode(bytes, host - off + at, room, codeSize);
+      if ("failure" in result && result.failure === "more") {
+        if (count > 0) break;
+        // The first instruction runs over the page's end (or over the limit).
+        if (allowed < 15 && allowed <= 4096 - at) return this.#fault(13, 0);
+        const second = this.#mmu.translate(this.#nextPage(la), (cpu.cpl === 3 ? USER : 0) | FETCH);
+        if (second < 0) return 0;
+        const head = 4096 - at;
+        this.#bytes.set(bytes.subarray(host, host + head));
+        for (let i = 0; i < 15; i++) {
+          const v = this.#mmu.readGpa(second + i, 1);
+          if (v < 0) return 0;
+          this.#bytes[head + i] = v;
+        }
+        result = decode(this.#bytes, 0, Math.min(head + 15, allowed), codeSize);
+        if ("failure" in result && result.failure === "more") return this.#fault(13, 0);
+        nextPage = Math.floor(second / 4096);
+        if (this.#mmu.physical.page(nextPage) === 0) scratch = true;
+        nextEnd = ("failure" in result ? head + 1 : result.length) - head;
+      }
+      const insn = "failure" in result ? lowering.invalid(result.failure === "long") : result;
+      lowering.write(first + count * REC_BYTES, insn, at, count, keep);
+      count++;
+      const length = "failure" in result ? Math.max(result.length, 1) : insn.length;
+      at += length;
+      if ("failure" in result || lowering.ends(insn)) {
+        ended = true;
+        break;
+      }
+      if (nextPage >= 0) break;
+    }
+    if (count === 0) return this.#fault(13, 0);
+    let records = count;
+    if (!ended) lowering.writeEnd(first + records++ * REC_BYTES, at, count);
+    for (let i = 0; i < records; i++) cpu.u16[(first + i * REC_BYTES + REC.blockCount) >> 1] = count;
+    if (scratch) return first;
+    this.decodedBlocks++;
+    this.#nextRecord += records;
+    const block: Block = { rec: first, records, start: off, end: Math.min(at, 4096), nextPage, nextEnd, insns: kept, incoming: [], dead: false };
+    const codePage = this.#page(page);
+    codePage.blocks.set((off << 2) | (codeSize >> 5), block);
+    this.#mark(codePage, block.start, block.end);
+    if (nextPage >= 0) {
+      const other = this.#page(nextPage);
+      other.crossing.add(block);
+      this.#mark(other, 0, nextEnd);
+    } else this.#cache(la, first);
+    this.#byRecord.set(first, block);
+    return first;
+  }
+  /** Code in MMIO space: one instruction, byte by byte, never kept. */
+  #decodeUncached(la: number, gpa: number, codeSize: 16 | 32 | 64, allowed: number): number {
+    const lowering = this.#lowering;
+    if (lowering === undefined) return 0;
+    this.#dropScratchInsns();
+    const n = Math.min(15, allowed);
+    let have = 0;
+    for (; have < n; have++) {
+      let at = gpa + have;
+      if ((gpa & 0xfff) + have >= 4096) {
+        const second = this.#mmu.translate(this.#nextPage(la), (this.#cpu.cpl === 3 ? USER : 0) | FETCH);
+        if (second < 0) break;
+        at = second + ((gpa & 0xfff) + have - 4096);
+      }
+      const host = this.#mmu.physical.host(at);
+      const v = host !== 0 ? this.#cpu.u8[host] : this.#cpu.io.mmioRead(at, 1);
+      this.#bytes[have] = v < 0 ? 0xff : v;
+    }
+    const result = decode(this.#bytes, 0, have, codeSize);
+    if ("failure" in result && result.failure === "more") return have < n ? 0 : this.#fault(13, 0);
+    const insn = "failure" in result ? lowering.invalid(result.failure === "long") : result;
+    const first = REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES;
+    lowering.write(first, insn, gpa & 0xfff, 0, (i) => {
+      const k = this.#freeInsns.pop() ?? this.insns.length;
+      this.insns[k] = i;
+      this.#scratchInsns.push(k);
+      return k;
+    });
+    lowering.writeEnd(first + REC_BYTES, (gpa & 0xfff) + insn.length, 1);
+    for (let i = 0; i < 2; i++) this.#cpu.u16[(first + i * REC_BYTES + REC.blockCount) >> 1] = 1;
+    return first;
+  }
+  #dropScratchInsns(): void {
+    for (const i of this.#scratchInsns) {
+      this.insns[i] = undefined;
+      this.#freeInsns.push(i);
+    }
+    this.#scratchInsns.length = 0;
+  }
+  #page(number: number): CodePage {
+    const known = this.#pages.get(number);
+    if (known !== undefined) return known;
+    const bitmap = SMC_BITMAPS + this.#nextBitmap++ * SMC_BITMAP_BYTES;
+    this.#cpu.u8.fill(0, bitmap, bitmap + SMC_BITMAP_BYTES);
+    const page = new CodePage(number, bitmap);
+    this.#pages.set(number, page);
+    this.#mmu.protectCodePage(number, bitmap);
+    return page;
+  }
+  /** A jump inside one page found its target: next time it goes there directly. */
+  link(from: number, to: number): void {
+    const target = this.#byRecord.get(to);
+    if (target === undefined || target.nextPage >= 0) return;
+    this.#cpu.i32[(from + REC.link) >> 2] = to;
+    target.incoming.push(from);
+  }
+  /** Forgets all decoded code. */
+  flush(): void {
+    this.flushes++;
+    this.#pages.clear();
+    this.#byRecord.clear();
+    this.#nextRecord = 0;
+    this.#nextBitmap = 0;
+    this.insns.length = 0;
+    this.#freeInsns.length = 0;
+    this.#scratchInsns.length = 0;
+    this.#retired.length = 0;
+    this.#mmu.flushAll(true);
+  }
+}

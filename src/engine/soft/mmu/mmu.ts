@@ -1,0 +1,376 @@
+import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
+import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES, TLB_NEVER, TLB_SUPERVISOR, TLB_USER } from "../state-layout.ts";
+import { CodePages } from "./code-pages.ts";
+import type { PhysicalMap } from "./physical.ts";
+import { walk } from "./walk.ts";
+
+/** What an access does, for the walker and the error code. */
+export const WRITE = 1, USER = 2, FETCH = 4;
+
+/**
+ * Linear addresses to memory: page walks, the software TLBs that generated code looks into, and the slow arms behind
+ * them (page crossings, MMIO, ROM, pages with decoded code, breakpoints, faults).
+ * A linear address is a `number`: unsigned 32-bit, or signed canonical in IA-32e mode.
+ */
+export class Mmu {
+  readonly cpu: Cpu;
+  readonly physical: PhysicalMap;
+  readonly code: CodePages;
+  /** TLB slots filled since the last flush: byte offsets from TLB_SUPERVISOR; bit 0: global. */
+  readonly #filled: number[] = [];
+  /** Physical-address mask of the A20 gate as a number: bit 20 cleared when the gate is off. */
+  #a20 = true;
+  /** An MMIO read that left as an exit and now has its answer. */
+  answer: { readonly gpa: number; readonly value: number } | undefined;
+  /** An MMIO write that left as an exit and has been done by the monitor. */
+  written: number | undefined;
+  /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
+  #always = false;
+
+  constructor(cpu: Cpu, physical: PhysicalMap) {
+    this.cpu = cpu;
+    this.physical = physical;
+    this.code = new CodePages(cpu, this);
+    this.#clear(TLB_SUPERVISOR, TLB_ENTRIES * 3);
+  }
+
+  #clear(from: number, entries: number): void {
+    for (let i = 0; i < entries; i++) this.#invalidateEntry(from + i * TLB_ENTRY_BYTES);
+  }
+  #invalidateEntry(entry: number): void {
+    const w = entry >> 2;
+    const u32 = this.cpu.u32;
+    u32[w] = u32[w + 2] = u32[w + 6] = 0xfffff000;
+    u32[w + 1] = u32[w + 3] = u32[w + 7] = 0x7fffffff;
+  }
+
+  // ---- flushing
+  /** Forgets translations; global pages too when asked. Decoded blocks stay (they are kept by physical address). */
+  flushAll(includingGlobal: boolean): void {
+    let kept = 0;
+    for (let i = 0; i < this.#filled.length; i++) {
+      const f = this.#filled[i];
+      if (!includingGlobal && (f & 1) === 1) this.#filled[kept++] = f;
+      else this.#invalidateEntry(TLB_SUPERVISOR + (f & ~1));
+    }
+    this.#filled.length = kept;
+    this.code.linearChanged();
+  }
+  flushPage(la: number): void {
+    const index = (la >>> 12) & (TLB_ENTRIES - 1);
+    this.#invalidateEntry(TLB_SUPERVISOR + index * TLB_ENTRY_BYTES);
+    this.#invalidateEntry(TLB_USER + index * TLB_ENTRY_BYTES);
+    this.code.linearChanged();
+  }
+  setA20(enabled: boolean): void {
+    if (this.#a20 === enabled) return;
+    this.#a20 = enabled;
+    this.flushAll(true);
+  }
+  /** CR0/CR4/EFER/CPL/EFLAGS.VM/AC or CS changed: which TLB is in use, which blocks are valid. */
+  modeChanged(): void {
+    const cpu = this.cpu;
+    const cpl = cpu.u32[CPU.cpl.offset >> 2];
+    this.#always = (cpu.dr[7] & 0xffn) !== 0n && this.#dataBreakpoints();
+    const alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0;
+    const smap = cpl < 3 && (cpu.cr4 & 0x200000) !== 0;
+    cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment || smap ? TLB_NEVER : cpl === 3 ? TLB_USER : TLB_SUPERVISOR;
+    this.code.modeChanged();
+  }
+  #dataBreakpoints(): boolean {
+    const dr7 = Number(this.cpu.dr[7]);
+    for (let i = 0; i < 4; i++) if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) !== 0) return true;
+    return false;
+  }
+
+  // ---- translation
+  /** Guest-physical address, or -1 with `cpu.fault` set to the page fault (CR2 too). */
+  translate(la: number, access: number): number {
+    const gpa = walk(this.cpu, this.physical, la, access);
+    if (gpa < 0) return -1;
+    return this.a20(gpa);
+  }
+  a20(gpa: number): number {
+    if (this.#a20) return gpa;
+    return gpa < 0x100000000 ? (gpa & ~0x100000) >>> 0 : Math.floor(gpa / 0x100000000) * 0x100000000 + ((gpa & ~0x100000) >>> 0);
+  }
+
+  /** Enters a successful RAM translation into the TLB in use for that privilege. */
+  #fill(la: number, gpa: number, write: boolean, user: boolean): void {
+    const page = Math.floor(gpa / 4096);
+    const entry = this.physical.page(page);
+    if (entry === 0) return;
+    const cpu = this.cpu;
+    const at = (user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const lo = (la & ~0xfff) >>> 0;
+    const hi = Math.floor(la / 0x100000000) >>> 0;
+    const w = at >> 2;
+    const u32 = cpu.u32;
+    const same = u32[w] === lo && u32[w + 1] === hi;
+    if (!same) {
+      this.#invalidateEntry(at);
+      this.#filled.push((at - TLB_SUPERVISOR) | (this.global ? 1 : 0));
+    }
+    u32[w] = lo;
+    u32[w + 1] = hi;
+    u32[w + (TLB.addend >> 2)] = (Math.abs(entry) * 4096 - lo) >>> 0;
+    if (write && entry > 0) {
+      const bitmap = this.code.bitmap(page);
+      const tag = bitmap === 0 ? TLB.write : TLB.writeSmc;
+      u32[w + (tag >> 2)] = lo;
+      u32[w + (tag >> 2) + 1] = hi;
+      u32[w + (TLB.smcBitmap >> 2)] = bitmap;
+    }
+  }
+  /** Set by the walker: the last translation was a global page. */
+  global = false;
+
+  /** A page got its first decoded code: stores to it must look at the bitmap. */
+  protectCodePage(page: number, bitmap: number): void {
+    const host = Math.abs(this.physical.page(page)) * 4096;
+    const u32 = this.cpu.u32;
+    for (const f of this.#filled) {
+      const w = (TLB_SUPERVISOR + (f & ~1)) >> 2;
+      if (((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0) !== host || u32[w + 1] === 0x7fffffff) continue;
+      if (u32[w + 2] === 0xfffff000 && u32[w + 3] === 0x7fffffff) continue;
+      u32[w + 6] = u32[w + 2];
+      u32[w + 7] = u32[w + 3];
+      u32[w + (TLB.smcBitmap >> 2)] = bitmap;
+      u32[w + 2] = 0xfffff000;
+      u32[w + 3] = 0x7fffffff;
+    }
+  }
+
+  // ---- slow arms: return false with a fault (cpu.fault) or an exit (cpu.exit) recorded
+  /** Reads 1, 2, 4 or 8 bytes into CPU.scratch. */
+  slowRead(la: number, bytes: number, user: boolean): boolean {
+    const last = (la & 0xfff) + bytes > 4096;
+    const scratch = CPU.scratch.offset;
+    if (last) {
+      // Both pages are translated before either is read; MMIO side effects come last.
+      const g1 = this.translate(la, user ? USER : 0);
+      if (g1 < 0) return false;
+      const la2 = this.#next(la, 4096 - (la & 0xfff));
+      const g2 = this.translate(la2, user ? USER : 0);
+      if (g2 < 0) return false;
+      const n = 4096 - (la & 0xfff);
+      for (let i = 0; i < bytes; i++) {
+        const v = this.readGpa(i < n ? g1 + i : g2 + i - n, 1);
+        if (v < 0) return false;
+        this.cpu.u8[scratch + i] = v;
+      }
+      return true;
+    }
+    const gpa = this.translate(la, user ? USER : 0);
+    if (gpa < 0) return false;
+    const host = this.physical.host(gpa);
+    if (host !== 0) {
+      this.#fill(la, gpa, false, user);
+      for (let i = 0; i < bytes; i++) this.cpu.u8[scratch + i] = this.cpu.u8[host + i];
+      return true;
+    }
+    if (bytes === 8) {
+      const lo = this.readGpa(gpa, 4);
+      if (lo < 0) return false;
+      const hi = this.readGpa(gpa + 4, 4);
+      if (hi < 0) return false;
+      this.cpu.u32[scratch >> 2] = lo;
+      this.cpu.u32[(scratch >> 2) + 1] = hi;
+      return true;
+    }
+    const v = this.readGpa(gpa, bytes === 1 ? 1 : bytes === 2 ? 2 : 4);
+    if (v < 0) return false;
+    this.cpu.u32[scratch >> 2] = v;
+    return true;
+  }
+  #next(la: number, by: number): number {
+    const sum = la + by;
+    return this.cpu.code64 || this.cpu.longMode ? sum : sum >>> 0;
+  }
+  /** Reads by physical address; -1: left as an exit. Never crosses a page. */
+  readGpa(gpa: number, bytes: 1 | 2 | 4): number {
+    const host = this.physical.host(gpa);
+    if (host !== 0) return bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
+    const v = this.cpu.io.mmioRead(gpa, bytes);
+    if (v >= 0) return v;
+    const answer = this.answer;
+    if (answer !== undefined && answer.gpa === gpa) {
+      this.answer = undefined;
+      return bytes === 4 ? answer.value >>> 0 : answer.value & (bytes === 1 ? 0xff : 0xffff);
+    }
+    this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, reason: 48, qualification: 0x181n, instructionLength: 0, instructionInfo: 0 };
+    return -1;
+  }
+  /** False: left as an exit. */
+  writeGpa(gpa: number, bytes: 1 | 2 | 4, value: number): boolean {
+    const entry = this.physical.page(Math.floor(gpa / 4096));
+    if (entry > 0) {
+      const host = entry * 4096 + (gpa % 4096);
+      this.code.written(gpa, bytes);
+      if (bytes === 1) this.cpu.u8[host] = value;
+      else if (bytes === 2) this.cpu.view.setUint16(host, value, true);
+      else this.cpu.view.setUint32(host, value, true);
+      return true;
+    }
+    if (entry < 0) return true; // ROM
+    if (this.cpu.io.mmioWrite(gpa, bytes, value)) return true;
+    if (this.written === gpa) {
+      this.written = undefined;
+      return true;
+    }
+    this.cpu.exit = { kind: "mmio-write", gpa, size: bytes, value, reason: 48, qualification: 0x182n, instructionLength: 0, instructionInfo: 0 };
+    return false;
+  }
+  /** Writes 1, 2, 4 or 8 bytes from CPU.scratch. */
+  slowWrite(la: number, bytes: number, user: boolean): boolean {
+    const scratch = CPU.scratch.offset;
+    const access = (user ? USER : 0) | WRITE;
+    if ((la & 0xfff) + bytes > 4096) {
+      const g1 = this.translate(la, access);
+      if (g1 < 0) return false;
+      const n = 4096 - (la & 0xfff);
+      const g2 = this.translate(this.#next(la, n), access);
+      if (g2 < 0) return false;
+      for (let i = 0; i < bytes; i++) if (!this.writeGpa(i < n ? g1 + i : g2 + i - n, 1, this.cpu.u8[scratch + i])) return false;
+      return true;
+    }
+    const gpa = this.translate(la, access);
+    if (gpa < 0) return false;
+    if (this.physical.page(Math.floor(gpa / 4096)) > 0) this.#fill(la, gpa, true, user);
+    const u32 = this.cpu.u32;
+    if (bytes === 8) return this.writeGpa(gpa, 4, u32[scratch >> 2]) && this.writeGpa(gpa + 4, 4, u32[(scratch >> 2) + 1]);
+    if (bytes === 4) return this.writeGpa(gpa, 4, u32[scratch >> 2]);
+    return bytes === 2 ? this.writeGpa(gpa, 2, this.cpu.u16[scratch >> 1]) : this.writeGpa(gpa, 1, this.cpu.u8[scratch]);
+  }
+  /** Probes a write: 0 fault recorded, 1 go through the slow arms, else a wasm address good for `bytes`. */
+  slowProbe(la: number, bytes: number, user: boolean): number {
+    const access = (user ? USER : 0) | WRITE;
+    const gpa = this.translate(la, access);
+    if (gpa < 0) return 0;
+    if ((la & 0xfff) + bytes > 4096) return this.translate(this.#next(la, 4096 - (la & 0xfff)), access) < 0 ? 0 : 1;
+    const page = Math.floor(gpa / 4096);
+    const entry = this.physical.page(page);
+    if (entry <= 0) return 1;
+    this.#fill(la, gpa, true, user);
+    if (this.#always) return 1;
+    return this.code.touches(gpa, bytes) ? 1 : entry * 4096 + (gpa & 0xfff);
+  }
+
+  // ---- for system helpers: faults are thrown
+  #check(la: number): number {
+    return la;
+  }
+  read(la: number, bytes: number, user: boolean): number {
+    const at = this.#check(la);
+    if (!this.slowReadFast(at, bytes, user)) this.#throw();
+    const s = CPU.scratch.offset;
+    return bytes === 1 ? this.cpu.u8[s] : bytes === 2 ? this.cpu.u16[s >> 1] : this.cpu.u32[s >> 2];
+  }
+  /** As slowRead, but looks into the TLB first. */
+  slowReadFast(la: number, bytes: number, user: boolean): boolean {
+    const host = this.#lookup(la, bytes, user, TLB.read);
+    if (host === 0) return this.slowRead(la, bytes, user);
+    const s = CPU.scratch.offset;
+    for (let i = 0; i < bytes; i++) this.cpu.u8[s + i] = this.cpu.u8[host + i];
+    return true;
+  }
+  #lookup(la: number, bytes: number, user: boolean, tag: number): number {
+    if ((la & 0xfff) + bytes > 4096 || this.#always) return 0;
+    const w = ((user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
+    const u32 = this.cpu.u32;
+    if (u32[w + (tag >> 2)] !== (la & ~0xfff) >>> 0 || u32[w + (tag >> 2) + 1] !== Math.floor(la / 0x100000000) >>> 0) return 0;
+    return (la + u32[w + (TLB.addend >> 2)]) >>> 0;
+  }
+  read64(la: number, user: boolean): bigint {
+    if (!this.slowReadFast(la, 8, user)) this.#throw();
+    return this.cpu.u64[CPU.scratch.offset >> 3];
+  }
+  write(la: number, bytes: number, value: number, user: boolean): void {
+    const host = this.#lookup(la, bytes, user, TLB.write);
+    if (host !== 0) {
+      if (bytes === 1) this.cpu.u8[host] = value;
+      else if (bytes === 2) this.cpu.view.setUint16(host, value, true);
+      else this.cpu.view.setUint32(host, value, true);
+      return;
+    }
+    this.cpu.u32[CPU.scratch.offset >> 2] = value;
+    if (!this.slowWrite(la, bytes, user)) this.#throw();
+  }
+  write64(la: number, value: bigint, user: boolean): void {
+    this.cpu.u64[CPU.scratch.offset >> 3] = value;
+    if (!this.slowWrite(la, 8, user)) this.#throw();
+  }
+  probeWrite(la: number, bytes: number, user: boolean): void {
+    const access = (user ? USER : 0) | WRITE;
+    for (let at = 0; at < bytes; at += at === 0 ? 4096 - (la & 0xfff) : 4096) if (this.translate(this.#next(la, at), access) < 0) this.#throw();
+    if (this.translate(this.#next(la, bytes - 1), access) < 0) this.#throw();
+  }
+  /** Wasm address of a RAM byte readable to its page's end, or 0: MMIO, not present, breakpoints. Never faults. */
+  hostRead(la: number, user: boolean): number {
+    const hit = this.#lookup(la, 1, user, TLB.read);
+    if (hit !== 0 || this.#always) return hit;
+    const gpa = this.translate(la, user ? USER : 0);
+    if (gpa < 0) return 0;
+    const host = this.physical.host(gpa);
+    if (host !== 0) this.#fill(la, gpa, false, user);
+    return host;
+  }
+  /** The same for writing: 0 also for ROM and pages that hold decoded code. */
+  hostWrite(la: number, user: boolean): number {
+    const hit = this.#lookup(la, 1, user, TLB.write);
+    if (hit !== 0 || this.#always) return hit;
+    const gpa = this.translate(la, (user ? USER : 0) | WRITE);
+    if (gpa < 0) return 0;
+    const page = Math.floor(gpa / 4096);
+    const entry = this.physical.page(page);
+    if (entry <= 0) return 0;
+    this.#fill(la, gpa, true, user);
+    return this.code.bitmap(page) === 0 ? entry * 4096 + (gpa & 0xfff) : 0;
+  }
+  #throw(): never {
+    if (this.cpu.exit !== undefined) this.cpu.leave(this.cpu.exit);
+    const fault = this.cpu.fault;
+    return this.cpu.raise(fault.vector, fault.errorCode);
+  }
+
+  // ---- segmentation
+  /** Whether segment:offset may be accessed (the slow arm of the limit check): records #GP(0)/#SS(0) and gives false when not. */
+  segmentAllows(s: number, offset: number, bytes: number, write: boolean): boolean {
+    const cpu = this.cpu;
+    const fault = (): boolean => {
+      cpu.fault.vector = s === SS ? 12 : 13;
+      cpu.fault.errorCode = 0;
+      return false;
+    };
+    if (cpu.code64) return true;
+    const access = cpu.access(s);
+    const limit = cpu.limit(s);
+    if (cpu.protectedMode && !cpu.v86) {
+      if ((access & AR_UNUSABLE) !== 0 || (access & AR_P) === 0) {
+        fault();
+        if (cpu.selector(s) < 4 && s !== SS) cpu.fault.vector = 13;
+        return false;
+      }
+      const code = (access & 8) !== 0;
+      if (write ? code || (access & 2) === 0 : code && (access & 2) === 0) return fault();
+      if ((access & 0xc) === 4) {
+        const top = (access & AR_DB) !== 0 ? 0xffffffff : 0xffff;
+        return offset > limit && offset + bytes - 1 <= top ? true : fault();
+      }
+    }
+    return offset + bytes - 1 <= limit ? true : fault();
+  }
+  /** Linear address of segment:offset after its checks; throws #GP(0)/#SS(0). */
+  segmentAddress(s: number, offset: bigint | number, bytes: number, write: boolean): number {
+    const cpu = this.cpu;
+    if (cpu.code64) {
+      const base = s === 4 || s === 5 ? cpu.base(s) : 0n;
+      const la = BigInt.asIntN(64, base + BigInt(offset));
+      if (BigInt.asIntN(48, la) !== la) cpu.raise(s === SS ? 12 : 13, 0);
+      return Number(la);
+    }
+    const at = Number(offset);
+    if (!this.segmentAllows(s, at, bytes, write)) cpu.raise(cpu.fault.vector, cpu.fault.errorCode);
+    return (cpu.baseNumber(s) + at) >>> 0;
+  }
+}

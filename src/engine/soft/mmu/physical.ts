@@ -1,0 +1,162 @@
+import { VmmError } from "../../../base/index.ts";
+import type { EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../../api/index.ts";
+import { GUEST_BASE } from "../state-layout.ts";
+
+const PAGES_4G = 1 << 20;
+
+/**
+ * Guest-physical address space: which page lies where in the WebAssembly memory. A page's entry is its wasm page
+ * number; 0 = no slot (MMIO); negative = read-only (ROM). Pages above 4 GiB are kept in a map.
+ */
+export class PhysicalMap implements GuestMemory {
+  readonly sizeBytes: number;
+  readonly regions: ReadonlyMap<string, MemoryRegion>;
+  readonly #pages = new Int32Array(PAGES_4G);
+  readonly #high = new Map<number, number>();
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  /** Called before bytes of [gpa, gpa+length) change under the decoder's feet. */
+  onWrite: (gpa: number, length: number) => void = () => {};
+  a20Mask = -1;
+
+  static bytesNeeded(options: EngineVmOptions): number {
+    let total = GUEST_BASE;
+    for (const r of [{ sizeBytes: options.ramBytes }, ...options.regions]) total += (r.sizeBytes + 0xffff) & ~0xffff;
+    return total;
+  }
+
+  constructor(memory: ArrayBuffer, options: EngineVmOptions) {
+    this.#view = new DataView(memory);
+    this.#bytes = new Uint8Array(memory);
+    this.sizeBytes = options.ramBytes;
+    const regions = new Map<string, MemoryRegion>();
+    let at = GUEST_BASE;
+    for (const r of [{ name: "ram", sizeBytes: options.ramBytes }, ...options.regions]) {
+      if (regions.has(r.name)) throw new VmmError("VMM_REGION_TWICE", `memory region ${r.name} is named twice`);
+      regions.set(r.name, { name: r.name, sizeBytes: r.sizeBytes, bytes: new Uint8Array(memory, at, r.sizeBytes) });
+      at += (r.sizeBytes + 0xffff) & ~0xffff;
+    }
+    this.regions = regions;
+  }
+
+  map(slot: MemorySlot): void {
+    if (((slot.gpa | slot.regionOffset | slot.sizeBytes) & 0xfff) !== 0) throw new VmmError("VMM_SLOT_ALIGN", `slot at ${slot.gpa.toString(16)} is not page-aligned`);
+    const host = slot.region.bytes.byteOffset + slot.regionOffset;
+    for (let i = 0; i < slot.sizeBytes >>> 12; i++) {
+      const entry = (host >>> 12) + i;
+      this.#set(Math.floor(slot.gpa / 4096) + i, slot.access === "ro" ? -entry : entry);
+    }
+  }
+  unmap(gpa: number, sizeBytes: number): void {
+    for (let i = 0; i < Math.ceil(sizeBytes / 4096); i++) this.#set(Math.floor(gpa / 4096) + i, 0);
+  }
+  #set(page: number, entry: number): void {
+    if (page < PAGES_4G) this.#pages[page] = entry;
+    else if (entry === 0) this.#high.delete(page);
+    else this.#high.set(page, entry);
+  }
+  /** Entry of a guest-physical page number. */
+  page(page: number): number {
+    return page < PAGES_4G ? this.#pages[page] : (this.#high.get(page) ?? 0);
+  }
+  /** Wasm address of a mapped byte, or 0. */
+  host(gpa: number): number {
+    const entry = this.page(Math.floor(gpa / 4096));
+    return entry === 0 ? 0 : Math.abs(entry) * 4096 + (gpa % 4096);
+  }
+  #writable(gpa: number): number {
+    const entry = this.page(Math.floor(gpa / 4096));
+    return entry <= 0 ? 0 : entry * 4096 + (gpa % 4096);
+  }
+
+  read8(gpa: number): number {
+    const h = this.host(gpa);
+    return h === 0 ? 0xff : this.#bytes[h];
+  }
+  read16(gpa: number): number {
+    const h = this.host(gpa);
+    if (h !== 0 && gpa % 4096 !== 4095) return this.#view.getUint16(h, true);
+    return this.read8(gpa) | (this.read8(gpa + 1) << 8);
+  }
+  read32(gpa: number): number {
+    const h = this.host(gpa);
+    if (h !== 0 && gpa % 4096 <= 4092) return this.#view.getUint32(h, true);
+    return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
+  }
+  write8(gpa: number, value: number): void {
+    const h = this.#writable(gpa);
+    if (h === 0) return;
+    this.onWrite(gpa, 1);
+    this.#bytes[h] = value;
+  }
+  write16(gpa: number, value: number): void {
+    const h = this.#writable(gpa);
+    if (h !== 0 && gpa % 4096 !== 4095) {
+      this.onWrite(gpa, 2);
+      this.#view.setUint16(h, value, true);
+      return;
+    }
+    this.write8(gpa, value);
+    this.write8(gpa + 1, value >>> 8);
+  }
+  write32(gpa: number, value: number): void {
+    const h = this.#writable(gpa);
+    if (h !== 0 && gpa % 4096 <= 4092) {
+      this.onWrite(gpa, 4);
+      this.#view.setUint32(h, value, true);
+      return;
+    }
+    this.write16(gpa, value);
+    this.write16(gpa + 2, value >>> 16);
+  }
+  /** Visits page pieces of a range. */
+  #pieces(gpa: number, length: number, visit: (gpa: number, at: number, bytes: number) => void): void {
+    for (let at = 0; at < length; ) {
+      const n = Math.min(length - at, 4096 - ((gpa + at) % 4096));
+      visit(gpa + at, at, n);
+      at += n;
+    }
+  }
+  read(gpa: number, into: Uint8Array): void {
+    this.#pieces(gpa, into.length, (g, at, n) => {
+      const h = this.host(g);
+      if (h === 0) into.fill(0xff, at, at + n);
+      else into.set(this.#bytes.subarray(h, h + n), at);
+    });
+  }
+  write(gpa: number, from: Uint8Array): void {
+    this.#pieces(gpa, from.length, (g, at, n) => {
+      const h = this.#writable(g);
+      if (h === 0) return;
+      this.onWrite(g, n);
+      this.#bytes.set(from.subarray(at, at + n), h);
+    });
+  }
+  writeRom(gpa: number, from: Uint8Array): void {
+    this.#pieces(gpa, from.length, (g, at, n) => {
+      const h = this.host(g);
+      if (h === 0) return;
+      this.onWrite(g, n);
+      this.#bytes.set(from.subarray(at, at + n), h);
+    });
+  }
+  #contiguous(gpa: number, length: number, write: boolean): number {
+    if (gpa < 0 || length <= 0) return 0;
+    const first = this.page(Math.floor(gpa / 4096));
+    if (first === 0 || (write && first < 0)) return 0;
+    const pages = Math.floor((gpa + length - 1) / 4096) - Math.floor(gpa / 4096);
+    const step = first < 0 ? -1 : 1;
+    for (let i = 1; i <= pages; i++) if (this.page(Math.floor(gpa / 4096) + i) !== first + i * step) return 0;
+    return Math.abs(first) * 4096 + (gpa % 4096);
+  }
+  viewForWrite(gpa: number, length: number): Uint8Array | undefined {
+    const h = this.#contiguous(gpa, length, true);
+    if (h === 0) return undefined;
+    this.onWrite(gpa, length);
+    return this.#bytes.subarray(h, h + length);
+  }
+  viewForRead(gpa: number, length: number): Uint8Array | undefined {
+    const h = this.#contiguous(gpa, length, false);
+    return h === 0 ? undefined : this.#bytes.subarray(h, h + length);
+  }
+}

@@ -1,0 +1,251 @@
+import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Cpu } from "../cpu.ts";
+import { SS } from "../cpu.ts";
+import { CPU } from "../state-layout.ts";
+
+/**
+ * Words that all system helpers share: numeric (never bigint) access to registers, stack and operands.
+ * A "wide" number is a 64-bit register read as signed double: exact when canonical, and never taken for canonical when it is not.
+ */
+
+export const FLAG = {
+  CF: 0x1,
+  PF: 0x4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+  IOPL: 0x3000,
+  NT: 0x4000,
+  RF: 0x10000,
+  VM: 0x20000,
+  AC: 0x40000,
+  VIF: 0x80000,
+  VIP: 0x100000,
+  ID: 0x200000,
+} as const;
+/** Every flag that exists. */
+export const FLAGS_ALL = 0x3f7fd5;
+
+export const CR0 = {
+  PE: 0x1,
+  MP: 0x2,
+  EM: 0x4,
+  TS: 0x8,
+  ET: 0x10,
+  NE: 0x20,
+  WP: 0x10000,
+  AM: 0x40000,
+  NW: 0x20000000,
+  CD: 0x40000000,
+  PG: 0x80000000,
+} as const;
+export const CR4 = {
+  VME: 0x1,
+  PVI: 0x2,
+  TSD: 0x4,
+  DE: 0x8,
+  PSE: 0x10,
+  PAE: 0x20,
+  MCE: 0x40,
+  PGE: 0x80,
+  PCE: 0x100,
+  OSFXSR: 0x200,
+  OSXMMEXCPT: 0x400,
+  UMIP: 0x800,
+  VMXE: 0x2000,
+  SMXE: 0x4000,
+  FSGSBASE: 0x10000,
+  PCIDE: 0x20000,
+  OSXSAVE: 0x40000,
+  SMEP: 0x100000,
+  SMAP: 0x200000,
+} as const;
+export const EFER = { SCE: 1, LME: 0x100, LMA: 0x400, NXE: 0x800 } as const;
+
+/** Exception vectors. */
+export const VEC = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17 } as const;
+
+const TWO32 = 0x100000000;
+const GPR32 = CPU.gpr.offset >> 2;
+const RIP32 = CPU.rip.offset >> 2;
+const BASE32 = CPU.segBase.offset >> 2;
+const READ32 = CPU.segReadLimit.offset >> 2;
+const WRITE32 = CPU.segWriteLimit.offset >> 2;
+const STACK_MASK32 = CPU.stackMask.offset >> 2;
+
+export function gprLo(cpu: Cpu, i: number): number {
+  return cpu.u32[GPR32 + i * 2];
+}
+export function gprHi(cpu: Cpu, i: number): number {
+  return cpu.u32[GPR32 + i * 2 + 1];
+}
+export function setGprPair(cpu: Cpu, i: number, lo: number, hi: number): void {
+  cpu.u32[GPR32 + i * 2] = lo;
+  cpu.u32[GPR32 + i * 2 + 1] = hi;
+}
+/** A 64-bit register as wide number. */
+export function gprWide(cpu: Cpu, i: number): number {
+  return cpu.i32[GPR32 + i * 2 + 1] * TWO32 + cpu.u32[GPR32 + i * 2];
+}
+export function setGprWide(cpu: Cpu, i: number, v: number): void {
+  setGprPair(cpu, i, lo32(v), hi32(v));
+}
+/** Low and high half of a wide number. */
+export function lo32(v: number): number {
+  return v >>> 0;
+}
+export function hi32(v: number): number {
+  return Math.floor(v / TWO32) >>> 0;
+}
+/** Wide number from halves. */
+export function wide(lo: number, hi: number): number {
+  return (hi | 0) * TWO32 + (lo >>> 0);
+}
+export function isCanonical(v: number): boolean {
+  return v >= -0x800000000000 && v < 0x800000000000;
+}
+export function isCanonicalBig(v: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(48, v)) === BigInt.asUintN(64, v);
+}
+/** A 64-bit value as wide number. */
+export function toWide(v: bigint): number {
+  return Number(BigInt.asIntN(64, v));
+}
+/** A wide number as unsigned 64-bit value. */
+export function fromWide(v: number): bigint {
+  return BigInt.asUintN(64, BigInt(v));
+}
+
+/** IP as unsigned 32 bits, or wide in 64-bit code. */
+export function ipOf(cpu: Cpu): number {
+  return cpu.code64 ? cpu.i32[RIP32 + 1] * TWO32 + cpu.u32[RIP32] : cpu.u32[RIP32];
+}
+/** IP of the next instruction. */
+export function nextIp(cpu: Cpu, insn: Insn): number {
+  const ip = ipOf(cpu) + insn.length;
+  return cpu.code64 ? ip : ip >>> 0;
+}
+export function setIp(cpu: Cpu, ip: number): void {
+  cpu.u32[RIP32] = lo32(ip);
+  cpu.u32[RIP32 + 1] = ip >= 0 && ip < TWO32 ? 0 : hi32(ip);
+}
+/** IP may be out of the code segment only in 64-bit code; elsewhere beyond `limit` is #GP(code). */
+export function checkIpLimit(cpu: Cpu, ip: number, limit: number, code = 0): void {
+  if (ip > limit) cpu.gp(code);
+}
+
+/** Wraps a linear address: 32 bits outside IA-32e mode. */
+export function linear(cpu: Cpu, la: number): number {
+  return cpu.longMode ? la : la >>> 0;
+}
+/** Next byte inside an access that passed its segment check: wraps at 4 GiB but in 64-bit code. */
+export function linearAdd(cpu: Cpu, la: number, n: number): number {
+  return cpu.code64 ? la + n : (la + n) >>> 0;
+}
+
+// ---- stack
+
+/** Stack pointer at the width of the stack: 16, 32 bits, or wide. */
+export function spOf(cpu: Cpu): number {
+  return cpu.code64 ? gprWide(cpu, 4) : (cpu.u32[GPR32 + 8] & cpu.u32[STACK_MASK32]) >>> 0;
+}
+export function spAdd(cpu: Cpu, sp: number, n: number): number {
+  return cpu.code64 ? sp + n : ((sp + n) & cpu.u32[STACK_MASK32]) >>> 0;
+}
+/** Commits the stack pointer at the width of the stack. */
+export function setSp(cpu: Cpu, sp: number): void {
+  if (cpu.code64) setGprWide(cpu, 4, sp);
+  else if (cpu.u32[STACK_MASK32] === 0xffff) cpu.setR16(4, sp);
+  else cpu.setR32(4, sp);
+}
+/** Linear address of a stack access after the limit check (#SS(0)). */
+export function stackAddress(cpu: Cpu, sp: number, size: number, write: boolean): number {
+  const at = (write ? WRITE32 : READ32) + SS * 2;
+  const top = cpu.i32[at + 1];
+  if (top === 0) {
+    if (sp + size - 1 <= cpu.u32[at]) return (cpu.u32[BASE32 + SS * 2] + sp) >>> 0;
+  } else if (top > 0 && isCanonical(sp) && isCanonical(sp + size - 1)) return sp;
+  return cpu.mmu.segmentAddress(SS, sp, size, write);
+}
+/** Reads 2 or 4 bytes `offset` above the stack pointer. */
+export function peek(cpu: Cpu, offset: number, size: number): number {
+  const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), size, false);
+  return cpu.mmu.read(la, size, cpu.cpl === 3);
+}
+/** Reads an item of 2, 4 or 8 bytes above the stack pointer: the low 32 bits. Their upper half is read by `peekHigh`. */
+export function peekItem(cpu: Cpu, offset: number, size: number): number {
+  if (size !== 8) return peek(cpu, offset, size);
+  const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), 8, false);
+  return cpu.mmu.read(la, 4, cpu.cpl === 3);
+}
+/** The item as wide number when 8 bytes, else unsigned. */
+export function peekWide(cpu: Cpu, offset: number, size: number): number {
+  if (size !== 8) return peek(cpu, offset, size);
+  const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), 8, false);
+  const user = cpu.cpl === 3;
+  return wide(cpu.mmu.read(la, 4, user), cpu.mmu.read(la + 4, 4, user));
+}
+/** Pushes one value of 2, 4 or 8 bytes (upper half `hi`), all or nothing. */
+export function push(cpu: Cpu, size: number, lo: number, hi = 0): void {
+  const sp = spAdd(cpu, spOf(cpu), -size);
+  const la = stackAddress(cpu, sp, size, true);
+  writeItem(cpu, la, size, lo, hi, cpu.cpl === 3);
+  setSp(cpu, sp);
+}
+export function writeItem(cpu: Cpu, la: number, size: number, lo: number, hi: number, user: boolean): void {
+  if (size === 2) cpu.mmu.write(la, 2, lo & 0xffff, user);
+  else if (size === 4) cpu.mmu.write(la, 4, lo >>> 0, user);
+  else {
+    if ((la & 0xfff) > 0xff8) cpu.mmu.probeWrite(la, 8, user);
+    cpu.mmu.write(la, 4, lo >>> 0, user);
+    cpu.mmu.write(la + 4, 4, hi >>> 0, user);
+  }
+}
+
+// ---- operands
+
+/** Offset of a memory operand at its address size: unsigned, or wide for 64 bits. */
+export function effectiveOffset(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
+  if (insn.addrSize === 64) return toWide(cpu.effectiveAddress(insn, op));
+  let ea = op.disp;
+  if (op.base === 16) ea += cpu.u32[RIP32] + insn.length;
+  else if (op.base >= 0) ea += cpu.u32[GPR32 + op.base * 2];
+  if (op.index >= 0) ea += cpu.u32[GPR32 + op.index * 2] * (1 << op.scale);
+  return insn.addrSize === 16 ? ea & 0xffff : ea >>> 0;
+}
+/** Linear address of memory operand n after its segment's checks for `size` bytes. */
+export function operandAddress(cpu: Cpu, insn: Insn, n: number, size: number, write: boolean): number {
+  const op = insn.operands[n];
+  if (op.kind !== "mem") return 0;
+  return cpu.mmu.segmentAddress(op.segment, effectiveOffset(cpu, insn, op), size, write);
+}
+/** A 16-bit register or memory operand. */
+export function readWord(cpu: Cpu, insn: Insn, n: number): number {
+  const op = insn.operands[n];
+  if (op.kind === "reg") return cpu.r16(op.index);
+  return cpu.mmu.read(operandAddress(cpu, insn, n, 2, false), 2, cpu.cpl === 3);
+}
+/** Stores a zero-extended word: registers at their operand size, memory always 16 bits (SLDT, STR, SMSW, MOV from segment). */
+export function writeWord(cpu: Cpu, insn: Insn, n: number, v: number): void {
+  const op = insn.operands[n];
+  if (op.kind === "reg") {
+    if (op.size === 16) cpu.setR16(op.index, v);
+    else cpu.setR32(op.index, v);
+    return;
+  }
+  cpu.mmu.write(operandAddress(cpu, insn, n, 2, true), 2, v & 0xffff, cpu.cpl === 3);
+}
+/** Writes a register operand of 16, 32 or 64 bits from halves. */
+export function writeGpr(cpu: Cpu, index: number, size: number, lo: number, hi = 0): void {
+  if (size === 16) cpu.setR16(index, lo);
+  else if (size === 32) cpu.setR32(index, lo);
+  else setGprPair(cpu, index, lo, hi);
+}
+/** CF PF AF ZF SF OF replaced under `mask` by `value`. */
+export function setArithmetic(cpu: Cpu, mask: number, value: number): void {
+  cpu.eflags = (cpu.eflags & ~mask) | (value & mask);
+}

@@ -1,0 +1,667 @@
+import type {
+  ControlRegister,
+  EngineStats,
+  EngineVcpu,
+  FpuState,
+  Intercepts,
+  SegmentName,
+  SegmentState,
+  VmEntry,
+  VmExit,
+} from "../api/index.ts";
+import { SEGMENT_NAMES } from "../api/index.ts";
+import type { Insn } from "../../isa/index.ts";
+import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
+import { LEFT_BUDGET } from "./interp/build.ts";
+import { CPU, REC, REC_BYTES } from "./state-layout.ts";
+import { completeIo, deliverEvent, raiseFault, resetCpu, SYSTEM } from "./sys/index.ts";
+import { FALLBACK } from "./fallback.ts";
+import { readFpuState, writeFpuState } from "./fpu/state.ts";
+
+/** Taken from the budget to make generated code stop at its next control transfer. */
+const DEBT = 0x40000000;
+/** Longest run of generated code in one call: V8 replaces baseline by optimised code only at calls. */
+const SLICE = 100_000;
+const FULL_BLOCK = 64;
+const TF = 0x100, IF = 0x200, RF = 0x10000;
+
+const EXIT_BUDGET: VmExit = { kind: "budget", reason: 52, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_HLT: VmExit = { kind: "hlt", reason: 12, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_MTF: VmExit = { kind: "mtf", reason: 37, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_INTERRUPT: VmExit = { kind: "external-interrupt", reason: 1, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_WINDOW: VmExit = { kind: "interrupt-window", reason: 7, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_NMI_WINDOW: VmExit = { kind: "nmi-window", reason: 8, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_TIMER: VmExit = { kind: "preemption-timer", reason: 52, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_TRIPLE: VmExit = { kind: "triple-fault", reason: 2, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+
+/** The engine's run loop around generated code: events, exact budgets, single steps, helpers, faults. */
+export class SoftVcpu implements EngineVcpu {
+  readonly cpu: Cpu;
+  readonly intercepts: Intercepts;
+  #run: (rec: number) => number = () => 0;
+  /** Instructions retired up to the load of the current budget. */
+  #retired = 0;
+  /** Budget as loaded into CPU.budget. */
+  #loaded = 0;
+  #inRun = false;
+  #kicked = false;
+  #lastExit: VmExit | undefined;
+  /** Instructions of this step may end with #DB, MTF … : one at a time. */
+  #stepping = false;
+  #calls = 0;
+  #faults = 0;
+  #interrupts = 0;
+  #helperCalls = 0;
+  #slowReads = 0;
+  #slowWrites = 0;
+  #stopAt = Number.POSITIVE_INFINITY;
+
+  constructor(cpu: Cpu) {
+    this.cpu = cpu;
+    this.intercepts = cpu.intercepts;
+  }
+  setRun(run: (rec: number) => number): void {
+    this.#run = run;
+  }
+
+  // ---- imports of generated code
+  readonly imports = {
+    slowRead: (lo: number, hi: number, sizeSegment: number): number => {
+      this.#slowReads++;
+      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowRead(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+    },
+    slowWrite: (lo: number, hi: number, sizeSegment: number): number => {
+      this.#slowWrites++;
+      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowWrite(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+    },
+    slowProbe: (lo: number, hi: number, sizeSegment: number): number =>
+      this.#linear(lo, hi, sizeSegment) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0,
+    segmentSlow: (lo: number, hi: number, flags: number): number =>
+      this.cpu.mmu.segmentAllows(flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
+    raise: (vector: number, errorCode: number): number => {
+      this.cpu.fault.vector = vector;
+      this.cpu.fault.errorCode = errorCode < 0 ? undefined : errorCode;
+      return 0;
+    },
+    helper: (rec: number): number => this.#helper(rec),
+    findLink: (rec: number): number => this.#findLink(rec),
+    findIp: (rec: number): number => this.#findIp(rec),
+    breakAt: (rec: number): number => this.#breakAt(rec),
+  };
+  #la = 0;
+  /** Linear address from halves into #la; a non-canonical one records #GP(0)/#SS(0). #AC and data breakpoints are looked at here too. */
+  #linear(lo: number, hi: number, sizeSegment: number): boolean {
+    const cpu = this.cpu;
+    if (!cpu.code64) {
+      this.#la = lo >>> 0;
+    } else {
+      if ((hi << 16) >> 16 !== hi) {
+        cpu.fault.vector = (sizeSegment >>> 8) === 2 ? 12 : 13;
+        cpu.fault.errorCode = 0;
+        return false;
+      }
+      this.#la = hi * 0x100000000 + (lo >>> 0);
+    }
+    if (cpu.cpl === 3 && (cpu.systemFlags & 0x40000) !== 0 && (cpu.cr0 & 0x40000) !== 0 && (lo & ((sizeSegment & 0xff) - 1)) !== 0) {
+      cpu.fault.vector = 17;
+      cpu.fault.errorCode = 0;
+      return false;
+    }
+    return true;
+  }
+
+  /** Sets CPU.rip to ipBase + offset, masked. */
+  #setRip(offset: number): void {
+    const u32 = this.cpu.u32;
+    const base = CPU.ipBase.offset >> 2;
+    const rip = CPU.rip.offset >> 2;
+    const lo = u32[base] + offset;
+    if (this.cpu.code64) {
+      u32[rip] = lo >>> 0;
+      u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : 0);
+    } else {
+      u32[rip] = (lo & u32[CPU.ipMask.offset >> 2]) >>> 0;
+      u32[rip + 1] = 0;
+    }
+  }
+  #charge(instructions: number): void {
+    this.cpu.i32[CPU.budget.offset >> 2] -= instructions;
+  }
+  /** The record's instruction did not happen: charge those before it, RIP points at it. */
+  #unwindTo(rec: number): void {
+    this.#charge(this.cpu.u16[(rec + REC.count) >> 1]);
+    this.#setRip(this.cpu.u16[(rec + REC.ipOff) >> 1]);
+  }
+  /** Whether something waits that the run loop must see before the next instruction. */
+  #mustStop(): boolean {
+    if (this.#kicked || this.#stepping) return true;
+    const cpu = this.cpu;
+    if (cpu.u32[CPU.shadow.offset >> 2] !== 0 || cpu.halted || cpu.pendingDebug !== 0) return true;
+    const flags = cpu.systemFlags;
+    if ((flags & TF) !== 0) return true;
+    const pending = cpu.u32[CPU.pending.offset >> 2];
+    return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0);
+  }
+  #find(limit: number): number {
+    const u32 = this.cpu.u32;
+    return this.cpu.mmu.code.find(u32[CPU.rip.offset >> 2], u32[(CPU.rip.offset >> 2) + 1], limit);
+  }
+
+  /** System helper: 1 = on to the next record, 0 = leave, else the block to go on with. */
+  #helper(rec: number): number {
+    const cpu = this.cpu;
+    this.#helperCalls++;
+    cpu.u32[CPU.curRec.offset >> 2] = rec;
+    const count = cpu.u16[(rec + REC.count) >> 1];
+    const insn = cpu.mmu.code.insns[cpu.i32[(rec + REC.link) >> 2]];
+    if (insn === undefined) return 0;
+    const ipOff = cpu.u16[(rec + REC.ipOff) >> 1];
+    this.#setRip(ipOff);
+    const shadowBefore = cpu.u32[CPU.shadow.offset >> 2];
+    try {
+      switch (helperFor(insn)(cpu, insn)) {
+        case "next":
+          if (!this.#mustStop() && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
+          this.#charge(count + 1);
+          this.#setRip(ipOff + insn.length);
+          if (this.#mustStop()) {
+            this.#left = LEFT_STOP;
+            return 0;
+          }
+          return this.#findOrFault();
+        case "jump":
+          this.#charge(count + 1);
+          break;
+        case "repeat":
+          this.#charge(count);
+          this.#extra++;
+          this.#left = LEFT_STOP;
+          this.#setRip(ipOff);
+          if (this.#mustStop()) return 0;
+          // Each chunk counts as one instruction, so that time passes.
+          this.#charge(1);
+          return cpu.i32[CPU.budget.offset >> 2] > 0 ? this.#findOrFault() : 0;
+      }
+    } catch (e) {
+      if (e !== cpu.fault && e !== VM_EXIT) throw e;
+      cpu.u32[CPU.shadow.offset >> 2] = shadowBefore;
+      this.#charge(count);
+      this.#setRip(ipOff);
+      this.#left = e === VM_EXIT ? LEFT_EXIT : LEFT_AT_FAULT;
+      return 0;
+    }
+    if (this.#mustStop()) {
+      this.#left = LEFT_STOP;
+      return 0;
+    }
+    return this.#findOrFault();
+  }
+  #extra = 0;
+  /** Why generated code was left, when an import decided it. */
+  #left = 0;
+  #findOrFault(): number {
+    const rec = this.#find(FULL_BLOCK);
+    if (rec === 0) this.#left = LEFT_AT_FAULT;
+    return rec;
+  }
+
+  /** A relative branch without a link: charges it, finds the target. */
+  #findLink(rec: number): number {
+    const { u8, u16, i32 } = this.cpu;
+    const next = u16[(rec + REC.ipOff) >> 1] + u8[rec + REC.length];
+    const target = next + i32[(rec + REC.imm) >> 2];
+    const base = this.cpu.u32[CPU.ipBase.offset >> 2];
+    const baseHi = this.cpu.u32[(CPU.ipBase.offset >> 2) + 1];
+    this.#setRipMasked(target, u8[rec + REC.scale]);
+    if (!this.cpu.code64 && this.cpu.u32[CPU.rip.offset >> 2] > this.cpu.limit(CS)) {
+      // The branch itself faults.
+      this.#unwindTo(rec);
+      this.cpu.fault.vector = 13;
+      this.cpu.fault.errorCode = 0;
+      this.#left = LEFT_AT_FAULT;
+      return 0;
+    }
+    this.#charge(u16[(rec + REC.count) >> 1] + 1);
+    const found = this.#findOrFault();
+    if (found !== 0 && target >= 0 && target < 4096 && this.cpu.u32[CPU.ipBase.offset >> 2] === base && this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi) {
+      this.cpu.mmu.code.link(rec, found);
+    }
+    return found;
+  }
+  #setRipMasked(offset: number, maskIndex: number): void {
+    this.#setRip(offset);
+    const rip = CPU.rip.offset >> 2;
+    const u32 = this.cpu.u32;
+    if (maskIndex === 0) u32[rip] &= 0xffff;
+    if (maskIndex < 2) u32[rip + 1] = 0;
+    if (maskIndex === 1 && !this.cpu.code64) {
+      // A 32-bit branch in 16-bit code may go beyond 64 KB: the sum is not cut to the code size.
+      u32[rip] = (u32[CPU.ipBase.offset >> 2] + offset) >>> 0;
+    }
+  }
+  #findIp(_rec: number): number {
+    return this.#findOrFault();
+  }
+  /** The block was invalidated under our feet: go on at the same address with fresh code. */
+  #breakAt(rec: number): number {
+    this.#unwindTo(rec);
+    if (this.#mustStop()) {
+      this.#left = LEFT_STOP;
+      return 0;
+    }
+    return this.#findOrFault();
+  }
+
+  // ---- run loop
+  run(entry: VmEntry, budget: number): VmExit {
+    const cpu = this.cpu;
+    this.#enter(entry);
+    this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
+    cpu.exit = undefined;
+    const exit = this.#loop();
+    this.#lastExit = exit;
+    return exit;
+  }
+  #enter(entry: VmEntry): void {
+    const cpu = this.cpu;
+    const last = this.#lastExit;
+    this.#lastExit = undefined;
+    switch (entry.kind) {
+      case "run":
+      case "skip":
+        if (entry.kind === "skip" && last !== undefined) {
+          if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
+          else if (last.kind === "io-out") completeIo(cpu, entry, last);
+          else cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(last.instructionLength));
+        }
+        if (entry.inject !== undefined) {
+          const e = entry.inject;
+          cpu.halted = false;
+          this.#deliver(e.type, e.vector, e.errorCode, e.instructionLength ?? 0);
+        }
+        break;
+      case "io-in":
+        if (last !== undefined) completeIo(cpu, entry, last);
+        break;
+      case "mmio-read":
+        if (last !== undefined && last.kind === "mmio-read") cpu.mmu.answer = { gpa: last.gpa, value: entry.value };
+        break;
+    }
+  }
+  #deliver(type: Parameters<typeof deliverEvent>[1], vector: number, errorCode: number | undefined, length: number): void {
+    const cpu = this.cpu;
+    try {
+      deliverEvent(cpu, type, vector, errorCode, length);
+    } catch (e) {
+      if (e === cpu.fault) this.#fault();
+      else if (e !== VM_EXIT) throw e;
+    }
+  }
+  /** Delivers cpu.fault; a VM exit may come out of it (cpu.exit). */
+  #fault(): void {
+    const cpu = this.cpu;
+    this.#faults++;
+    try {
+      raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
+    } catch (e) {
+      if (e !== VM_EXIT && e !== cpu.fault) throw e;
+    }
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
+  }
+
+  #loop(): VmExit {
+    const cpu = this.cpu;
+    for (;;) {
+      if (cpu.exit !== undefined) return this.#take();
+      if (cpu.shutdown) return EXIT_TRIPLE;
+      const event = this.#events();
+      if (event !== undefined) return event;
+      if (cpu.exit !== undefined) return this.#take();
+      if (cpu.halted) return EXIT_HLT;
+      let remaining = this.#stopAt - this.#retired;
+      const timer = this.intercepts.preemptionTimer;
+      if (timer !== undefined) {
+        if (timer <= 0) {
+          this.intercepts.preemptionTimer = undefined;
+          return EXIT_TIMER;
+        }
+        remaining = Math.min(remaining, timer);
+      }
+      if (remaining <= 0 || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
+        cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
+        return EXIT_BUDGET;
+      }
+      const before = this.#retired;
+      const exit = this.#slice(Math.min(remaining, SLICE));
+      if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
+      if (exit !== undefined) return exit;
+    }
+  }
+  #take(): VmExit {
+    const exit = this.cpu.exit ?? EXIT_BUDGET;
+    this.cpu.exit = undefined;
+    return exit;
+  }
+
+  /** NMI, INTR, windows, at an instruction boundary. */
+  #events(): VmExit | undefined {
+    const cpu = this.cpu;
+    const pending = cpu.u32[CPU.pending.offset >> 2];
+    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    if (cpu.pendingDebug !== 0 && shadow !== 2) {
+      cpu.dr[6] |= BigInt(cpu.pendingDebug);
+      cpu.pendingDebug = 0;
+      cpu.fault.vector = 1;
+      cpu.fault.errorCode = undefined;
+      this.#fault();
+      return undefined;
+    }
+    if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
+      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.nmi;
+      cpu.halted = false;
+      if (this.intercepts.nmi) return { kind: "exception", vector: 2, errorCode: undefined, event: "nmi", reason: 0, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+      cpu.nmiBlocked = true;
+      this.#deliver("nmi", 2, undefined, 0);
+      return undefined;
+    }
+    if (this.intercepts.nmiWindow && !cpu.nmiBlocked && shadow === 0) return EXIT_NMI_WINDOW;
+    const open = (cpu.systemFlags & IF) !== 0 && shadow === 0;
+    if (open && this.intercepts.interruptWindow) return EXIT_WINDOW;
+    if ((pending & PENDING.intr) !== 0) {
+      if (this.intercepts.externalInterrupt) return EXIT_INTERRUPT;
+      if (open) {
+        cpu.halted = false;
+        this.#interrupts++;
+        this.#deliver("external", cpu.io.interruptAcknowledge() & 0xff, undefined, 0);
+      }
+    }
+    return undefined;
+  }
+
+  /** Runs generated code for at most `budget` instructions. */
+  #slice(budget: number): VmExit | undefined {
+    const cpu = this.cpu;
+    const flags = cpu.systemFlags;
+    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    const codeBreakpoints = (cpu.dr[7] & 0xffn) !== 0n;
+    const mtf = this.intercepts.mtf;
+    const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
+    if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
+    const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
+    const rec = this.#find(limit);
+    if (rec === 0) return this.#afterFault();
+    if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
+      // A kept block longer than what is left: find() decodes a short one when asked for fewer.
+      const short = this.#find(Math.min(budget, FULL_BLOCK - 1));
+      if (short === 0) return this.#afterFault();
+      return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false, 0, 0);
+    }
+    if (step) {
+      const sem = this.#semAt(rec);
+      const exit = this.#execute(rec, 1, true, flags, shadow);
+      if (exit !== undefined) return exit;
+      this.#afterStep(flags, shadow, sem, codeBreakpoints);
+      return mtf ? EXIT_MTF : undefined;
+    }
+    return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false, 0, 0);
+  }
+  #semAt(rec: number): string {
+    if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return "";
+    return this.cpu.mmu.code.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.sem ?? "";
+  }
+  #faulted = false;
+  #afterStep(flags: number, shadow: number, sem: string, codeBreakpoints: boolean): void {
+    const cpu = this.cpu;
+    // The shadow covers one instruction: unless this one renewed it.
+    if (shadow !== 0 && sem !== "sti" && sem !== "mov_to_sreg" && sem !== "pop_sreg") cpu.u32[CPU.shadow.offset >> 2] = 0;
+    else if (shadow !== 0 && cpu.u32[CPU.shadow.offset >> 2] === shadow) cpu.u32[CPU.shadow.offset >> 2] = 0;
+    if (this.#faulted) return;
+    if (codeBreakpoints && (flags & RF) !== 0 && sem !== "iret") cpu.systemFlags &= ~RF;
+    if ((flags & TF) !== 0 && sem !== "int" && sem !== "int3" && sem !== "into" && sem !== "int1" && cpu.exit === undefined) cpu.pendingDebug |= 0x4000;
+  }
+  /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
+  #breakpointAt(): boolean {
+    const cpu = this.cpu;
+    const dr7 = Number(cpu.dr[7]);
+    const la = cpu.code64 ? cpu.rip : BigInt((cpu.baseNumber(CS) + cpu.eip) >>> 0);
+    let hit = 0;
+    for (let i = 0; i < 4; i++) {
+      if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) === 0 && cpu.dr[i] === la) hit |= 1 << i;
+    }
+    if (hit === 0) return false;
+    cpu.dr[6] = (cpu.dr[6] & ~0xfn) | BigInt(hit);
+    cpu.fault.vector = 1;
+    cpu.fault.errorCode = undefined;
+    this.#fault();
+    return true;
+  }
+  #afterFault(): VmExit | undefined {
+    if (this.cpu.exit !== undefined) return this.#take();
+    this.#fault();
+    return undefined;
+  }
+
+  #execute(rec: number, budget: number, stepping: boolean, _flags: number, _shadow: number): VmExit | undefined {
+    const cpu = this.cpu;
+    const at = CPU.budget.offset >> 2;
+    cpu.i32[at] = this.#loaded = budget;
+    this.#kicked = false;
+    this.#inRun = true;
+    this.#stepping = stepping;
+    this.#left = LEFT_DEFAULT;
+    this.#extra = 0;
+    this.#faulted = false;
+    this.#calls++;
+    const why = this.#run(rec);
+    this.#inRun = false;
+    this.#stepping = false;
+    const left = this.#left;
+    if (why === LEFT_BUDGET) {
+      // The block in curRec has not been entered.
+      this.#setRip(cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1]);
+    } else if (left === LEFT_DEFAULT) {
+      // A fault or exit from inside a handler: the instruction in curRec did not happen.
+      this.#unwindTo(cpu.u32[CPU.curRec.offset >> 2]);
+    }
+    if (this.#kicked) cpu.i32[at] += DEBT;
+    this.#kicked = false;
+    this.#retired += budget - cpu.i32[at];
+    this.#loaded = 0;
+    cpu.i32[at] = 0;
+    if (why === LEFT_BUDGET || left === LEFT_STOP) return undefined;
+    this.#faulted = true;
+    if (cpu.exit !== undefined) return this.#take();
+    this.#fault();
+    return undefined;
+  }
+
+  instructionCount(): number {
+    if (!this.#inRun) return this.#retired;
+    const cpu = this.cpu;
+    const left = cpu.i32[CPU.budget.offset >> 2] + (this.#kicked ? DEBT : 0);
+    return this.#retired + (this.#loaded - left) + cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.count) >> 1];
+  }
+  #kick(): void {
+    if (!this.#inRun || this.#kicked) return;
+    this.#kicked = true;
+    this.cpu.i32[CPU.budget.offset >> 2] -= DEBT;
+  }
+  requestStop(): void {
+    if (!this.#inRun) return;
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
+    this.#kick();
+  }
+  setInterruptLine(level: boolean): void {
+    const at = CPU.pending.offset >> 2;
+    if (!level) {
+      this.cpu.u32[at] &= ~PENDING.intr;
+      return;
+    }
+    this.cpu.u32[at] |= PENDING.intr;
+    if ((this.cpu.systemFlags & IF) !== 0) this.#kick();
+  }
+  raiseNmi(): void {
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.nmi;
+    this.#kick();
+  }
+  get halted(): boolean {
+    return this.cpu.halted;
+  }
+  setHalted(halted: boolean): void {
+    this.cpu.halted = halted;
+  }
+  reset(): void {
+    resetCpu(this.cpu);
+    this.cpu.u32[CPU.pending.offset >> 2] &= PENDING.intr;
+    this.cpu.u32[CPU.shadow.offset >> 2] = 0;
+    this.#lastExit = undefined;
+    this.cpu.mmu.flushAll(true);
+  }
+  stats(): EngineStats {
+    const code = this.cpu.mmu.code;
+    return {
+      calls: this.#calls,
+      faults: this.#faults,
+      interrupts: this.#interrupts,
+      helperCalls: this.#helperCalls,
+      slowReads: this.#slowReads,
+      slowWrites: this.#slowWrites,
+      decodedBlocks: code.decodedBlocks,
+      codeInvalidations: code.invalidations,
+      codeFlushes: code.flushes,
+    };
+  }
+
+  // ---- registers
+  getGpr(index: number): bigint {
+    return this.cpu.r64(index);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.cpu.setR64(index, BigInt.asUintN(64, value));
+  }
+  getGpr32(index: number): number {
+    return this.cpu.r32(index);
+  }
+  setGpr32(index: number, value: number): void {
+    this.cpu.u32[(CPU.gpr.offset >> 2) + index * 2] = value;
+  }
+  getRip(): bigint {
+    return this.cpu.rip;
+  }
+  setRip(value: bigint): void {
+    this.cpu.rip = BigInt.asUintN(64, value);
+    this.#lastExit = undefined;
+  }
+  getRflags(): number {
+    return this.cpu.eflags;
+  }
+  setRflags(value: number): void {
+    const vm = (this.cpu.systemFlags ^ value) & 0x60000;
+    this.cpu.eflags = value;
+    if (vm !== 0) this.cpu.updateMode();
+  }
+  getSegment(name: SegmentName): SegmentState {
+    const s = SEGMENT_NAMES.indexOf(name);
+    return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
+  }
+  setSegment(name: SegmentName, state: SegmentState): void {
+    this.cpu.loadSegment(SEGMENT_NAMES.indexOf(name), state.selector, state.base, state.limit, state.access);
+  }
+  getControl(name: ControlRegister): bigint {
+    const cpu = this.cpu;
+    switch (name) {
+      case "cr0":
+        return BigInt(cpu.cr0);
+      case "cr2":
+        return cpu.cr2;
+      case "cr3":
+        return cpu.cr3;
+      case "cr4":
+        return BigInt(cpu.cr4);
+      case "cr8":
+        return BigInt(cpu.u32[CPU.cr8.offset >> 2]);
+      case "efer":
+        return BigInt(cpu.efer);
+      default:
+        return cpu.dr[Number(name.slice(2))];
+    }
+  }
+  setControl(name: ControlRegister, value: bigint): void {
+    const cpu = this.cpu;
+    switch (name) {
+      case "cr0":
+        cpu.u32[CPU.cr0.offset >> 2] = Number(BigInt.asUintN(32, value)) | 0x10;
+        break;
+      case "cr2":
+        cpu.cr2 = BigInt.asUintN(64, value);
+        break;
+      case "cr3":
+        cpu.u64[CPU.cr3.offset >> 3] = value;
+        break;
+      case "cr4":
+        cpu.u32[CPU.cr4.offset >> 2] = Number(BigInt.asUintN(32, value));
+        break;
+      case "cr8":
+        cpu.u32[CPU.cr8.offset >> 2] = Number(value & 15n);
+        break;
+      case "efer":
+        cpu.u32[CPU.efer.offset >> 2] = Number(BigInt.asUintN(32, value));
+        break;
+      default:
+        cpu.dr[Number(name.slice(2))] = value;
+    }
+    if ((cpu.cr4 & 0x20) !== 0 && (name === "cr3" || name === "cr0" || name === "cr4") && !cpu.longMode) {
+      const table = Number(cpu.cr3 & 0xffffffe0n);
+      for (let i = 0; i < 4; i++) cpu.pdptes[i] = BigInt(cpu.mmu.physical.read32(table + i * 8)) | (BigInt(cpu.mmu.physical.read32(table + i * 8 + 4)) << 32n);
+    }
+    for (let s = 0; s < 6; s++) cpu.updateSegment(s);
+    cpu.updateMode();
+    cpu.mmu.flushAll(true);
+  }
+  getDescriptorTable(name: "gdtr" | "idtr"): { readonly base: bigint; readonly limit: number } {
+    return name === "gdtr" ? { base: this.cpu.gdtrBase, limit: this.cpu.gdtrLimit } : { base: this.cpu.idtrBase, limit: this.cpu.idtrLimit };
+  }
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
+    if (name === "gdtr") {
+      this.cpu.gdtrBase = base;
+      this.cpu.gdtrLimit = limit;
+    } else {
+      this.cpu.idtrBase = base;
+      this.cpu.idtrLimit = limit;
+    }
+  }
+  getMsr(index: number): bigint | undefined {
+    return this.cpu.msrs.get(index);
+  }
+  setMsr(index: number, value: bigint): boolean {
+    this.cpu.msrs.set(index, value);
+    return true;
+  }
+  getFpu(): FpuState {
+    return readFpuState(this.cpu);
+  }
+  setFpu(state: FpuState): void {
+    writeFpuState(this.cpu, state);
+  }
+  getXmm(index: number): Uint8Array {
+    return this.cpu.u8.slice(CPU.xmm.offset + index * 16, CPU.xmm.offset + index * 16 + 16);
+  }
+  setXmm(index: number, bytes: Uint8Array): void {
+    this.cpu.u8.set(bytes.subarray(0, 16), CPU.xmm.offset + index * 16);
+  }
+}
+
+const LEFT_DEFAULT = 0, LEFT_STOP = 1, LEFT_EXIT = 2, LEFT_AT_FAULT = 3;
+
+const HELPERS = new Map<string, SystemHelper>();
+/** The helper of an instruction, found once by name. */
+function helperFor(insn: Insn): SystemHelper {
+  const name = insn.rep !== 0 && insn.row.facts.rep ? `rep_${insn.row.sem}` : insn.row.sem;
+  let helper = HELPERS.get(name);
+  if (helper === undefined) {
+    helper = SYSTEM[name] ?? FALLBACK[name] ?? ((cpu) => cpu.ud());
+    HELPERS.set(name, helper);
+  }
+  return helper;
+}
+export const RECORD_STRIDE = REC_BYTES;
