@@ -38,18 +38,23 @@ export interface RowOptions {
   readonly unaligned?: boolean;
 }
 
-const BYTE_CODES: ReadonlySet<OperandCode> = new Set<OperandCode>(["Eb", "Gb", "Zb", "AL", "Ob"]);
-
+/** 8 for a row of byte operands only. */
 function fixedBits(operands: readonly Spec[]): number {
-  if (operands.some((o) => OPERAND_CODES[o.code].reg === SIZE_V || OPERAND_CODES[o.code].reg === SIZE_Z)) return 0;
-  return operands.some((o) => BYTE_CODES.has(o.code)) ? 8 : 0;
+  let bits = 0;
+  for (const { code } of operands) {
+    const { reg } = OPERAND_CODES[code];
+    if (reg === SIZE_V || reg === SIZE_Z) return 0;
+    if (code === "Eb" || code === "Gb" || code === "Zb" || code === "AL" || code === "Ob") bits = 8;
+  }
+  return bits;
 }
 
 function needsAlignment(operands: readonly Spec[]): boolean {
-  return operands.some((o) => {
-    const { kind, mem } = OPERAND_CODES[o.code];
-    return (kind === K_RM || kind === K_MEM) && mem === 128;
-  });
+  for (const { code } of operands) {
+    const { kind, mem } = OPERAND_CODES[code];
+    if (mem === 128 && (kind === K_RM || kind === K_MEM)) return true;
+  }
+  return false;
 }
 
 /** One manual row. */
