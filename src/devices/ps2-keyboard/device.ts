@@ -103,7 +103,7 @@ export class Ps2Keyboard implements Ps2Device {
 
   /** Lets every held key go (the window lost its focus). */
   releaseAll(): void {
-    for (const code of [...this.#down]) this.key(code, false);
+    for (const code of this.#down) this.key(code, false);
   }
 
   /** Bytes of keys that the guest has not taken yet, 0..17. A typist waits until it is 0. */
