@@ -1,0 +1,127 @@
+/** Video fields of the BIOS data area (linear addresses) and VGA register access through ports. */
+import type { BiosContext } from "../api.ts";
+
+export const VIDEO = {
+  EQUIPMENT: 0x410,
+  MODE: 0x449,
+  COLUMNS: 0x44a,
+  PAGE_SIZE: 0x44c,
+  PAGE_START: 0x44e,
+  CURSOR_POSITION: 0x450,
+  CURSOR_SHAPE: 0x460,
+  ACTIVE_PAGE: 0x462,
+  CRTC_PORT: 0x463,
+  CGA_MODE: 0x465,
+  CGA_PALETTE: 0x466,
+  ROWS: 0x484,
+  CELL_HEIGHT: 0x485,
+  EGA_INFO: 0x487,
+  SWITCHES: 0x488,
+  VGA_FLAGS: 0x489,
+  DCC_INDEX: 0x48a,
+  SAVE_POINTER: 0x4a8,
+  /** Our own use of the reserved area: the VBE mode set last with its flag bits, 0 when none. */
+  VBE_MODE: 0x4ba,
+  /** Our own: the DPMS state set last (AX=4F10h). */
+  DPMS: 0x4bc,
+} as const;
+
+/** BDA 449h while a VBE mode without a VGA number is on. */
+export const MODE_VBE = 0x7f;
+
+/** BDA 489h bits. */
+export const FLAGS = { VGA: 0x01, GREY_SUM: 0x02, MONO: 0x04, NO_PALETTE: 0x08, LINES_400: 0x10, LINES_200: 0x80 } as const;
+
+export const IVT = { FONT_HIGH: 0x1f * 4, FONT: 0x43 * 4 } as const;
+
+export const PORT = {
+  ATTR: 0x3c0,
+  ATTR_READ: 0x3c1,
+  MISC_WRITE: 0x3c2,
+  SEQ: 0x3c4,
+  PEL_MASK: 0x3c6,
+  DAC_READ: 0x3c7,
+  DAC_WRITE: 0x3c8,
+  DAC_DATA: 0x3c9,
+  MISC_READ: 0x3cc,
+  GC: 0x3ce,
+  DISPI_INDEX: 0x1ce,
+  DISPI_DATA: 0x1cf,
+} as const;
+
+/** Writes an index/data register pair with one 16-bit OUT. */
+export function setIndexed(ctx: BiosContext, port: number, index: number, value: number): void {
+  ctx.ports.out16(port, ((value & 0xff) << 8) | index);
+}
+
+export function getIndexed(ctx: BiosContext, port: number, index: number): number {
+  ctx.ports.out8(port, index);
+  return ctx.ports.in8(port + 1);
+}
+
+export function crtcPort(ctx: BiosContext): number {
+  // A guest can write anything to the data area; only the two real addresses are used.
+  return ctx.mem.read16(VIDEO.CRTC_PORT) === 0x3b4 ? 0x3b4 : 0x3d4;
+}
+
+/** Input status 1 read: the attribute controller expects an index next. Both ports, since one of them is silent. */
+export function resetFlipFlop(ctx: BiosContext): void {
+  ctx.ports.in8(0x3ba);
+  ctx.ports.in8(0x3da);
+}
+
+/** Reads attribute register `index`; the screen stays on. */
+export function getAttr(ctx: BiosContext, index: number): number {
+  resetFlipFlop(ctx);
+  ctx.ports.out8(PORT.ATTR, index);
+  const v = ctx.ports.in8(PORT.ATTR_READ);
+  resetFlipFlop(ctx);
+  ctx.ports.out8(PORT.ATTR, 0x20);
+  return v;
+}
+
+export function setAttr(ctx: BiosContext, index: number, value: number): void {
+  resetFlipFlop(ctx);
+  ctx.ports.out8(PORT.ATTR, index & 0x1f);
+  ctx.ports.out8(PORT.ATTR, value & 0xff);
+  ctx.ports.out8(PORT.ATTR, 0x20);
+}
+
+export function setDac(ctx: BiosContext, index: number, r: number, g: number, b: number): void {
+  const p = ctx.ports;
+  p.out8(PORT.DAC_WRITE, index & 0xff);
+  p.out8(PORT.DAC_DATA, r);
+  p.out8(PORT.DAC_DATA, g);
+  p.out8(PORT.DAC_DATA, b);
+}
+
+export function getDispi(ctx: BiosContext, index: number): number {
+  ctx.ports.out16(PORT.DISPI_INDEX, index);
+  return ctx.ports.in16(PORT.DISPI_DATA);
+}
+
+export function setDispi(ctx: BiosContext, index: number, value: number): void {
+  ctx.ports.out16(PORT.DISPI_INDEX, index);
+  ctx.ports.out16(PORT.DISPI_DATA, value & 0xffff);
+}
+
+/** Columns of the screen, kept sane against a data area that a guest scribbled over. */
+export function columnsOf(ctx: BiosContext): number {
+  const c = ctx.mem.read16(VIDEO.COLUMNS);
+  return c === 0 || c > 512 ? 80 : c;
+}
+
+/** Text rows of the screen. */
+export function rowsOf(ctx: BiosContext): number {
+  return ctx.mem.read8(VIDEO.ROWS) + 1;
+}
+
+export function cellHeightOf(ctx: BiosContext): number {
+  const h = ctx.mem.read8(VIDEO.CELL_HEIGHT);
+  return h === 0 || h > 32 ? 16 : h;
+}
+
+export function setVector(ctx: BiosContext, address: number, segment: number, offset: number): void {
+  ctx.mem.write16(address, offset);
+  ctx.mem.write16(address + 2, segment);
+}
