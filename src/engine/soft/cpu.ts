@@ -3,6 +3,7 @@ import type { Insn, Operand } from "../../isa/insn.ts";
 import { CPU } from "./state-layout.ts";
 import { readArithmeticFlags, writeArithmeticFlags } from "./flags-state.ts";
 import type { Mmu } from "./mmu/mmu.ts";
+import { type CpuFeatures, defaultFeatures } from "./sys/features.ts";
 
 /** Segment register numbers. */
 export const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5, LDTR = 6, TR = 7;
@@ -53,6 +54,7 @@ export class Cpu {
   idtrLimit = 0xffff;
   readonly dr: bigint[] = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   readonly msrs = new Map<number, bigint>();
+  readonly features: CpuFeatures = defaultFeatures();
   xcr0 = 1n;
   /** PDPTEs as loaded by MOV CR3 and friends in PAE mode. */
   readonly pdptes: bigint[] = [0n, 0n, 0n, 0n];

@@ -14,8 +14,9 @@ import type { Insn } from "../../isa/index.ts";
 import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
 import { LEFT_BUDGET } from "./interp/build.ts";
 import { CPU, REC, REC_BYTES } from "./state-layout.ts";
-import { completeIo, deliverEvent, raiseFault, resetCpu, SYSTEM } from "./sys/index.ts";
+import { completeIo, deliverAll, raiseDebug, raiseFault, resetCpu, SYSTEM } from "./sys/index.ts";
 import { FALLBACK } from "./fallback.ts";
+import { FPU } from "./fpu/index.ts";
 import { readFpuState, writeFpuState } from "./fpu/state.ts";
 
 /** Taken from the budget to make generated code stop at its next control transfer. */
@@ -271,7 +272,7 @@ export class SoftVcpu implements EngineVcpu {
       case "skip":
         if (entry.kind === "skip" && last !== undefined) {
           if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
-          else if (last.kind === "io-out") completeIo(cpu, entry, last);
+          else if (last.kind === "io-out" || last.kind === "io-in") this.#completeIo(entry, last);
           else cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(last.instructionLength));
         }
         if (entry.inject !== undefined) {
@@ -281,31 +282,31 @@ export class SoftVcpu implements EngineVcpu {
         }
         break;
       case "io-in":
-        if (last !== undefined) completeIo(cpu, entry, last);
+        if (last !== undefined) this.#completeIo(entry, last);
         break;
       case "mmio-read":
         if (last !== undefined && last.kind === "mmio-read") cpu.mmu.answer = { gpa: last.gpa, value: entry.value };
         break;
     }
   }
-  #deliver(type: Parameters<typeof deliverEvent>[1], vector: number, errorCode: number | undefined, length: number): void {
-    const cpu = this.cpu;
+  #completeIo(entry: VmEntry, last: VmExit): void {
     try {
-      deliverEvent(cpu, type, vector, errorCode, length);
+      completeIo(this.cpu, entry, last);
     } catch (e) {
-      if (e === cpu.fault) this.#fault();
+      if (e === this.cpu.fault) this.#fault();
       else if (e !== VM_EXIT) throw e;
     }
+  }
+  #deliver(type: Parameters<typeof deliverAll>[1], vector: number, errorCode: number | undefined, length: number): void {
+    const cpu = this.cpu;
+    deliverAll(cpu, type, vector, errorCode, length);
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
   }
   /** Delivers cpu.fault; a VM exit may come out of it (cpu.exit). */
   #fault(): void {
     const cpu = this.cpu;
     this.#faults++;
-    try {
-      raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
-    } catch (e) {
-      if (e !== VM_EXIT && e !== cpu.fault) throw e;
-    }
+    raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
     if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
   }
 
@@ -349,11 +350,10 @@ export class SoftVcpu implements EngineVcpu {
     const pending = cpu.u32[CPU.pending.offset >> 2];
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
     if (cpu.pendingDebug !== 0 && shadow !== 2) {
-      cpu.dr[6] |= BigInt(cpu.pendingDebug);
+      const conditions = cpu.pendingDebug;
       cpu.pendingDebug = 0;
-      cpu.fault.vector = 1;
-      cpu.fault.errorCode = undefined;
-      this.#fault();
+      raiseDebug(cpu, conditions);
+      if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
       return undefined;
     }
     if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
@@ -429,10 +429,8 @@ export class SoftVcpu implements EngineVcpu {
       if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) === 0 && cpu.dr[i] === la) hit |= 1 << i;
     }
     if (hit === 0) return false;
-    cpu.dr[6] = (cpu.dr[6] & ~0xfn) | BigInt(hit);
-    cpu.fault.vector = 1;
-    cpu.fault.errorCode = undefined;
-    this.#fault();
+    raiseDebug(cpu, hit);
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
     return true;
   }
   #afterFault(): VmExit | undefined {
@@ -657,11 +655,10 @@ const HELPERS = new Map<string, SystemHelper>();
 /** The helper of an instruction, found once by name. */
 function helperFor(insn: Insn): SystemHelper {
   const name = insn.rep !== 0 && insn.row.facts.rep ? `rep_${insn.row.sem}` : insn.row.sem;
-  let helper = HELPERS.get(name);
-  if (helper === undefined) {
-    helper = SYSTEM[name] ?? FALLBACK[name] ?? ((cpu) => cpu.ud());
-    HELPERS.set(name, helper);
-  }
+  const known = HELPERS.get(name);
+  if (known !== undefined) return known;
+  const helper: SystemHelper = SYSTEM[name] ?? FPU[name] ?? FALLBACK[name] ?? ((cpu) => cpu.ud());
+  HELPERS.set(name, helper);
   return helper;
 }
 export const RECORD_STRIDE = REC_BYTES;

@@ -293,7 +293,6 @@ export class CodePages {
     let count = 0;
     let nextPage = -1;
     let nextEnd = 0;
-    let ended = false;
     while (count < Math.min(limit, MAX_BLOCK)) {
       const room = Math.min(4096 - at, allowed - (at - off));
       if (room <= 0) break;
@@ -322,15 +321,12 @@ export class CodePages {
       count++;
       const length = "failure" in result ? Math.max(result.length, 1) : insn.length;
       at += length;
-      if ("failure" in result || lowering.ends(insn)) {
-        ended = true;
-        break;
-      }
-      if (nextPage >= 0) break;
+      if ("failure" in result || lowering.ends(insn) || nextPage >= 0) break;
     }
     if (count === 0) return this.#fault(13, 0);
-    let records = count;
-    if (!ended) lowering.writeEnd(first + records++ * REC_BYTES, at, count);
+    // Always: an instruction that ends a block may still go on to the next one (helpers, branches not taken).
+    const records = count + 1;
+    lowering.writeEnd(first + count * REC_BYTES, at, count);
     for (let i = 0; i < records; i++) cpu.u16[(first + i * REC_BYTES + REC.blockCount) >> 1] = count;
     if (scratch) return first;
     this.decodedBlocks++;

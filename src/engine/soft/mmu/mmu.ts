@@ -201,6 +201,11 @@ export class Mmu {
     this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, reason: 48, qualification: 0x181n, instructionLength: 0, instructionInfo: 0 };
     return -1;
   }
+  /** Reads RAM or ROM by physical address, for table loads; all ones where nothing is mapped. */
+  readPhysical(gpa: number, bytes: 1 | 2 | 4): number {
+    const at = this.a20(gpa);
+    return bytes === 1 ? this.physical.read8(at) : bytes === 2 ? this.physical.read16(at) : this.physical.read32(at);
+  }
   /** False: left as an exit. */
   writeGpa(gpa: number, bytes: 1 | 2 | 4, value: number): boolean {
     const entry = this.physical.page(Math.floor(gpa / 4096));
