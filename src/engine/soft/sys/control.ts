@@ -18,8 +18,8 @@ function readPdptes(cpu: Cpu, cr3: number): bigint[] | undefined {
   const base = (cr3 & 0xffffffe0) >>> 0;
   const out: bigint[] = [];
   for (let i = 0; i < 4; i++) {
-    const lo = cpu.mmu.readPhysical(base + i * 8, 4) >>> 0;
-    const hi = cpu.mmu.readPhysical(base + i * 8 + 4, 4) >>> 0;
+    const lo = cpu.mmu.physical.read32(cpu.mmu.a20(base + i * 8));
+    const hi = cpu.mmu.physical.read32(cpu.mmu.a20(base + i * 8 + 4));
     const entry = (BigInt(hi) << 32n) | BigInt(lo);
     if ((entry & 1n) !== 0n && (entry & PDPTE_RESERVED) !== 0n) return undefined;
     out.push(entry);
@@ -286,8 +286,10 @@ const movToDr: SystemHelper = (cpu, insn) => {
   const hi = cpu.code64 ? gprHi(cpu, gpr) : 0;
   if (n >= 6 && hi !== 0) cpu.gp(0);
   if (n === 6) cpu.dr[6] = DR6_FIXED | (lo & DR6_WRITABLE);
-  else if (n === 7) cpu.dr[7] = DR7_FIXED | (lo & DR7_WRITABLE);
-  else cpu.dr[n] = (BigInt(hi) << 32n) | lo;
+  else if (n === 7) {
+    cpu.dr[7] = DR7_FIXED | (lo & DR7_WRITABLE);
+    cpu.mmu.modeChanged();
+  } else cpu.dr[n] = (BigInt(hi) << 32n) | lo;
   return "next";
 };
 

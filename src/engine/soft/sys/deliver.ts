@@ -76,7 +76,8 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
   const ext = type === "software-interrupt" || type === "software-exception" ? 0 : 1;
   let flags = cpu.eflags;
   // Fault-class exceptions restart with RF set, so that an instruction breakpoint does not strike twice. #DB says itself.
-  if (type === "hardware-exception" && vector !== VEC.DB && vector !== VEC.BP && vector !== VEC.OF && vector !== VEC.DF && vector !== 18) flags |= FLAG.RF;
+  if (type === "hardware-exception" && vector !== VEC.DB && vector !== VEC.BP && vector !== VEC.OF && vector !== VEC.DF && vector !== 18)
+    flags |= FLAG.RF;
   const idtCode = vector * 8 + 2 + ext;
   if (cpu.longMode) {
     deliverLong(cpu, vector, errorCode, cpu.code64 ? returnIp : returnIp >>> 0, flags, ext, idtCode);

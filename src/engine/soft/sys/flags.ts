@@ -1,6 +1,6 @@
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { CR4, FLAG, peekItem, push, setSp, spAdd, spOf } from "./words.ts";
+import { CR4, FLAG, peekItem, push, setFlags, setSp, spAdd, spOf } from "./words.ts";
 
 /** PUSHF, POPF, CLI, STI with the IOPL, virtual-8086 (VME) and protected-mode virtual-interrupt (PVI) rules. SDM vol. 2, vol. 3B 20.3-20.4. */
 
@@ -40,7 +40,7 @@ const popf: SystemHelper = (cpu, insn) => {
   setSp(cpu, spAdd(cpu, spOf(cpu), size));
   let flags = (cpu.eflags & ~(mask | FLAG.RF)) | (image & mask);
   if (virtual >= 0) flags = (flags & ~FLAG.VIF) | (virtual !== 0 ? FLAG.VIF : 0);
-  cpu.eflags = flags;
+  setFlags(cpu, flags);
   return "next";
 };
 

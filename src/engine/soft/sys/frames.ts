@@ -77,7 +77,7 @@ export function pushFrame(
     cpu.mmu.write(linear(cpu, base + at), size, size === 2 ? values[i] & 0xffff : values[i] >>> 0, user);
   }
   // The bits of ESP above a 16-bit stack's pointer stay what they are.
-  return mask === 0xffff ? (((sp & 0xffff0000) | at) >>> 0) : at;
+  return mask === 0xffff ? ((sp & 0xffff0000) | at) >>> 0 : at;
 }
 
 /** Pushes pairs (low, high) as quadwords on a 64-bit stack; gives the new RSP. Non-canonical: #SS(code). */

@@ -7,7 +7,7 @@ import { checkTarget, loadCode, loadV86, touch } from "./descriptor.ts";
 import { common } from "./exits.ts";
 import { readReturnCode, returnOuter } from "./far.ts";
 import { returnFromTask } from "./task.ts";
-import { CR4, FLAG, linear, nextIp, peek, peekItem, peekWide, setIp, setSp, spAdd, spOf, VEC } from "./words.ts";
+import { CR4, FLAG, linear, nextIp, peek, peekItem, peekWide, setFlags, setIp, setSp, spAdd, spOf, VEC } from "./words.ts";
 
 /** INT n, INT3, INTO, INT1 and IRET in every mode. SDM vol. 2, vol. 3B chapter 20. */
 
@@ -46,8 +46,7 @@ function softwareException(cpu: Cpu, insn: Insn, type: EventType, vector: number
   return "jump";
 }
 
-const into: SystemHelper = (cpu, insn) =>
-  (cpu.eflags & FLAG.OF) === 0 ? "next" : softwareException(cpu, insn, "software-exception", VEC.OF);
+const into: SystemHelper = (cpu, insn) => ((cpu.eflags & FLAG.OF) === 0 ? "next" : softwareException(cpu, insn, "software-exception", VEC.OF));
 
 // ---- IRET
 
@@ -56,7 +55,7 @@ const CHANGED_ALWAYS = FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF
 const CHANGED_32 = FLAG.RF | FLAG.AC | FLAG.ID;
 
 function mergeFlags(cpu: Cpu, image: number, mask: number): void {
-  cpu.eflags = (cpu.eflags & ~mask) | (image & mask);
+  setFlags(cpu, (cpu.eflags & ~mask) | (image & mask));
 }
 
 const iret: SystemHelper = (cpu, insn) => {

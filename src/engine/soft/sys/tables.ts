@@ -114,7 +114,8 @@ const ltr: SystemHelper = (cpu, insn) => {
 /** The descriptor if the selector names one at all that the caller may see; its own faults are only those of paging. */
 function visible(cpu: Cpu, selector: number): Descriptor | undefined {
   if ((selector & 0xfffc) === 0) return undefined;
-  if ((selector & 4) !== 0 ? !cpu.usable(LDTR) || (selector & 0xfff8) + 7 > cpu.limit(LDTR) : (selector & 0xfff8) + 7 > cpu.gdtrLimit) return undefined;
+  if ((selector & 4) !== 0 ? !cpu.usable(LDTR) || (selector & 0xfff8) + 7 > cpu.limit(LDTR) : (selector & 0xfff8) + 7 > cpu.gdtrLimit)
+    return undefined;
   return readDescriptor(cpu, selector);
 }
 

@@ -67,7 +67,24 @@ export const CR4 = {
 export const EFER = { SCE: 1, LME: 0x100, LMA: 0x400, NXE: 0x800 } as const;
 
 /** Exception vectors. */
-export const VEC = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17 } as const;
+export const VEC = {
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+} as const;
 
 const TWO32 = 0x100000000;
 const GPR32 = CPU.gpr.offset >> 2;
@@ -248,4 +265,10 @@ export function writeGpr(cpu: Cpu, index: number, size: number, lo: number, hi =
 /** CF PF AF ZF SF OF replaced under `mask` by `value`. */
 export function setArithmetic(cpu: Cpu, mask: number, value: number): void {
   cpu.eflags = (cpu.eflags & ~mask) | (value & mask);
+}
+/** The whole of EFLAGS; tells the MMU when AC (alignment checks, SMAP) changes. */
+export function setFlags(cpu: Cpu, flags: number): void {
+  const changed = cpu.systemFlags ^ flags;
+  cpu.eflags = flags;
+  if ((changed & FLAG.AC) !== 0) cpu.mmu.modeChanged();
 }

@@ -1,0 +1,231 @@
+import type { Cpu, SystemHelper } from "../cpu.ts";
+import { FS, GS } from "../cpu.ts";
+import { CPU } from "../state-layout.ts";
+import { common } from "./exits.ts";
+import { MAXPHYADDR } from "./features.ts";
+import { CR0, EFER, gprLo, isCanonicalBig } from "./words.ts";
+
+/** Model-specific registers. SDM vol. 4; memory types vol. 3A 11.11-11.12; machine check vol. 3B 15.3. */
+
+export const MSR = {
+  TSC: 0x10,
+  PLATFORM_ID: 0x17,
+  APIC_BASE: 0x1b,
+  EBL_CR_POWERON: 0x2a,
+  SMI_COUNT: 0x34,
+  FEATURE_CONTROL: 0x3a,
+  BIOS_UPDT_TRIG: 0x79,
+  BIOS_SIGN_ID: 0x8b,
+  PLATFORM_INFO: 0xce,
+  MTRRCAP: 0xfe,
+  SYSENTER_CS: 0x174,
+  SYSENTER_ESP: 0x175,
+  SYSENTER_EIP: 0x176,
+  MCG_CAP: 0x179,
+  MCG_STATUS: 0x17a,
+  PERF_STATUS: 0x198,
+  PERF_CTL: 0x199,
+  MISC_ENABLE: 0x1a0,
+  DEBUGCTL: 0x1d9,
+  LASTBRANCH_FROM: 0x1db,
+  LASTINT_TO: 0x1de,
+  MTRR_PHYSBASE0: 0x200,
+  MTRR_PHYSMASK7: 0x20f,
+  PAT: 0x277,
+  MTRR_DEF_TYPE: 0x2ff,
+  MC0_CTL: 0x400,
+  EFER: 0xc0000080,
+  STAR: 0xc0000081,
+  LSTAR: 0xc0000082,
+  CSTAR: 0xc0000083,
+  FMASK: 0xc0000084,
+  FS_BASE: 0xc0000100,
+  GS_BASE: 0xc0000101,
+  KERNEL_GS_BASE: 0xc0000102,
+  TSC_AUX: 0xc0000103,
+} as const;
+
+/** Fixed-range MTRRs: 64K, 16K, 4K blocks. */
+const MTRR_FIXED: ReadonlySet<number> = new Set([0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f]);
+const MC_BANKS = 4;
+const ADDRESS_RESERVED = 0xffff_ffff_ffff_ffffn ^ ((1n << BigInt(MAXPHYADDR)) - 1n);
+const DEFAULTS: ReadonlyMap<number, bigint> = new Map([
+  [MSR.APIC_BASE, 0xfee00900n],
+  [MSR.PAT, 0x0007040600070406n],
+  [MSR.MISC_ENABLE, 0x1801n],
+]);
+/** MSRs that are plain storage of 64 bits. */
+const PLAIN: ReadonlySet<number> = new Set<number>([MSR.STAR, MSR.MCG_STATUS, MSR.PERF_CTL, MSR.EBL_CR_POWERON]);
+/** MSRs whose value must be canonical. */
+const CANONICAL: ReadonlySet<number> = new Set<number>([MSR.LSTAR, MSR.CSTAR, MSR.KERNEL_GS_BASE, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP]);
+/** Read-only constants; writes are #GP. */
+const CONSTANT: ReadonlyMap<number, bigint> = new Map([
+  [MSR.PLATFORM_ID, 0n],
+  [MSR.SMI_COUNT, 0n],
+  [0x35, 0x10001n], // MSR_CORE_THREAD_COUNT: one core, one thread
+  [MSR.FEATURE_CONTROL, 1n], // locked, VMX off
+  [MSR.PLATFORM_INFO, 0n],
+  [MSR.MTRRCAP, 0x508n], // eight variable ranges, fixed ranges, write combining
+  [MSR.MCG_CAP, BigInt(MC_BANKS)],
+  [MSR.PERF_STATUS, 0n],
+]);
+const DEBUGCTL_DEFINED = 0x5fc3n;
+const MISC_ENABLE_WRITABLE = 0x450009n;
+
+function memoryType(type: number, pat: boolean): boolean {
+  return type === 0 || type === 1 || type === 4 || type === 5 || type === 6 || (pat && type === 7);
+}
+function memoryTypes(value: bigint, pat: boolean): boolean {
+  for (let i = 0n; i < 8n; i++) if (!memoryType(Number((value >> (i * 8n)) & 0xffn), pat)) return false;
+  return true;
+}
+
+const isVariableMtrr = (n: number): boolean => n >= MSR.MTRR_PHYSBASE0 && n <= MSR.MTRR_PHYSMASK7;
+const isMachineCheck = (n: number): boolean => n >= MSR.MC0_CTL && n < MSR.MC0_CTL + 4 * MC_BANKS;
+const isBranchRecord = (n: number): boolean => n >= MSR.LASTBRANCH_FROM && n <= MSR.LASTINT_TO;
+
+/** Time-stamp counter with the guest's offset. */
+export function readTsc(cpu: Cpu): bigint {
+  const offset = cpu.msrs.get(MSR.TSC);
+  const now = BigInt(Math.floor(cpu.options.readTsc()));
+  return offset === undefined ? now : BigInt.asUintN(64, now + offset);
+}
+
+/** The value of an MSR; undefined: there is none of that number. */
+export function readMsr(cpu: Cpu, n: number): bigint | undefined {
+  switch (n) {
+    case MSR.TSC:
+      return readTsc(cpu);
+    case MSR.EFER:
+      return BigInt(cpu.efer);
+    case MSR.FS_BASE:
+      return cpu.features.longMode ? cpu.base(FS) : undefined;
+    case MSR.GS_BASE:
+      return cpu.features.longMode ? cpu.base(GS) : undefined;
+    case MSR.BIOS_SIGN_ID:
+      return 0x1f_0000_0000n;
+    default:
+  }
+  const constant = CONSTANT.get(n);
+  if (constant !== undefined) return constant;
+  const known =
+    PLAIN.has(n) ||
+    CANONICAL.has(n) ||
+    MTRR_FIXED.has(n) ||
+    isVariableMtrr(n) ||
+    isMachineCheck(n) ||
+    isBranchRecord(n) ||
+    DEFAULTS.has(n) ||
+    n === MSR.SYSENTER_CS ||
+    n === MSR.DEBUGCTL ||
+    n === MSR.MTRR_DEF_TYPE ||
+    n === MSR.FMASK ||
+    n === MSR.TSC_AUX;
+  if (!known) return undefined;
+  return cpu.msrs.get(n) ?? DEFAULTS.get(n) ?? 0n;
+}
+
+/** Stores an MSR with all its checks; false: #GP. */
+export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
+  switch (n) {
+    case MSR.TSC:
+      cpu.msrs.set(n, BigInt.asUintN(64, value - BigInt(Math.floor(cpu.options.readTsc()))));
+      return true;
+    case MSR.EFER:
+      return writeEfer(cpu, value);
+    case MSR.FS_BASE:
+    case MSR.GS_BASE:
+      if (!cpu.features.longMode || !isCanonicalBig(value)) return false;
+      cpu.u64[(CPU.segBase.offset >> 3) + (n === MSR.FS_BASE ? FS : GS)] = value;
+      return true;
+    case MSR.BIOS_SIGN_ID:
+    case MSR.BIOS_UPDT_TRIG:
+      // A microcode update that changes nothing.
+      return true;
+    case MSR.APIC_BASE: {
+      // Enable, x2APIC enable (if there is one), BSP, base.
+      const allowed = 0x900n | (cpu.features.x2apic ? 0x400n : 0n) | (((1n << BigInt(MAXPHYADDR)) - 1n) & ~0xfffn);
+      if ((value & ~allowed) !== 0n) return false;
+      break;
+    }
+    case MSR.PAT:
+      if (!memoryTypes(value, true)) return false;
+      break;
+    case MSR.MTRR_DEF_TYPE:
+      if ((value & ~0xcffn) !== 0n || !memoryType(Number(value & 0xffn), false)) return false;
+      break;
+    case MSR.DEBUGCTL:
+      if ((value & ~DEBUGCTL_DEFINED) !== 0n) return false;
+      break;
+    case MSR.MISC_ENABLE: {
+      const old = cpu.msrs.get(n) ?? DEFAULTS.get(n) ?? 0n;
+      cpu.msrs.set(n, (old & ~MISC_ENABLE_WRITABLE) | (value & MISC_ENABLE_WRITABLE));
+      return true;
+    }
+    case MSR.TSC_AUX:
+    case MSR.FMASK:
+      // FMASK's upper half is reserved but not checked on Intel; TSC_AUX's is.
+      if (n === MSR.TSC_AUX && value >> 32n !== 0n) return false;
+      break;
+    case MSR.SYSENTER_CS:
+      cpu.msrs.set(n, value & 0xffff_ffffn);
+      return true;
+    default:
+      if (!plainWrite(n, value)) return false;
+  }
+  cpu.msrs.set(n, value);
+  return true;
+}
+
+/** The MSRs with checks of a whole family; true: store it. */
+function plainWrite(n: number, value: bigint): boolean {
+  if (PLAIN.has(n)) return true;
+  if (CANONICAL.has(n)) return isCanonicalBig(value);
+  if (MTRR_FIXED.has(n)) return memoryTypes(value, false);
+  if (isVariableMtrr(n)) {
+    if ((value & ADDRESS_RESERVED) !== 0n) return false;
+    return (n & 1) === 0 ? (value & 0xf00n) === 0n && memoryType(Number(value & 0xffn), false) : (value & 0x7ffn) === 0n;
+  }
+  // STATUS, ADDR and MISC of a bank may only be cleared; CTL takes anything.
+  if (isMachineCheck(n)) return (n & 3) === 0 || value === 0n;
+  return false;
+}
+
+function writeEfer(cpu: Cpu, value: bigint): boolean {
+  const f = cpu.features;
+  const allowed = (f.longMode ? BigInt(EFER.SCE | EFER.LME | EFER.LMA) : 0n) | (f.nx ? BigInt(EFER.NXE) : 0n);
+  if ((value & ~allowed) !== 0n) return false;
+  const old = cpu.efer;
+  const v = (Number(value) & ~EFER.LMA) | (old & EFER.LMA);
+  if (((old ^ v) & EFER.LME) !== 0 && (cpu.cr0 & CR0.PG) !== 0) return false;
+  cpu.u32[CPU.efer.offset >> 2] = v;
+  if (((old ^ v) & EFER.NXE) !== 0) cpu.mmu.flushAll(true);
+  if (old !== v) cpu.updateMode();
+  return true;
+}
+
+function listed(set: ReadonlySet<number> | "all", n: number): boolean {
+  return set === "all" || set.has(n);
+}
+
+const rdmsr: SystemHelper = (cpu, insn) => {
+  if (cpu.cpl !== 0) cpu.gp(0);
+  const n = gprLo(cpu, 1);
+  if (listed(cpu.intercepts.rdmsr, n)) cpu.leave({ kind: "rdmsr", msr: n, ...common(31, insn) });
+  const v = readMsr(cpu, n);
+  if (v === undefined) return cpu.gp(0);
+  cpu.setR32(0, Number(v & 0xffff_ffffn));
+  cpu.setR32(2, Number(v >> 32n));
+  return "next";
+};
+
+const wrmsr: SystemHelper = (cpu, insn) => {
+  if (cpu.cpl !== 0) cpu.gp(0);
+  const n = gprLo(cpu, 1);
+  const value = (BigInt(gprLo(cpu, 2)) << 32n) | BigInt(gprLo(cpu, 0));
+  if (listed(cpu.intercepts.wrmsr, n)) cpu.leave({ kind: "wrmsr", msr: n, value, ...common(32, insn) });
+  if (!writeMsr(cpu, n, value)) cpu.gp(0);
+  return "next";
+};
+
+export const MSRS: Readonly<Record<string, SystemHelper>> = { rdmsr, wrmsr };
