@@ -1,5 +1,5 @@
 export { BiosEmul } from "./biosemul.ts";
-export type { BiosParts } from "./biosemul.ts";
+export type { BiosParts, BiosStateV1 } from "./biosemul.ts";
 export { DEFAULT_BIOS_CONFIG } from "./config.ts";
 export type { BiosConfig, BootDevice, TrapStyle } from "./config.ts";
 export { BIOS_TRAP_PORT, TRAP } from "./rom/layout.ts";
@@ -7,3 +7,9 @@ export type { RomData } from "./rom/image.ts";
 export { memoryMap } from "./memory-map.ts";
 export type { MemoryRange } from "./memory-map.ts";
 export type { BiosContext, BiosDrive, BiosHandler, BiosHandlers, Bootstrap, PortIo, ServiceResult, VideoWindow } from "./api.ts";
+export type { BiosCallRecord } from "./trace/tracer.ts";
+export { biosServicesMarkdown } from "./services/markdown.ts";
+export { SERVICES } from "./services/rows.ts";
+export type { ServiceRow } from "./services/rows.ts";
+export { createInt10, ROM_FONT, ROM_TABLE, VIDEO_ROM_BASE, VIDEO_ROM_BYTES, VIDEO_ROM_SEGMENT } from "./int10/index.ts";
+export type { DataVector, Int10, Int10Options, VideoRomParts } from "./int10/index.ts";

@@ -1,0 +1,205 @@
+import { expect, test } from "vitest";
+import { ManualClock } from "../../base/index.ts";
+import { cp437ToString, Vga } from "../../devices/vga/index.ts";
+import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
+import type { GuestIo, GuestMemory, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
+import type { BiosContext } from "../api.ts";
+import { createInt10 } from "./index.ts";
+
+/** RAM below A0000, the VGA window, the option ROM, and the frame buffer at E0000000. */
+class FakeMemory implements GuestMemory {
+  readonly sizeBytes = 0x100000;
+  readonly ram = new Uint8Array(0x100000);
+  readonly #vram: Uint8Array;
+  constructor(vram: Uint8Array) {
+    this.#vram = vram;
+  }
+  #slot(gpa: number, length: number): Uint8Array | undefined {
+    if (gpa + length <= 0xa0000 || (gpa >= 0xc0000 && gpa + length <= 0x100000)) return this.ram.subarray(gpa, gpa + length);
+    if (gpa >= 0xe0000000 && gpa + length <= 0xe0000000 + this.#vram.length) return this.#vram.subarray(gpa - 0xe0000000, gpa - 0xe0000000 + length);
+    return undefined;
+  }
+  read8(gpa: number): number {
+    if (gpa < 0xa0000) return this.ram[gpa] ?? 0xff;
+    return this.#slot(gpa, 1)?.[0] ?? 0xff;
+  }
+  read16(gpa: number): number {
+    return this.read8(gpa) | (this.read8(gpa + 1) << 8);
+  }
+  read32(gpa: number): number {
+    return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
+  }
+  write8(gpa: number, value: number): void {
+    if (gpa < 0xa0000) {
+      this.ram[gpa] = value;
+      return;
+    }
+    if (gpa >= 0xc0000 && gpa < 0x100000) return;
+    const s = this.#slot(gpa, 1);
+    if (s !== undefined) s[0] = value;
+  }
+  write16(gpa: number, value: number): void {
+    this.write8(gpa, value & 0xff);
+    this.write8(gpa + 1, value >>> 8);
+  }
+  write32(gpa: number, value: number): void {
+    this.write16(gpa, value & 0xffff);
+    this.write16(gpa + 2, value >>> 16);
+  }
+  read(gpa: number, into: Uint8Array): void {
+    for (let i = 0; i < into.length; i++) into[i] = this.read8(gpa + i);
+  }
+  write(gpa: number, from: Uint8Array): void {
+    for (let i = 0; i < from.length; i++) this.write8(gpa + i, from[i] ?? 0);
+  }
+  writeRom(gpa: number, from: Uint8Array): void {
+    this.#slot(gpa, from.length)?.set(from);
+  }
+  viewForWrite(gpa: number, length: number): Uint8Array | undefined {
+    return gpa >= 0xc0000 && gpa < 0x100000 ? undefined : this.#slot(gpa, length);
+  }
+  viewForRead(gpa: number, length: number): Uint8Array | undefined {
+    return this.#slot(gpa, length);
+  }
+}
+
+const SEGMENT: SegmentState = { selector: 0, base: 0n, limit: 0xffff, access: 0x93 };
+
+function fakeRegisters(): RegisterAccess {
+  const gpr = new Uint32Array(16);
+  const segments = new Map<string, SegmentState>();
+  const unused = (): never => {
+    throw new Error("not part of this test");
+  };
+  return {
+    getGpr: (i) => BigInt(gpr[i] ?? 0),
+    setGpr: (i, v) => void (gpr[i] = Number(v & 0xffffffffn)),
+    getGpr32: (i) => gpr[i] ?? 0,
+    setGpr32: (i, v) => void (gpr[i] = v),
+    getRip: () => 0n,
+    setRip: unused,
+    getRflags: () => 2,
+    setRflags: unused,
+    getSegment: (name) => segments.get(name) ?? SEGMENT,
+    setSegment: (name, s) => void segments.set(name, s),
+    getControl: () => 0n,
+    setControl: unused,
+    getDescriptorTable: unused,
+    setDescriptorTable: unused,
+    getMsr: unused,
+    setMsr: unused,
+    getFpu: unused,
+    setFpu: unused,
+    getXmm: unused,
+    setXmm: unused,
+  };
+}
+
+export function videoPc(vramBytes = 0x1000000) {
+  const clock = new ManualClock();
+  const vram = new Uint8Array(vramBytes);
+  const vga = new Vga({ vram, clock });
+  const memory = new FakeMemory(vram);
+  const inVga = (port: number): boolean => port >= 0x3b0 && port < 0x3e0;
+  const io: GuestIo = {
+    portRead: (port, size) => (inVga(port) ? vga.ports.read(port - 0x3b0, size) : port >= 0x1ce && port < 0x1d1 ? vga.dispiPorts.read(port - 0x1ce, size) : 0xff),
+    portWrite: (port, size, v) => {
+      if (inVga(port)) vga.ports.write(port - 0x3b0, size, v);
+      else if (port >= 0x1ce && port < 0x1d1) vga.dispiPorts.write(port - 0x1ce, size, v);
+      return true;
+    },
+    mmioRead: (gpa, size) => (gpa >= 0xa0000 && gpa < 0xc0000 ? vga.window.read(gpa - 0xa0000, size) : 0xff),
+    mmioWrite: (gpa, size, v) => {
+      if (gpa >= 0xa0000 && gpa < 0xc0000) vga.window.write(gpa - 0xa0000, size, v);
+      return true;
+    },
+    interruptAcknowledge: () => 0,
+  };
+  const regs = new GuestRegisters(fakeRegisters());
+  const mem = new PhysicalMemory(memory, io);
+  let bells = 0;
+  const int10 = createInt10({ lfbBase: () => 0xe0000000, vramBytes, onBell: () => bells++ });
+  const ctx: BiosContext = {
+    regs,
+    mem,
+    ports: {
+      in8: (p) => io.portRead(p, 1),
+      in16: (p) => io.portRead(p, 2),
+      in32: (p) => io.portRead(p, 4),
+      out8: (p, v) => void io.portWrite(p, 1, v),
+      out16: (p, v) => void io.portWrite(p, 2, v),
+      out32: (p, v) => void io.portWrite(p, 4, v),
+    },
+    video: vga,
+    drives: [],
+    resumed: false,
+    setCarry: () => undefined,
+    getCarry: () => false,
+    setZero: () => undefined,
+    setInterruptFlag: () => undefined,
+    linear: (segment, offset) => ((segment & 0xffff) << 4) + (offset & 0xffff),
+  };
+  memory.writeRom(int10.romParts.videoRomBase, int10.romParts.videoRom);
+  for (const v of int10.romParts.vectors) {
+    memory.write16(v.vector * 4, v.offset);
+    memory.write16(v.vector * 4 + 2, v.segment);
+  }
+  int10.initVideo(ctx);
+
+  interface Call {
+    readonly ax: number;
+    readonly bx?: number;
+    readonly cx?: number;
+    readonly dx?: number;
+    readonly bp?: number;
+    readonly di?: number;
+    readonly es?: number;
+  }
+  const call = (r: Call): GuestRegisters => {
+    regs.ax = r.ax;
+    regs.bx = r.bx ?? 0;
+    regs.cx = r.cx ?? 0;
+    regs.dx = r.dx ?? 0;
+    regs.bp = r.bp ?? 0;
+    regs.di = r.di ?? 0;
+    regs.setRealSegment("es", r.es ?? 0);
+    int10.handler(ctx);
+    return regs;
+  };
+  const print = (text: string, bx = 7): void => {
+    for (const c of text) call({ ax: 0x0e00 | c.charCodeAt(0), bx });
+  };
+  const line = (row: number): string => {
+    const s = vga.snapshotText();
+    return s === undefined ? "" : cp437ToString(s.chars.subarray(row * s.columns, (row + 1) * s.columns)).trimEnd();
+  };
+  /** Picture of a graphics frame region: '#' for lit pixels. */
+  const picture = (x: number, y: number, w: number, h: number): string[] => {
+    const f = vga.renderFrame({ blinkPhase: false });
+    return Array.from({ length: h }, (_, j) =>
+      Array.from({ length: w }, (_, i) => {
+        const at = ((y + j) * f.width + x + i) * 4;
+        return (f.rgba[at] ?? 0) + (f.rgba[at + 1] ?? 0) + (f.rgba[at + 2] ?? 0) > 0 ? "#" : ".";
+      }).join(""),
+    );
+  };
+  return { clock, vga, vram, memory, mem, ctx, regs, int10, call, print, line, picture, bells: () => bells };
+}
+
+/** A glyph as `picture` shows it. */
+export function glyphPicture(font: Uint8Array, ch: number, height: number): string[] {
+  return Array.from({ length: height }, (_, y) =>
+    Array.from({ length: 8 }, (_, x) => (((font[ch * height + y] ?? 0) & (0x80 >> x)) !== 0 ? "#" : ".")).join(""),
+  );
+}
+
+test("after POST the screen is an empty 80x25 text mode with the cursor at home", () => {
+  const pc = videoPc();
+  expect(pc.vga.mode()).toEqual({ kind: "text", width: 80, height: 25, bpp: 4 });
+  const s = pc.vga.snapshotText();
+  expect(s?.chars.every((c) => c === 0x20)).toBe(true);
+  expect(s?.attributes.every((a) => a === 7)).toBe(true);
+  expect(s?.cursor).toEqual({ x: 0, y: 0, visible: true, start: 13, end: 14 });
+  expect(s?.palette[7]).toBe(0xaaaaaa);
+  expect(s?.palette[14]).toBe(0xffff55);
+});
