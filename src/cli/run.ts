@@ -57,7 +57,7 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   const plugs = plug(request);
   let vm: VirtualMachine;
   try {
-    vm = await boot({ ...bootOptions(request, plugs), ...(await demoMedium(command)), start: false, stayWhenHalted: onTerminal });
+    vm = await boot({ ...bootOptions(request, plugs), ...(command === "demo" ? await demoOptions(request, onTerminal) : {}), start: false, stayWhenHalted: onTerminal });
   } catch (error) {
     plugs.close();
     throw error;
@@ -80,10 +80,11 @@ function checkWritable(flag: string, file: string): void {
   if (fs.existsSync(file) && fs.statSync(file).isDirectory()) throw new UsageError(`${flag} ${file}: is a directory`);
 }
 
-async function demoMedium(command: "run" | "demo"): Promise<Partial<BootOptions>> {
-  if (command === "run") return {};
+/** The demonstration waits for keys only when somebody can press them; alone it runs through, without waiting for the wall clock. */
+async function demoOptions(request: RunRequest, onTerminal: boolean): Promise<Partial<BootOptions>> {
   const { demoDisk } = await import("./demo/disk.ts");
-  return { images: [{ kind: "hard-disk", backend: demoDisk() }] };
+  const interactive = onTerminal || request.type.length > 0;
+  return { images: [{ kind: "hard-disk", backend: demoDisk(interactive) }], ...(interactive ? {} : { clock: "virtual" as const }) };
 }
 
 function plug(request: RunRequest): Plugs {

@@ -1,46 +1,55 @@
 import { boot } from "../biosemul/boot/index.ts";
 import type { BootOptions } from "../biosemul/boot/index.ts";
+import { createInt10 } from "../biosemul/int10/index.ts";
+import type { Int10Options } from "../biosemul/int10/index.ts";
 import { createInt13, createInt40, DiskServices } from "../biosemul/int13/index.ts";
-import type { BiosContext, BiosHandler, BiosHandlers, RomData } from "../biosemul/index.ts";
+import type { BiosContext, BiosHandler, BiosHandlers } from "../biosemul/index.ts";
 import type { BootDevice, MachineConfig } from "./config.ts";
-import type { Drive } from "./drives.ts";
 
 const BOOT_KIND = { hd: "hard-disk", fd: "floppy", cd: "cdrom" } as const satisfies Record<BootDevice, string>;
 
 export interface BiosPieces {
   readonly handlers: BiosHandlers;
-  readonly romData: readonly RomData[];
   readonly font8x8: Uint8Array;
+  /** The video option ROM for C0000. */
+  readonly videoRom: Uint8Array;
 }
 
-/** Puts the rooms of biosemul together: display, disks, and the boot order. */
-export function createBiosHandlers(config: MachineConfig, _drives: readonly Drive[]): BiosPieces {
-  const int10: BiosHandler = () => "done";
+/** Puts the rooms of biosemul together: display, disks, and the boot order. One set for each power-on. */
+export function createBiosHandlers(config: MachineConfig, video: Int10Options): BiosPieces {
+  const int10 = createInt10(video);
   const services = new DiskServices();
   const options: BootOptions = {
     services,
     order: config.boot.map((device) => BOOT_KIND[device]),
-    print: (ctx, text) => teletype(ctx, int10, text),
+    print: (ctx, text) => teletype(ctx, int10.handler, text),
   };
   let next = 0;
+  let videoReady = false;
   return {
     handlers: {
-      int10,
+      int10: int10.handler,
       int13: createInt13(services),
       int40: createInt40(services),
       bootstrap(ctx, from) {
+        // The end of POST; a later INT 19h keeps the screen and the vectors as they are.
+        if (!videoReady) {
+          videoReady = true;
+          for (const { vector, segment, offset } of int10.romParts.vectors) ctx.mem.write32(vector * 4, ((segment << 16) | offset) >>> 0);
+          int10.initVideo(ctx);
+        }
         const tried = boot(ctx, options, from === "first" ? 0 : next);
         next = tried.next;
         if (tried.result.kind === "none") {
-          for (const reason of tried.result.reasons) teletype(ctx, int10, `${reason}\r\n`);
+          for (const reason of tried.result.reasons) teletype(ctx, int10.handler, `${reason}\r\n`);
           return undefined;
         }
         ctx.regs.edx = tried.result.dl;
         return { segment: tried.result.segment, offset: tried.result.offset };
       },
     },
-    romData: [],
-    font8x8: new Uint8Array(2048),
+    font8x8: int10.romParts.font8x8Low,
+    videoRom: int10.romParts.videoRom,
   };
 }
 

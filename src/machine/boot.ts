@@ -62,7 +62,8 @@ export function createMachine(config: MachineConfig, engine: CpuEngine, options:
 
 async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {
   if (typeof engine !== "string") return engine;
-  throw new VmmError("ENGINE_MISSING", `the engine "${engine}" is not built in yet`);
+  const { createSoftEngine } = await import("../engine/soft/index.ts");
+  return createSoftEngine();
 }
 
 async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {

@@ -1,8 +1,10 @@
 import type { Clock } from "../base/index.ts";
-import { PioBus, MmioBus } from "../bus/index.ts";
-import type { DmaView } from "../bus/index.ts";
+import { MmioBus, NO_PIN, PioBus, SharedIrqLine } from "../bus/index.ts";
+import type { DmaView, IrqPin } from "../bus/index.ts";
 import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
 import type { ResetKind } from "../devices/index.ts";
+import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3IsaBridge } from "../devices/pci/index.ts";
+import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
 import type { MachineConfig } from "./config.ts";
@@ -27,6 +29,10 @@ export interface ChipWires {
   readonly a20: (enabled: boolean) => void;
   readonly reset: (kind: ResetKind, by: string) => void;
   readonly powerOff: (by: string) => void;
+  /** The frame buffer's BAR moved; undefined: it is not decoded. */
+  readonly frameBuffer: (address: number | undefined) => void;
+  /** Shadow RAM was switched in or out. */
+  readonly shadow: (segment: PamSegment) => void;
   readonly serial: readonly SerialLine[];
   readonly drives: readonly Drive[];
 }
@@ -45,6 +51,7 @@ export interface Chips {
   readonly uarts: readonly Uart16550[];
   readonly system: SystemPorts;
   readonly vga: Vga;
+  readonly pci: PciBus;
 }
 
 /** Reads as a parts list: each chip, its pins, its addresses. */
@@ -59,11 +66,14 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pio.register(PORT.PIC1, 2, pic.master);
   pio.register(PORT.PIC2, 2, pic.slave);
   pio.register(PORT.ELCR, 2, pic.elcr);
-  const pit = new Pit8254({ clock, pin: pic.pin(IRQ.PIT) });
+  // Every IRQ is a wire that ISA chips and the PCI interrupt router may share.
+  const lines = Array.from({ length: 16 }, (_, irq) => new SharedIrqLine(pic.pin(irq)));
+  const pin = (irq: number): IrqPin => lines[irq]?.connect() ?? NO_PIN;
+  const pit = new Pit8254({ clock, pin: pin(IRQ.PIT) });
   late.pit = pit;
   pio.register(PORT.PIT, 4, pit);
   pio.register(PORT.SYSTEM_B, 1, pit.portB);
-  const rtc = new Rtc146818({ clock, pin: pic.pin(IRQ.RTC), startSeconds: Math.floor(config.rtcMs / 1000) });
+  const rtc = new Rtc146818({ clock, pin: pin(IRQ.RTC), startSeconds: Math.floor(config.rtcMs / 1000) });
   pio.register(PORT.CMOS_INDEX, 2, rtc);
 
   // DMA.
@@ -87,8 +97,8 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     clock,
     keyboard,
     aux: mouse,
-    keyboardPin: pic.pin(IRQ.KBD),
-    auxPin: pic.pin(IRQ.MOUSE),
+    keyboardPin: pin(IRQ.KBD),
+    auxPin: pin(IRQ.MOUSE),
     a20,
     reset: () => wires.reset("cpu", "keyboard controller"),
   });
@@ -99,7 +109,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   // Ports 92h, CF9h, F0h.
   const system = new SystemPorts({
     a20,
-    fpuPin: pic.pin(IRQ.FPU),
+    fpuPin: pin(IRQ.FPU),
     reset: (kind) => wires.reset(kind, kind === "cpu" ? "port 92h" : "port CF9h"),
   });
   handles.system = system;
@@ -110,12 +120,12 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   // Serial, parallel, debug.
   const uarts = wires.serial.map((line, i) => {
     const { port, irq } = COM_PORTS[i] ?? COM_PORTS[0];
-    const uart = new Uart16550({ name: line.name, clock, pin: pic.pin(irq), console: line });
+    const uart = new Uart16550({ name: line.name, clock, pin: pin(irq), console: line });
     line.canReceive = () => uart.pendingInput < 16;
     pio.register(port, 8, uart);
     return uart;
   });
-  if (config.printer !== undefined) pio.register(PORT.LPT1, 3, new Lpt({ name: "lpt1", sink: config.printer, pin: pic.pin(IRQ.LPT1) }));
+  if (config.printer !== undefined) pio.register(PORT.LPT1, 3, new Lpt({ name: "lpt1", sink: config.printer, pin: pin(IRQ.LPT1) }));
   if (config.debugPort !== undefined) pio.register(PORT.DEBUG_E9, 1, new DebugPort({ sink: config.debugPort }));
 
   // Display.
@@ -124,9 +134,21 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pio.register(PORT.VBE_INDEX, 3, vga.dispiPorts);
   mmio.register(MEM.VGA, MEM.VGA_END - MEM.VGA, vga.window);
 
+  // PCI: 440FX host bridge at 0, PIIX3 at 1, display at 2.
+  const isa = new Piix3IsaBridge({ pins: lines.map((line) => line.connect()) });
+  const pci = new PciBus({ onPirq: (pirq, level) => isa.setPirq(pirq, level) });
+  pci.attach(0, 0, new I440fxHostBridge({ onPam: wires.shadow }));
+  pci.attach(1, 0, isa);
+  const pciVga = new PciVga({ frameBufferBytes: wires.vram.length, onFrameBufferMap: wires.frameBuffer });
+  pci.attach(2, 0, pciVga);
+  // The frame buffer starts where software without PCI looks for it; firmware keeps what it finds there.
+  pciVga.writeConfig(PCI_CONFIG.BAR0, 4, MEM.LFB);
+  pio.register(PORT.PCI_ADDRESS, 4, pci.addressPort);
+  pio.register(PORT.PCI_DATA, 4, pci.dataPort);
+
   // Power.
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga };
+  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci };
 }

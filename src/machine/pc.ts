@@ -3,6 +3,8 @@ import { installDiskData } from "../biosemul/int13/index.ts";
 import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
 import type { BiosConfig, PortIo } from "../biosemul/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
+import { VIDEO_ROM_BYTES } from "../biosemul/int10/index.ts";
+import type { PamSegment } from "../devices/pci/index.ts";
 import type { ResetKind } from "../devices/index.ts";
 import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
 import { ENTRY_RUN, ENTRY_SKIP, Vm } from "../vmm/index.ts";
@@ -25,6 +27,8 @@ import { SerialLine } from "./serial-line.ts";
 import type { KeyPort } from "./typist.ts";
 
 const ROM_BYTES = 0x10000;
+/** The video option ROM's place, C0000-C3FFF. */
+const VIDEO_ROM_GPA = MEM.VIDEO_ROM;
 const VRAM_BYTES = 16 * 1024 * 1024;
 /** The reset vector's copy of the ROM, just below 4 GiB. */
 const ROM_TOP = 0x100000000 - ROM_BYTES;
@@ -45,6 +49,7 @@ class WiredPc implements Pc {
   #chipClock: ScopedClock;
   #bios: BiosEmul;
   #a20 = true;
+  #lfb: number | undefined;
   #request: BoardRequest | undefined;
   #trace: BiosTraceSink | undefined;
   onRequest: (() => void) | undefined;
@@ -58,6 +63,7 @@ class WiredPc implements Pc {
       ramBytes: config.memoryBytes,
       regions: [
         { name: "rom", sizeBytes: ROM_BYTES },
+        { name: "video-rom", sizeBytes: VIDEO_ROM_BYTES },
         { name: "vram", sizeBytes: VRAM_BYTES },
       ],
       io: this.#io,
@@ -72,16 +78,55 @@ class WiredPc implements Pc {
     this.#powerOnSelfTest();
   }
 
-  /** RAM below A0000 and from 1 MiB; the display window is the VGA's; ROM at F0000 and below 4 GiB; video memory as linear frame buffer. */
+  /** RAM below A0000 and from 1 MiB; the display window is the VGA's; ROM at F0000 and below 4 GiB. */
   #mapMemory(): void {
     const ram = this.#region("ram");
     const rom = this.#region("rom");
-    const vram = this.#region("vram");
+    const videoRom = this.#region("video-rom");
     this.vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: MEM.VGA, access: "rw" });
     this.vm.mapSlot({ gpa: MEM.HIGH, region: ram, regionOffset: MEM.HIGH, sizeBytes: this.config.memoryBytes - MEM.HIGH, access: "rw" });
     this.vm.mapSlot({ gpa: MEM.ROM_F, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
     this.vm.mapSlot({ gpa: ROM_TOP, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
-    this.vm.mapSlot({ gpa: MEM.LFB, region: vram, regionOffset: 0, sizeBytes: VRAM_BYTES, access: "rw" });
+    this.vm.mapSlot({ gpa: VIDEO_ROM_GPA, region: videoRom, regionOffset: 0, sizeBytes: VIDEO_ROM_BYTES, access: "ro" });
+  }
+
+  /** The linear frame buffer follows its BAR. */
+  #moveFrameBuffer(address: number | undefined): void {
+    if (this.#lfb !== undefined) this.vm.unmapSlot(this.#lfb, VRAM_BYTES);
+    // A guest may put the BAR over RAM or ROM; those keep their addresses then, as the host bridge decodes them first.
+    const free = address !== undefined && address >= this.config.memoryBytes && address + VRAM_BYTES <= ROM_TOP;
+    this.#lfb = free ? address : undefined;
+    if (this.#lfb !== undefined) {
+      this.vm.mapSlot({ gpa: this.#lfb, region: this.#region("vram"), regionOffset: 0, sizeBytes: VRAM_BYTES, access: "rw" });
+    }
+  }
+
+  /**
+   * Shadow RAM in C0000-FFFFF (440FX PAM). Write-only shadowing, in which software copies the ROM onto itself, is done here at
+   * once: the RAM gets the ROM's content, and writes vanish until reads are switched over.
+   */
+  #shadow({ start, sizeBytes, readRam, writeRam }: PamSegment): void {
+    const ram = this.#region("ram");
+    if (readRam) {
+      this.vm.mapSlot({ gpa: start, region: ram, regionOffset: start, sizeBytes, access: writeRam ? "rw" : "ro" });
+      return;
+    }
+    this.#unshadow(start, sizeBytes);
+    if (!writeRam) return;
+    const content = new Uint8Array(sizeBytes);
+    this.vm.memory.read(start, content);
+    ram.bytes.set(content, start);
+  }
+
+  #unshadowAll(): void {
+    for (let start: number = VIDEO_ROM_GPA; start < MEM.ROM_F; start += VIDEO_ROM_BYTES) this.#unshadow(start, VIDEO_ROM_BYTES);
+    this.#unshadow(MEM.ROM_F, ROM_BYTES);
+  }
+
+  #unshadow(start: number, sizeBytes: number): void {
+    const [name, size] = start === MEM.ROM_F ? (["rom", ROM_BYTES] as const) : start === VIDEO_ROM_GPA ? (["video-rom", VIDEO_ROM_BYTES] as const) : [undefined, 0];
+    if (name === undefined) this.vm.unmapSlot(start, sizeBytes);
+    else this.vm.mapSlot({ gpa: start, region: this.#region(name), regionOffset: 0, sizeBytes: size, access: "ro" });
   }
 
   #region(name: string): ReturnType<Vm["region"]> & object {
@@ -100,6 +145,8 @@ class WiredPc implements Pc {
       a20: (enabled) => this.#setA20(enabled),
       reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
+      frameBuffer: (address) => this.#moveFrameBuffer(address),
+      shadow: (segment) => this.#shadow(segment),
       serial: this.serial,
       drives: this.#drives,
     });
@@ -109,7 +156,8 @@ class WiredPc implements Pc {
 
   #makeBios(): BiosEmul {
     const { pio, vga } = this.#chips;
-    const { handlers, romData, font8x8 } = createBiosHandlers(this.config, this.#drives);
+    const { handlers, font8x8, videoRom } = createBiosHandlers(this.config, { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES });
+    this.vm.memory.writeRom(VIDEO_ROM_GPA, videoRom);
     return new BiosEmul({
       regs: this.vcpu.regs,
       memory: this.vm.physical,
@@ -117,7 +165,6 @@ class WiredPc implements Pc {
       drives: this.#drives,
       config: this.#biosConfig(),
       handlers,
-      romData,
       font8x8,
       video: vga,
       a20Enabled: () => this.#a20,
@@ -136,10 +183,11 @@ class WiredPc implements Pc {
     return {
       ...DEFAULT_BIOS_CONFIG,
       ramBytes: this.config.memoryBytes,
-      comPorts: COM_PORTS.map((c) => c.port).slice(0, Math.max(2, this.config.serial.length)),
+      comPorts: COM_PORTS.map((c) => c.port),
       lptPorts: this.config.printer === undefined ? [] : [0x378],
       floppyTypes: floppies.map((d) => d.floppyType),
       trapStyle: this.config.trapStyle,
+      pci: true,
     };
   }
 
@@ -225,6 +273,7 @@ class WiredPc implements Pc {
     this.#chipClock.cancelAll();
     this.vcpu.setInterruptLine(false);
     const { pio, mmio } = this.#chips;
+    this.#unshadowAll();
     this.#chipClock = new ScopedClock(this.clock);
     this.#chips = this.#makeChips();
     this.#chips.pio.hook = pio.hook;
