@@ -414,7 +414,7 @@ in_long_mode:
         inc r8d
         cmp r8d, 3
         jb .brand
-.named: jmp far [rel to_compatibility]
+.named: jmp dword far [rel to_compatibility]
 to_compatibility:
         dd leave_long_mode
         dw 18h
