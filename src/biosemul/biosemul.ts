@@ -11,18 +11,28 @@ import { Int16 } from "./int/int16.ts";
 import { Int17 } from "./int/int17.ts";
 import { Int1a } from "./int/int1a.ts";
 import { readCmos, rtcInterrupt, writeCmos } from "./int/int70.ts";
+import { bios32Directory } from "./int/bios32.ts";
 import { PciBios } from "./int/pci-bios.ts";
 import { ApmServices } from "./int15/apm.ts";
+import type { ApmStateV1 } from "./int15/apm.ts";
 import { Int15 } from "./int15/int15.ts";
 import { MouseServices } from "./int15/mouse.ts";
+import type { MouseStateV1 } from "./int15/mouse.ts";
+import type { WaitStateV1 } from "./int15/wait.ts";
 import { AddressTranslation, LinearMemory } from "./linear-memory.ts";
 import { initChips } from "./post/chips.ts";
 import { writeSetupCmos } from "./post/cmos.ts";
 import { equipmentWord, installDataAreas, installVectors } from "./post/data-area.ts";
 import { nextOptionRom } from "./post/option-rom.ts";
+import { initPci } from "./post/pci-init.ts";
 import { POLL_ARM } from "./rom/code.ts";
 import { RomImage } from "./rom/image.ts";
 import type { RomData } from "./rom/image.ts";
+import type { PlacedTable } from "./tables/acpi.ts";
+import { placeTables, writeTables } from "./tables/install.ts";
+import { routingRows } from "./tables/pir.ts";
+import { BiosTracer } from "./trace/tracer.ts";
+import type { BiosCallRecord } from "./trace/tracer.ts";
 import { FIRST_FAR_TRAP, LAST_FAR_TRAP, TRAP, TRAP_COUNT } from "./rom/layout.ts";
 
 /** Everything that biosemul needs from the machine. */
@@ -45,6 +55,18 @@ export interface BiosParts {
   readonly font8x8?: Uint8Array;
 }
 
+export interface BiosStateV1 {
+  readonly v: 1;
+  readonly posted: boolean;
+  readonly apm: ApmStateV1;
+  readonly mouse: MouseStateV1;
+  readonly waits: WaitStateV1;
+  readonly serial: { readonly startTick: number };
+  readonly printer: { readonly startTick: number };
+  readonly keyboard: { readonly rate: number; readonly delay: number };
+}
+
+const BIOS_DATE = "01/01/26";
 const PE = 1n;
 const VM86 = 0x20000;
 const RESUMED = 0x8000;
@@ -60,6 +82,7 @@ export class BiosEmul {
   readonly #linear: LinearMemory;
   readonly #a20: () => boolean;
   readonly #services: (BiosHandler | undefined)[] = new Array<BiosHandler | undefined>(TRAP_COUNT).fill(undefined);
+  readonly #tables: readonly PlacedTable[];
   /** RIP values in the F000 segment, so that a call makes no new BigInt. */
   readonly #ripAfter: bigint[];
   readonly #apm: ApmServices;
@@ -70,6 +93,7 @@ export class BiosEmul {
   readonly #int17 = new Int17();
   /** False until the first POST of this power-on; a jump to the reset vector after it asks for a machine reset. */
   #posted = false;
+  #tracer: BiosTracer | undefined;
 
   constructor(parts: BiosParts) {
     this.#parts = parts;
@@ -81,6 +105,7 @@ export class BiosEmul {
     this.#linear = new LinearMemory(memory, this.#translation);
     this.rom = new RomImage({
       style: config.trapStyle,
+      date: BIOS_DATE,
       ...(parts.font8x8 !== undefined && { font8x8: parts.font8x8 }),
       ...(parts.romData !== undefined && { data: parts.romData }),
     });
@@ -93,7 +118,8 @@ export class BiosEmul {
     this.#apm = new ApmServices({ pm16: this.rom.address("apm16"), pm32: this.rom.address("apm32") }, () => this.#parts.powerOff?.());
     this.#mouse = new MouseServices(config.mouse);
     this.#int15 = new Int15(config, this.#apm, this.#mouse, this.#ctx);
-    this.#register(new PciBios(config, new Uint8Array(0)));
+    this.#tables = placeTables(this.rom, config, BIOS_DATE);
+    this.#register(new PciBios(config, routingRows(config)));
   }
 
   #register(pci: PciBios): void {
@@ -116,6 +142,8 @@ export class BiosEmul {
     s[TRAP.KEY] = keyStroke;
     s[TRAP.MOUSE] = (ctx) => this.#mouse.interrupt(ctx);
     s[TRAP.RTC] = rtcInterrupt;
+    s[TRAP.BIOS32] = (ctx) => bios32Directory(ctx, this.rom.address("pci32"));
+    s[TRAP.PCI32] = (ctx) => pci.handle(ctx) ?? "done";
     s[TRAP.APM16] = (ctx) => this.#apmFar(ctx);
     s[TRAP.APM32] = (ctx) => this.#apmFar(ctx);
     s[TRAP.OPTION_ROM] = nextOptionRom;
@@ -137,6 +165,8 @@ export class BiosEmul {
     writeSetupCmos(ctx, config, equipmentWord(config));
     installVectors(ctx, this.rom);
     installDataAreas(ctx, config, this.rom);
+    initPci(ctx.ports, config);
+    writeTables(this.#parts.memory, this.#tables);
     this.#posted = true;
     realModeStart(regs, this.rom.address("post_done"));
   }
@@ -214,6 +244,39 @@ export class BiosEmul {
     return this.#apm.handle(ctx);
   }
 
+  /** Calls `sink` once for each finished call; undefined turns the trace off. */
+  setTrace(sink: ((record: BiosCallRecord) => void) | undefined): void {
+    this.#tracer = sink === undefined ? undefined : new BiosTracer(sink);
+  }
+
+  /** A power event for an APM driver's next 530Bh. */
+  postApmEvent(event: number): void {
+    this.#apm.postEvent(event);
+  }
+
+  saveState(): BiosStateV1 {
+    return {
+      v: 1,
+      posted: this.#posted,
+      apm: this.#apm.saveState(),
+      mouse: this.#mouse.saveState(),
+      waits: this.#int15.waits.saveState(),
+      serial: this.#int14.saveState(),
+      printer: this.#int17.saveState(),
+      keyboard: this.#int16.saveState(),
+    };
+  }
+  /** The ROM, data areas and registers come back with the machine's memory and vCPU. */
+  loadState(s: BiosStateV1): void {
+    this.#posted = s.posted;
+    this.#apm.loadState(s.apm);
+    this.#mouse.loadState(s.mouse);
+    this.#int15.waits.loadState(s.waits);
+    this.#int14.loadState(s.serial);
+    this.#int17.loadState(s.printer);
+    this.#int16.loadState(s.keyboard);
+  }
+
   /** Vector (or trap id) of the trap at a real-mode linear address, or undefined. */
   vectorOfTrap(linear: number): number | undefined {
     return this.rom.vectorOfTrap(linear);
@@ -251,7 +314,9 @@ export class BiosEmul {
     if (service === undefined) return "not-ours";
     const ctx = this.#ctx;
     ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP);
+    if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
     const result = service(ctx);
+    if (this.#tracer !== undefined) this.#tracer.after(ctx, id, result);
     if (this.#apm.off) {
       this.#goto(rip - offset, this.rom.address("park"));
       return "handled";

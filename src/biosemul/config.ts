@@ -29,6 +29,8 @@ export interface BiosConfig {
   /** ACPI reset register (port, value). */
   readonly resetPort: number;
   readonly resetValue: number;
+  /** SLP_TYP value of state S5 in PM1 control (PIIX4 in QEMU: 0; bhyve: 5). */
+  readonly s5SleepType: number;
   /** SCI interrupt. */
   readonly sciIrq: number;
   /** PCI memory window for BARs below 4 GiB: [start, end). */
@@ -66,6 +68,7 @@ export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   pmBase: 0x600,
   resetPort: 0xcf9,
   resetValue: 6,
+  s5SleepType: 5,
   sciIrq: 9,
   pciMemStart: 0xe8000000,
   pciMemEnd: 0xfec00000,

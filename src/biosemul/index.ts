@@ -10,6 +10,6 @@ export type { BiosContext, BiosDrive, BiosHandler, BiosHandlers, Bootstrap, Port
 export type { BiosCallRecord } from "./trace/tracer.ts";
 export { biosServicesMarkdown } from "./services/markdown.ts";
 export { SERVICES } from "./services/rows.ts";
-export type { ServiceRow } from "./services/rows.ts";
+export type { ServiceRow } from "./services/row.ts";
 export { createInt10, ROM_FONT, ROM_TABLE, VIDEO_ROM_BASE, VIDEO_ROM_BYTES, VIDEO_ROM_SEGMENT } from "./int10/index.ts";
 export type { DataVector, Int10, Int10Options, VideoRomParts } from "./int10/index.ts";

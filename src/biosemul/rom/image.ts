@@ -3,7 +3,7 @@ import { Assembler } from "./assembler.ts";
 import { RomCode } from "./code.ts";
 import type { TrapSite } from "./code.ts";
 import { emitFixedData } from "./data.ts";
-import { ENTRY, TRAP_COUNT } from "./layout.ts";
+import { ENTRY } from "./layout.ts";
 import { defaultVectors } from "./vectors.ts";
 
 /** A piece of data for the ROM: fonts, video tables, firmware tables. `offset` is in the F000 segment. */
@@ -103,6 +103,6 @@ export class RomImage {
     const inRom = (linear >= 0xf0000 && linear <= 0xfffff) || linear >= 0xffff0000;
     if (!inRom) return undefined;
     const id = this.trapAt(linear & 0xffff);
-    return id < 0 ? undefined : id & 0x7fff & (TRAP_COUNT * 2 - 1);
+    return id < 0 ? undefined : id & 0x7fff;
   }
 }

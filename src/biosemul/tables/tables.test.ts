@@ -1,0 +1,111 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Bench } from "../test-bench.ts";
+import { DEFAULT_BIOS_CONFIG } from "../config.ts";
+import type { BiosConfig } from "../config.ts";
+import { acpiTables } from "./acpi.ts";
+import { mpConfig } from "./mp.ts";
+
+const FULL: Partial<BiosConfig> = {
+  ramBytes: 4 << 20,
+  pci: true,
+  apic: true,
+  hpet: true,
+  acpi: true,
+  cpus: 2,
+  comPorts: [0x3f8, 0x2f8],
+  lptPorts: [0x378],
+  floppyTypes: [4],
+};
+const sum = (bytes: Uint8Array): number => bytes.reduce((a, byte) => a + byte, 0) & 0xff;
+
+function find(b: Bench, tag: string): number {
+  for (let at = 0xf0000; at < 0x100000; at += 16) {
+    if (String.fromCharCode(...b.ram.bytes.subarray(at, at + tag.length)) === tag) return at;
+  }
+  throw new Error(`${tag} not found`);
+}
+
+describe("tables that operating systems search for", () => {
+  const b = new Bench({ config: FULL });
+  const bytes = (at: number, length: number): Uint8Array => b.ram.bytes.subarray(at, at + length);
+
+  it("RSDP leads to tables with good checksums inside the ACPI memory range", () => {
+    const rsdp = find(b, "RSD PTR ");
+    expect([sum(bytes(rsdp, 20)), sum(bytes(rsdp, 36)), b.ram.read8(rsdp + 15)]).toEqual([0, 0, 2]);
+    const rsdt = b.ram.read32(rsdp + 16);
+    expect(rsdt).toBeGreaterThanOrEqual((4 << 20) - 0x10000);
+    const signatures: string[] = [];
+    for (let at = rsdt + 36; at < rsdt + b.ram.read32(rsdt + 4); at += 4) {
+      const table = b.ram.read32(at);
+      signatures.push(String.fromCharCode(...bytes(table, 4)));
+      expect(sum(bytes(table, b.ram.read32(table + 4)))).toBe(0);
+    }
+    expect(signatures).toEqual(["FACP", "APIC", "HPET"]);
+  });
+  it("$PIR, _SM_, _DMI_, _MP_ and _32_ have good checksums", () => {
+    const pir = find(b, "$PIR");
+    expect(sum(bytes(pir, b.ram.read16(pir + 6)))).toBe(0);
+    const sm = find(b, "_SM_");
+    expect([sum(bytes(sm, 0x1f)), sum(bytes(sm + 16, 15))]).toEqual([0, 0]);
+    const mp = find(b, "_MP_");
+    expect(sum(bytes(mp, 16))).toBe(0);
+    const table = b.ram.read32(mp + 4);
+    expect(sum(bytes(table, b.ram.read16(table + 4)))).toBe(0);
+    expect(sum(bytes(find(b, "_32_"), 16))).toBe(0);
+  });
+  it("SMBIOS structures can be walked to the end marker", () => {
+    const sm = find(b, "_SM_");
+    let at = b.ram.read32(sm + 0x18);
+    const end = at + b.ram.read16(sm + 0x16);
+    const types: number[] = [];
+    while (at < end) {
+      types.push(b.ram.read8(at));
+      at += b.ram.read8(at + 1);
+      while (b.ram.read16(at) !== 0) at++;
+      at += 2;
+    }
+    expect(at).toBe(end);
+    expect(types).toEqual([0, 1, 3, 4, 4, 16, 17, 19, 32, 127]);
+    expect(b.ram.read16(sm + 0x1c)).toBe(types.length);
+  });
+  it("MP entries are as many as the header says", () => {
+    const table = mpConfig({ ...DEFAULT_BIOS_CONFIG, ...FULL });
+    const view = new DataView(table.buffer);
+    let entries = 0;
+    for (let at = 44; at < table.length; entries++) at += table[at] === 0 ? 20 : 8;
+    expect(entries).toBe(view.getUint16(34, true));
+  });
+  it("without the devices there are no tables", () => {
+    const plain = new Bench();
+    for (const tag of ["RSD PTR ", "_MP_", "$PIR", "_32_"]) expect(() => find(plain, tag)).toThrow();
+  });
+});
+
+function hasIasl(): boolean {
+  try {
+    execFileSync("iasl", ["-v"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("ACPI tables", () => {
+  it.skipIf(!hasIasl())("are accepted by iasl", () => {
+    const { tables } = acpiTables({ ...DEFAULT_BIOS_CONFIG, ...FULL }, 0x3f0000);
+    const dir = mkdtempSync(join(tmpdir(), "acpi-"));
+    for (const { bytes } of tables) {
+      const name = String.fromCharCode(...bytes.subarray(0, 4));
+      writeFileSync(join(dir, `${name}.aml`), bytes);
+      const out = execFileSync("iasl", ["-d", `${name}.aml`], { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+      expect(out).not.toMatch(/error|invalid/i);
+    }
+    const compiled = execFileSync("iasl", ["-p", "again", "DSDT.dsl"], { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    expect(compiled).toMatch(/0 Errors, 0 Warnings/);
+    expect(readFileSync(join(dir, "DSDT.dsl"), "utf8")).toMatch(/_PRT/);
+  });
+});
