@@ -57,7 +57,12 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   const plugs = plug(request);
   let vm: VirtualMachine;
   try {
-    vm = await boot({ ...bootOptions(request, plugs), ...(command === "demo" ? await demoOptions(request, onTerminal) : {}), start: false, stayWhenHalted: onTerminal });
+    vm = await boot({
+      ...bootOptions(request, plugs),
+      ...(command === "demo" ? await demoOptions(request, onTerminal) : {}),
+      start: false,
+      stayWhenHalted: onTerminal,
+    });
   } catch (error) {
     plugs.close();
     throw error;

@@ -3,11 +3,13 @@ import { MmioBus, NO_PIN, PioBus, SharedIrqLine } from "../bus/index.ts";
 import type { DmaView, IrqPin } from "../bus/index.ts";
 import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
 import type { ResetKind } from "../devices/index.ts";
-import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3IsaBridge } from "../devices/pci/index.ts";
+import { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "../devices/ide/index.ts";
+import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge } from "../devices/pci/index.ts";
 import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
 import type { MachineConfig } from "./config.ts";
+import { IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
 import { PowerPorts } from "./power-ports.ts";
 import type { SerialLine } from "./serial-line.ts";
@@ -52,6 +54,7 @@ export interface Chips {
   readonly system: SystemPorts;
   readonly vga: Vga;
   readonly pci: PciBus;
+  readonly ide: readonly IdeChannel[];
 }
 
 /** Reads as a parts list: each chip, its pins, its addresses. */
@@ -139,6 +142,8 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const pci = new PciBus({ onPirq: (pirq, level) => isa.setPirq(pirq, level) });
   pci.attach(0, 0, new I440fxHostBridge({ onPam: wires.shadow }));
   pci.attach(1, 0, isa);
+  const ide = buildIde(wires, pin);
+  pci.attach(1, 1, connectIde(pio, ide));
   const pciVga = new PciVga({ frameBufferBytes: wires.vram.length, onFrameBufferMap: wires.frameBuffer });
   pci.attach(2, 0, pciVga);
   // The frame buffer starts where software without PCI looks for it; firmware keeps what it finds there.
@@ -150,5 +155,56 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci };
+  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide };
+}
+
+/** The two IDE cables with their drives. */
+function buildIde(wires: ChipWires, pin: (irq: number) => IrqPin): readonly [IdeChannel, IdeChannel] {
+  const drive = (position: number): AtaDisk | AtapiDrive | undefined => {
+    const found = wires.drives.find((d) => d.kind !== "floppy" && d.position === position);
+    if (found === undefined) return undefined;
+    const serial = `WHYVE0000${position}`;
+    if (found.kind === "hard-disk")
+      return found.backend === undefined ? undefined : new AtaDisk({ clock: wires.clock, backend: found.backend, serial });
+    const onEject = (): void => {
+      found.backend = undefined;
+    };
+    return new AtapiDrive({ clock: wires.clock, medium: found.backend, serial, onEject });
+  };
+  const channel = (index: 0 | 1): IdeChannel =>
+    new IdeChannel({
+      name: `ide${index}`,
+      irq: pin(IDE_CHANNELS[index].irq),
+      clock: wires.clock,
+      dma: wires.dma,
+      master: drive(2 * index),
+      slave: drive(2 * index + 1),
+    });
+  return [channel(0), channel(1)];
+}
+
+/** The PIIX3's IDE function: the cables' legacy ports, switched by its decode bits, and the bus master's in its BAR. */
+function connectIde(pio: PioBus, ide: readonly [IdeChannel, IdeChannel]): Piix3Ide {
+  const decode = (index: number, enabled: boolean): void => {
+    const wiring = IDE_CHANNELS[index === 0 ? 0 : 1];
+    const channel = ide[index === 0 ? 0 : 1];
+    if (enabled) {
+      pio.tryRegister(wiring.base, 8, channel.commandBlock);
+      pio.tryRegister(wiring.control, 1, channel.controlBlock);
+    } else {
+      pio.unregister(wiring.base, channel.commandBlock);
+      pio.unregister(wiring.control, channel.controlBlock);
+    }
+  };
+  decode(0, true);
+  decode(1, true);
+  const ports = busMasterPorts(ide[0].busMaster, ide[1].busMaster);
+  let mapped: number | undefined;
+  return new Piix3Ide({
+    onDecode: decode,
+    onBusMasterMap: (base) => {
+      if (mapped !== undefined) pio.unregister(mapped, ports);
+      mapped = base !== undefined && pio.tryRegister(base, 16, ports) ? base : undefined;
+    },
+  });
 }

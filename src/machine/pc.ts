@@ -5,6 +5,7 @@ import type { BiosConfig, PortIo } from "../biosemul/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
 import { VIDEO_ROM_BYTES } from "../biosemul/int10/index.ts";
 import type { PamSegment } from "../devices/pci/index.ts";
+import { AtapiDrive } from "../devices/ide/index.ts";
 import type { ResetKind } from "../devices/index.ts";
 import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
 import { ENTRY_RUN, ENTRY_SKIP, Vm } from "../vmm/index.ts";
@@ -124,7 +125,8 @@ class WiredPc implements Pc {
   }
 
   #unshadow(start: number, sizeBytes: number): void {
-    const [name, size] = start === MEM.ROM_F ? (["rom", ROM_BYTES] as const) : start === VIDEO_ROM_GPA ? (["video-rom", VIDEO_ROM_BYTES] as const) : [undefined, 0];
+    const [name, size] =
+      start === MEM.ROM_F ? (["rom", ROM_BYTES] as const) : start === VIDEO_ROM_GPA ? (["video-rom", VIDEO_ROM_BYTES] as const) : [undefined, 0];
     if (name === undefined) this.vm.unmapSlot(start, sizeBytes);
     else this.vm.mapSlot({ gpa: start, region: this.#region(name), regionOffset: 0, sizeBytes: size, access: "ro" });
   }
@@ -300,6 +302,12 @@ class WiredPc implements Pc {
 
   traceBios(sink: BiosTraceSink | undefined): void {
     this.#trace = sink;
+    const hex = (n: number): string => n.toString(16).toUpperCase().padStart(4, "0");
+    this.#bios.setTrace(
+      sink === undefined
+        ? undefined
+        : (call) => sink(`${(this.clock.nowNs() / 1e9).toFixed(6)} ${hex(call.callerCs)}:${hex(call.callerIp)} ${call.text}`),
+    );
   }
 
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void {
@@ -311,6 +319,13 @@ class WiredPc implements Pc {
     drive.backend?.flush();
     drive.backend?.close();
     drive.backend = image;
+    for (const channel of this.#chips.ide) {
+      for (const unit of [0, 1]) {
+        const device = channel.drive(unit);
+        if (device instanceof AtapiDrive && drive.path?.channel === this.#chips.ide.indexOf(channel) && drive.path.device === unit)
+          device.insert(image);
+      }
+    }
   }
 
   flush(): boolean {
