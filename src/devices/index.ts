@@ -31,3 +31,5 @@ export { assignPciResources, I440fxHostBridge, PCI_CONFIG, PciBus, PciFunction, 
 export type { BarOptions, PamSegment, PciAssignment, PciBusOptions, PciBusStateV1, PciFunctionOptions, PciFunctionStateV1 } from "./pci/index.ts";
 export { cp437Char, cp437Code, cp437ToString, Vga } from "./vga/index.ts";
 export type { Frame, RenderOptions, TextScreen, VgaOptions, VgaStateV1, VideoMode } from "./vga/index.ts";
+export { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "./ide/index.ts";
+export type { AtaDiskOptions, AtaDiskStateV1, AtapiDriveOptions, AtapiDriveStateV1, IdeChannelOptions, IdeChannelStateV1, IdeDrive } from "./ide/index.ts";

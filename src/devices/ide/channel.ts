@@ -1,0 +1,202 @@
+import type { Clock } from "../../base/index.ts";
+import type { BusDevice, DmaView, IrqPin } from "../../bus/index.ts";
+import { AtaDisk } from "./ata-disk.ts";
+import type { AtaDiskStateV1 } from "./ata-disk.ts";
+import { AtapiDrive } from "./atapi-drive.ts";
+import type { AtapiDriveStateV1 } from "./atapi-drive.ts";
+import { BusMaster } from "./bus-master.ts";
+import type { BusMasterStateV1 } from "./bus-master.ts";
+import { ST } from "./device.ts";
+
+export type IdeDrive = AtaDisk | AtapiDrive;
+
+export interface IdeChannelOptions {
+  readonly name: string;
+  readonly irq: IrqPin;
+  readonly clock: Clock;
+  readonly dma: DmaView;
+  readonly master?: IdeDrive | undefined;
+  readonly slave?: IdeDrive | undefined;
+  /** Nanoseconds from "both ready" to the end of a DMA transfer; 0: at once. Default 4000. */
+  readonly dmaDelayNs?: number;
+}
+
+export interface IdeChannelStateV1 {
+  readonly v: 1;
+  readonly select: number;
+  readonly control: number;
+  readonly drives: readonly (AtaDiskStateV1 | AtapiDriveStateV1 | undefined)[];
+  readonly busMaster: BusMasterStateV1;
+}
+
+const NIEN = 0x02;
+const SRST = 0x04;
+const HOB = 0x80;
+
+/**
+ * One IDE cable: `commandBlock` (8 ports, 1F0h or 170h), `controlBlock` (1 port, 3F6h or 376h; 3F7h belongs to the floppy
+ * controller) and the channel's half of the bus master. With one drive, a selected absent drive reads as ATA/ATAPI-6 §9.16.1
+ * says; with none, the bus floats high.
+ */
+export class IdeChannel {
+  readonly commandBlock: BusDevice;
+  readonly controlBlock: BusDevice;
+  readonly busMaster: BusMaster;
+  readonly #drives: readonly (IdeDrive | undefined)[];
+  readonly #irq: IrqPin;
+  #select = 0;
+  #selected: IdeDrive | undefined;
+  #control = 0;
+  #level = false;
+
+  constructor(options: IdeChannelOptions) {
+    this.#irq = options.irq;
+    this.#drives = [options.master, options.slave];
+    this.#selected = options.master;
+    this.busMaster = new BusMaster({
+      dma: options.dma,
+      clock: options.clock,
+      delayNs: options.dmaDelayNs ?? 4000,
+      selected: () => this.#selected,
+    });
+    const host = { interruptChanged: () => this.#updateIrq(), dmaRequested: () => this.busMaster.schedule() };
+    for (const [unit, drive] of this.#drives.entries()) drive?.connect(host, unit);
+    this.commandBlock = {
+      name: `${options.name}-command`,
+      read: (offset, size) => {
+        if (offset === 0) return this.#selected === undefined ? this.#floating(size) : this.#selected.readData(size);
+        let value = 0;
+        for (let i = 0; i < size; i++) value |= this.#readRegister(offset + i) << (8 * i);
+        return value >>> 0;
+      },
+      write: (offset, size, value) => {
+        if (offset === 0) {
+          this.#selected?.writeData(size, value);
+          return;
+        }
+        for (let i = 0; i < size; i++) this.#writeRegister(offset + i, (value >>> (8 * i)) & 0xff);
+      },
+    };
+    this.controlBlock = {
+      name: `${options.name}-control`,
+      read: () => this.#readStatus(),
+      write: (offset, _size, value) => {
+        if (offset === 0) this.#writeControl(value & 0xff);
+      },
+    };
+  }
+
+  /** The drive in a place, 0 master or 1 slave. */
+  drive(unit: number): IdeDrive | undefined {
+    return this.#drives[unit];
+  }
+
+  /** RESET-: as at power-on. */
+  reset(): void {
+    this.#control = 0;
+    this.#choose(0);
+    this.busMaster.reset();
+    for (const drive of this.#drives) drive?.hardReset();
+    this.#updateIrq();
+  }
+
+  saveState(): IdeChannelStateV1 {
+    return {
+      v: 1,
+      select: this.#select,
+      control: this.#control,
+      drives: this.#drives.map((d) => d?.saveState()),
+      busMaster: this.busMaster.saveState(),
+    };
+  }
+
+  loadState(s: IdeChannelStateV1): void {
+    this.#control = s.control;
+    this.#choose(s.select);
+    this.busMaster.loadState(s.busMaster);
+    for (const [unit, state] of s.drives.entries()) {
+      const drive = this.#drives[unit];
+      if (drive instanceof AtaDisk && state?.kind === "ata") drive.loadState(state);
+      if (drive instanceof AtapiDrive && state?.kind === "atapi") drive.loadState(state);
+    }
+    this.#updateIrq();
+  }
+
+  #choose(device: number): void {
+    this.#select = device;
+    this.#selected = this.#drives[(device >>> 4) & 1];
+  }
+
+  #updateIrq(): void {
+    const level = this.#selected?.interrupt === true && (this.#control & NIEN) === 0;
+    if (level === this.#level) return;
+    this.#level = level;
+    if (level) this.busMaster.interruptRaised();
+    this.#irq.set(level);
+  }
+
+  /** Data lines with nobody driving them: pulled up on an empty cable, else what device 0 leaves (zero). */
+  #floating(size: number): number {
+    const empty = this.#drives[0] === undefined && this.#drives[1] === undefined;
+    return empty ? (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff) : 0;
+  }
+
+  #readStatus(): number {
+    return this.#selected === undefined ? this.#floating(1) : this.#selected.status;
+  }
+
+  #readRegister(index: number): number {
+    if (index > 7) return 0xff;
+    const drive = this.#selected;
+    if (index === 7) {
+      const status = this.#readStatus();
+      drive?.setInterrupt(false);
+      return status;
+    }
+    if (drive !== undefined)
+      return index === 6
+        ? (drive.readRegister(6, false) & 0x4f) | (this.#select & 0x10) | 0xa0
+        : drive.readRegister(index, (this.#control & HOB) !== 0);
+    // Device 0 answers for an absent device 1.
+    const other = (this.#select & 0x10) !== 0 ? this.#drives[0] : undefined;
+    if (index === 6 && (this.#drives[0] ?? this.#drives[1]) !== undefined) return this.#select | 0xa0;
+    return other === undefined ? this.#floating(1) : other.readRegister(index, (this.#control & HOB) !== 0);
+  }
+
+  #writeRegister(index: number, value: number): void {
+    if (index > 7) return;
+    this.#control &= ~HOB;
+    if (index === 7) return this.#writeCommand(value);
+    // Both drives latch the registers; each ignores them while busy.
+    for (const drive of this.#drives) drive?.writeRegister(index, value);
+    if (index === 6) {
+      this.#choose(value);
+      this.#updateIrq();
+    }
+  }
+
+  #writeCommand(command: number): void {
+    if (command !== 0x90) {
+      this.#selected?.writeCommand(command);
+      return;
+    }
+    // EXECUTE DEVICE DIAGNOSTIC is for both, whoever is selected; device 0 then is.
+    const [first, second] = this.#drives;
+    if ((((first?.status ?? 0) | (second?.status ?? 0)) & ST.BSY) !== 0) return;
+    second?.runDiagnostic(false);
+    this.#choose(0);
+    if (first !== undefined) first.writeCommand(0x90);
+    this.#updateIrq();
+  }
+
+  #writeControl(value: number): void {
+    const before = this.#control;
+    this.#control = value;
+    if (((before ^ value) & SRST) !== 0) {
+      const held = (value & SRST) !== 0;
+      for (const drive of this.#drives) drive?.softReset(held);
+      if (!held) this.#choose(0);
+    }
+    this.#updateIrq();
+  }
+}
