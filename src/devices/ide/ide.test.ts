@@ -117,6 +117,7 @@ class Bench {
       v.setUint16(0x1004 + 8 * i, bytes & 0xffff, true);
       v.setUint16(0x1006 + 8 * i, i === regions.length - 1 ? 0x8000 : 0, true);
     }
+    this.ports.write(0, 1, 0);
     this.ports.write(4, 4, 0x1000);
     this.ports.write(2, 1, 0x66);
     this.ports.write(0, 1, toMemory ? 0x09 : 0x01);
