@@ -91,6 +91,8 @@ export function buildEdid(): Uint8Array {
     0x20,
     ...descriptor(0xfc, "whyve"),
     ...descriptor(0xff, "1"),
+    // No extension blocks; then the checksum.
+    0,
     0,
   ];
   const edid = Uint8Array.from(bytes);

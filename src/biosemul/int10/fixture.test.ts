@@ -102,7 +102,8 @@ export function videoPc(vramBytes = 0x1000000) {
   const memory = new FakeMemory(vram);
   const inVga = (port: number): boolean => port >= 0x3b0 && port < 0x3e0;
   const io: GuestIo = {
-    portRead: (port, size) => (inVga(port) ? vga.ports.read(port - 0x3b0, size) : port >= 0x1ce && port < 0x1d1 ? vga.dispiPorts.read(port - 0x1ce, size) : 0xff),
+    portRead: (port, size) =>
+      inVga(port) ? vga.ports.read(port - 0x3b0, size) : port >= 0x1ce && port < 0x1d1 ? vga.dispiPorts.read(port - 0x1ce, size) : 0xff,
     portWrite: (port, size, v) => {
       if (inVga(port)) vga.ports.write(port - 0x3b0, size, v);
       else if (port >= 0x1ce && port < 0x1d1) vga.dispiPorts.write(port - 0x1ce, size, v);

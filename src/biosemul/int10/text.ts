@@ -21,10 +21,13 @@ function pageOf(ctx: BiosContext, page: number): number {
   return page < 8 ? page : ctx.mem.read8(VIDEO.ACTIVE_PAGE) & 7;
 }
 
-/** AH=0E: writes `ch` at the cursor of `page`, moves the cursor, scrolls at the end of the screen. */
-export function teletype(ctx: BiosContext, ch: number, bh: number, color: number, env: VideoEnv): void {
+/**
+ * AH=0E: writes `ch` at the cursor of the shown page, moves the cursor, scrolls at the end of the screen. BH is documented as the page,
+ * but VGA BIOSes write to the active one, and programs rely on it (MikeOS leaves BH at whatever it was).
+ */
+export function teletype(ctx: BiosContext, ch: number, _bh: number, color: number, env: VideoEnv): void {
   const mem = ctx.mem;
-  const page = pageOf(ctx, bh);
+  const page = mem.read8(VIDEO.ACTIVE_PAGE) & 7;
   const at = mem.read16(VIDEO.CURSOR_POSITION + page * 2);
   let column = at & 0xff;
   let row = at >> 8;
