@@ -84,7 +84,9 @@ describe("cells", () => {
 
   test("pages are apart and AH=05 shows them", () => {
     const pc = videoPc();
-    pc.print("other", 0x0107);
+    pc.call({ ax: 0x0501 });
+    pc.print("other", 0x0007); // teletype goes to the shown page, whatever BH says
+    pc.call({ ax: 0x0500 });
     expect(pc.line(0)).toBe("");
     pc.call({ ax: 0x0501 });
     expect(pc.line(0)).toBe("other");
