@@ -2,6 +2,7 @@ import type { Cpu } from "../cpu.ts";
 import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { loadCr3, pdptesValid } from "./control.ts";
+import { raiseFault } from "./deliver.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gdtBase, loadCode, loadNull, loadSeg, loadStack, loadV86, readDescriptor, readStack, setBusy, touch } from "./descriptor.ts";
 import { CR0, CR4, FLAG, FLAGS_ALL, gprLo, push, setIp, VEC } from "./words.ts";
@@ -37,8 +38,8 @@ const TSS16 = { minimum: 0x2b, ip: 0x0e, flags: 0x10, gpr: 0x12, step: 2, seg: 0
 const SEGMENT_ORDER = [ES, CS, SS, DS, FS, GS] as const;
 
 /**
- * Switches to the task of the checked TSS descriptor `d`. Faults before the commit leave the old task as it was; later ones are raised in the
- * new task, with its RIP. `flags` is what the old task's image gets.
+ * Switches to the task of the checked TSS descriptor `d`. Faults before the commit leave the old task as it was; later ones are delivered
+ * here, in the new task. `flags` is what the old task's image gets.
  */
 export function switchTask(
   cpu: Cpu,
@@ -113,9 +114,16 @@ export function switchTask(
   }
   setIp(cpu, newIp);
   cpu.eflags = newFlags;
-  enterSegments(cpu, selectors, newLdt, newFlags, ext);
-  if (errorCode !== undefined) push(cpu, step, errorCode);
-  if (newIp > cpu.limit(CS)) cpu.gp(ext);
+  try {
+    enterSegments(cpu, selectors, newLdt, newFlags, ext);
+    if (errorCode !== undefined) push(cpu, step, errorCode);
+    if (newIp > cpu.limit(CS)) cpu.gp(ext);
+  } catch (thrown) {
+    if (thrown !== cpu.fault) throw thrown;
+    // The switch is done: the fault is the new task's, before its first instruction.
+    raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
+    if (cpu.exit !== undefined) cpu.leave(cpu.exit);
+  }
 }
 
 /** Loads LDTR and the segment registers of the new task; faults belong to it. */
