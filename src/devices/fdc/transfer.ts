@@ -1,0 +1,81 @@
+import type { DataOperation } from "./registers.ts";
+
+/** The parameters of a data command under way. */
+export interface Transfer {
+  readonly operation: DataOperation;
+  readonly unit: number;
+  readonly multiTrack: boolean;
+  readonly mfm: boolean;
+  readonly skip: boolean;
+  head: number;
+  c: number;
+  h: number;
+  r: number;
+  readonly n: number;
+  readonly eot: number;
+  /** DTL, SC or STP, by operation. */
+  readonly last: number;
+  readonly fill: number;
+  /** Sectors still to do, for verify with EC, read-track and format; -1: by EOT. */
+  left: number;
+  st1: number;
+  st2: number;
+}
+
+/** From the opcode's modifier bits and C H R N EOT DTL. */
+export function makeTransfer(operation: DataOperation, unit: number, head: number, p: readonly number[], opcode: number): Transfer {
+  return {
+    operation,
+    unit,
+    head,
+    multiTrack: (opcode & 0x80) !== 0,
+    mfm: (opcode & 0x40) !== 0,
+    skip: (opcode & 0x20) !== 0,
+    c: p[0] ?? 0,
+    h: p[1] ?? 0,
+    r: p[2] ?? 0,
+    n: p[3] ?? 0,
+    eot: p[4] ?? 0,
+    last: p[5] ?? 0,
+    fill: 0,
+    left: -1,
+    st1: 0,
+    st2: 0,
+  };
+}
+
+export function isScan(operation: DataOperation): boolean {
+  return operation === "scan-equal" || operation === "scan-low" || operation === "scan-high";
+}
+
+/**
+ * Steps C H R past a finished sector as the result phase reports them (82077AA table 5-4): at EOT to the other head with
+ * MT, else to the next cylinder's number. True: that was the end of the cylinder, for the controller does not step.
+ */
+export function advance(t: Transfer): boolean {
+  const step = isScan(t.operation) && t.last === 2 ? 2 : 1;
+  const atEnd = t.r === t.eot || (step === 2 && t.r + 1 === t.eot) || t.r === 255;
+  if (!atEnd) {
+    t.r += step;
+    return false;
+  }
+  t.r = 1;
+  if (t.multiTrack && t.head === 0) {
+    t.head = 1;
+    t.h ^= 1;
+    return false;
+  }
+  if (t.multiTrack) t.h ^= 1;
+  t.c++;
+  return true;
+}
+
+/** Scan order of a sector against the host's data: FFh on either side matches anything. Negative: disk below host. */
+export function compare(disk: Uint8Array, host: Uint8Array): number {
+  for (let i = 0; i < disk.length; i++) {
+    const d = disk[i] ?? 0;
+    const h = host[i] ?? 0;
+    if (d !== h && d !== 0xff && h !== 0xff) return d - h;
+  }
+  return 0;
+}
