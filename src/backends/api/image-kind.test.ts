@@ -5,7 +5,7 @@ import { detectImage, lbaAssistGeometry, MemoryBlockBackend, OverlayBlockBackend
 const blank = (sizeBytes: number): MemoryBlockBackend => new MemoryBlockBackend("image", new Uint8Array(sizeBytes));
 
 function put(b: MemoryBlockBackend, at: number, bytes: readonly number[] | string): MemoryBlockBackend {
-  b.bytes.set(typeof bytes === "string" ? [...bytes].map((c) => c.charCodeAt(0)) : bytes, at);
+  b.bytes.set(typeof bytes === "string" ? Array.from(bytes, (c) => c.charCodeAt(0)) : bytes, at);
   return b;
 }
 const le32 = (v: number): number[] => [v & 255, (v >>> 8) & 255, (v >>> 16) & 255, v >>> 24];

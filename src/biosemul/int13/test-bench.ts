@@ -57,7 +57,7 @@ export class BenchMemory implements GuestMemory {
 }
 
 class BenchRegisters implements RegisterAccess {
-  readonly #gpr: bigint[] = new Array<bigint>(16).fill(0n);
+  readonly #gpr: bigint[] = Array.from({ length: 16 }, () => 0n);
   readonly #segments = new Map<SegmentName, SegmentState>();
   #rip = 0n;
   #rflags = 2;

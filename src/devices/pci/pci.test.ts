@@ -7,7 +7,7 @@ import type { PamSegment } from "./index.ts";
 function machine() {
   const maps = { busMaster: [] as (number | undefined)[], lfb: [] as (number | undefined)[], nic: [] as (number | undefined)[] };
   const pam: PamSegment[] = [];
-  const irqs = new Array<boolean>(16).fill(false);
+  const irqs = Array.from({ length: 16 }, () => false);
   const pins: IrqPin[] = irqs.map((_, irq) => ({ set: (level) => (irqs[irq] = level) }));
   const isa = new Piix3IsaBridge({ pins });
   const bus = new PciBus({ onPirq: (pirq, level) => isa.setPirq(pirq, level) });
