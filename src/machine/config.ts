@@ -63,7 +63,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   drives: [],
   boot: ["hd", "cd", "fd"],
   clock: "host",
-  nsPerInstruction: 10,
+  nsPerInstruction: 50,
   // 2026-01-01 00:00:00: under the virtual clock every run starts at the same moment.
   rtcMs: Date.UTC(2026, 0, 1),
   trapStyle: "vmcall",

@@ -47,11 +47,8 @@ export class Cpu {
   halted = false;
   waitForSipi = false;
   shutdown = false;
-  nmiBlocked = false;
   gdtrBase = 0n;
   gdtrLimit = 0xffff;
-  idtrBase = 0n;
-  idtrLimit = 0xffff;
   readonly dr: bigint[] = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff0ff0n, 0x400n];
   readonly msrs = new Map<number, bigint>();
   readonly features: CpuFeatures = defaultFeatures();
@@ -154,6 +151,28 @@ export class Cpu {
     return (this.systemFlags & 0x20000) !== 0;
   }
 
+  // ---- IDTR lies in the state: emitted real-mode INT reads it
+  get idtrBase(): bigint {
+    return this.u64[CPU.idtrBase.offset >> 3];
+  }
+  set idtrBase(v: bigint) {
+    this.u64[CPU.idtrBase.offset >> 3] = v;
+  }
+  get idtrLimit(): number {
+    return this.u32[CPU.idtrLimit.offset >> 2];
+  }
+  set idtrLimit(v: number) {
+    this.u32[CPU.idtrLimit.offset >> 2] = v;
+  }
+
+  /** NMIs wait for IRET. In the state because emitted IRET looks at it. */
+  get nmiBlocked(): boolean {
+    return this.u32[CPU.nmiBlocked.offset >> 2] !== 0;
+  }
+  set nmiBlocked(v: boolean) {
+    this.u32[CPU.nmiBlocked.offset >> 2] = v ? 1 : 0;
+  }
+
   // ---- mode
   get cr0(): number {
     return this.u32[CPU.cr0.offset >> 2];
@@ -237,64 +256,70 @@ export class Cpu {
   }
   /** Recomputes the fast limits of one segment; for CS also code size, for SS the stack mask. */
   updateSegment(s: number): void {
+    if (s === CS || s === SS) this.updateMode();
+    else if (s < 6) this.#refresh(s, this.codeSize === 64);
+  }
+  /** Effective base and fast limits of ES..GS. */
+  #refresh(s: number, code64: boolean): void {
+    const u32 = this.u32;
+    const base = (CPU.segBase.offset >> 2) + s * 2;
+    const effective = (CPU.segEffBase.offset >> 2) + s * 2;
+    const read = (CPU.segReadLimit.offset >> 2) + s * 2;
+    const write = (CPU.segWriteLimit.offset >> 2) + s * 2;
+    if (code64) {
+      const flat = s < FS;
+      u32[effective] = flat ? 0 : u32[base];
+      u32[effective + 1] = flat ? 0 : u32[base + 1];
+      u32[read] = u32[write] = 0xffffffff;
+      u32[read + 1] = u32[write + 1] = 0x7fffffff;
+      return;
+    }
+    u32[effective] = u32[base];
+    u32[effective + 1] = u32[base + 1];
     const access = this.access(s);
     const limit = this.limit(s);
-    const code64 = this.longMode && (this.access(CS) & AR_L) !== 0 && (this.cr0 & 1) !== 0 && !this.v86;
-    this.u64[(CPU.segEffBase.offset >> 3) + s] = code64 && s < 4 ? 0n : this.base(s);
-    let read = -1n;
-    let write = -1n;
-    if (code64) {
-      read = write = 0x7fff_ffff_ffff_ffffn;
-    } else if ((access & (AR_UNUSABLE | AR_P)) === AR_P || !this.protectedMode) {
-      const code = (access & 8) !== 0;
-      const expandDown = (access & 0x1c) === 0x14;
-      if (!expandDown) {
-        if (!code || (access & 2) !== 0 || !this.protectedMode) read = BigInt(limit);
-        if ((!code && (access & 2) !== 0) || !this.protectedMode) write = BigInt(limit);
-      }
-    }
-    this.i64[(CPU.segReadLimit.offset >> 3) + s] = read;
-    this.i64[(CPU.segWriteLimit.offset >> 3) + s] = write;
-    if (s === CS || s === SS) this.updateMode();
+    const real = !this.protectedMode;
+    const up = (access & 0x1c) !== 0x14;
+    const present = (access & (AR_UNUSABLE | AR_P)) === AR_P;
+    const code = (access & 8) !== 0;
+    const readable = up && (real || (present && (!code || (access & 2) !== 0)));
+    const writable = up && (real || (present && !code && (access & 2) !== 0));
+    u32[read] = readable ? limit : 0xffffffff;
+    u32[read + 1] = readable ? 0 : 0xffffffff;
+    u32[write] = writable ? limit : 0xffffffff;
+    u32[write + 1] = writable ? 0 : 0xffffffff;
   }
+  #setMask(field: { readonly offset: number }, lo: number, hi: number): void {
+    this.u32[field.offset >> 2] = lo;
+    this.u32[(field.offset >> 2) + 1] = hi;
+  }
+  /** PE and code size that the fast limits were computed for. */
+  #limitsFor = -1;
   /** Recomputes code size, masks, CPL-dependent tables. Call after CR0, CR4, EFER, EFLAGS.VM or CS/SS changed. */
   updateMode(): void {
     const csAccess = this.access(CS);
     const pe = this.protectedMode;
-    const code64 = this.longMode && pe && !this.v86 && (csAccess & AR_L) !== 0;
+    const v86 = this.v86;
+    const code64 = this.longMode && pe && !v86 && (csAccess & AR_L) !== 0;
     // CS.D and SS.B are hidden state: they hold in real mode too until reloaded in protected mode (unreal mode).
-    const codeSize = code64 ? 64 : this.v86 ? 16 : (csAccess & AR_DB) !== 0 ? 32 : 16;
-    const was64 = this.codeSize === 64;
+    const codeSize = code64 ? 64 : v86 ? 16 : (csAccess & AR_DB) !== 0 ? 32 : 16;
     this.u32[CPU.codeSize.offset >> 2] = codeSize;
-    const ONES = 0xffff_ffff_ffff_ffffn;
-    this.u64[CPU.ipLimit.offset >> 3] = code64 ? ONES : BigInt(this.limit(CS));
-    this.u64[CPU.ipMask.offset >> 3] = code64 ? ONES : codeSize === 32 ? 0xffff_ffffn : 0xffffn;
-    this.u64[CPU.linearMask.offset >> 3] = code64 ? ONES : 0xffff_ffffn;
-    this.u64[CPU.stackMask.offset >> 3] = code64 ? ONES : !this.v86 && (this.access(SS) & AR_DB) !== 0 ? 0xffff_ffffn : 0xffffn;
-    const cpl = !pe ? 0 : this.v86 ? 3 : (this.access(SS) >> 5) & 3;
-    this.u32[CPU.cpl.offset >> 2] = cpl;
-    if (was64 !== code64) for (let s = 0; s < 6; s++) if (s !== CS && s !== SS) this.updateSegment(s);
-    if (was64 !== code64) {
-      this.#refreshLimits(CS);
-      this.#refreshLimits(SS);
+    const ONES = 0xffffffff;
+    const high = code64 ? ONES : 0;
+    this.#setMask(CPU.ipLimit, code64 ? ONES : this.limit(CS), high);
+    this.#setMask(CPU.ipMask, codeSize === 16 ? 0xffff : ONES, high);
+    this.#setMask(CPU.linearMask, ONES, high);
+    this.#setMask(CPU.stackMask, code64 || (!v86 && (this.access(SS) & AR_DB) !== 0) ? ONES : 0xffff, high);
+    this.u32[CPU.cpl.offset >> 2] = !pe ? 0 : v86 ? 3 : (this.access(SS) >> 5) & 3;
+    const limitsFor = (pe ? 1 : 0) | (code64 ? 2 : 0);
+    if (limitsFor !== this.#limitsFor) {
+      this.#limitsFor = limitsFor;
+      for (let s = 0; s < 6; s++) this.#refresh(s, code64);
+    } else {
+      this.#refresh(CS, code64);
+      this.#refresh(SS, code64);
     }
     this.mmu.modeChanged();
-  }
-  #refreshLimits(s: number): void {
-    const code64 = this.codeSize === 64;
-    this.u64[(CPU.segEffBase.offset >> 3) + s] = code64 ? 0n : this.base(s);
-    if (code64) {
-      this.i64[(CPU.segReadLimit.offset >> 3) + s] = 0x7fff_ffff_ffff_ffffn;
-      this.i64[(CPU.segWriteLimit.offset >> 3) + s] = 0x7fff_ffff_ffff_ffffn;
-    } else {
-      const access = this.access(s);
-      const ok = (access & (AR_UNUSABLE | AR_P)) === AR_P || !this.protectedMode;
-      const code = (access & 8) !== 0;
-      const expandDown = (access & 0x1c) === 0x14;
-      const limit = BigInt(this.limit(s));
-      this.i64[(CPU.segReadLimit.offset >> 3) + s] = ok && !expandDown && (!code || (access & 2) !== 0 || !this.protectedMode) ? limit : -1n;
-      this.i64[(CPU.segWriteLimit.offset >> 3) + s] = ok && !expandDown && ((!code && (access & 2) !== 0) || !this.protectedMode) ? limit : -1n;
-    }
   }
 
   // ---- faults and exits (never return)
@@ -402,6 +427,6 @@ export class Cpu {
  * What a system helper is: does the whole instruction. On entry `cpu.rip` is the IP of the instruction itself; the
  * engine sets it to the next instruction AFTER the helper returns "next"; a helper that returns "jump" has set `cpu.rip`
  * (and segments, mode …) itself. "repeat": not finished (REP after a bounded chunk): RIP stays, interrupts are looked at,
- * the instruction runs again. Guest faults: `cpu.raise`, VM exits: `cpu.leave` (state must be as before the instruction, RIP still on it).
+ *  the instruction runs again. "exit": `cpu.exit` is set, as with `cpu.leave` but without the cost of a throw. Guest faults: `cpu.raise`, VM exits: `cpu.leave` (state must be as before the instruction, RIP still on it).
  */
-export type SystemHelper = (cpu: Cpu, insn: Insn) => "next" | "jump" | "repeat";
+export type SystemHelper = (cpu: Cpu, insn: Insn) => "next" | "jump" | "repeat" | "exit";

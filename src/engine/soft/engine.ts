@@ -7,7 +7,7 @@ import { Mmu } from "./mmu/mmu.ts";
 import { PhysicalMap } from "./mmu/physical.ts";
 import { CPU } from "./state-layout.ts";
 import { resetCpu } from "./sys/index.ts";
-import { SoftVcpu } from "./vcpu.ts";
+import { helperFor, SoftVcpu } from "./vcpu.ts";
 
 export function defaultIntercepts(): Intercepts {
   return {
@@ -80,6 +80,7 @@ class SoftVm implements EngineVm {
     const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
     if ("failure" in ud2) throw new Error("UD2 does not decode");
     const invalid = (sem: string): Insn => ({ ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } });
+    cpu.mmu.code.helperFor = helperFor;
     cpu.mmu.code.setLowering(new RecordWriter(cpu, image, invalid("ud2"), invalid("too_long")));
     cpu.u64[CPU.addrMask.offset >> 3] = 0xffffn;
     cpu.u64[(CPU.addrMask.offset >> 3) + 1] = 0xffffffffn;

@@ -79,6 +79,11 @@ export const CPU = layout(64, {
   fpuDp: u64(),
   xmm: u128(16),
   mxcsr: u32(),
+  idtrBase: u64(),
+  idtrLimit: u32(),
+  nmiBlocked: u32(),
+  /** 1: every port access must take the helper (intercepted). */
+  portsSlow: u32(),
   flagsSpare: u8(4),
 });
 

@@ -84,6 +84,12 @@ export class SoftVcpu implements EngineVcpu {
       this.cpu.fault.errorCode = errorCode < 0 ? undefined : errorCode;
       return 0;
     },
+    portIn: (port: number, bytes: number): number => {
+      const value = this.cpu.io.portRead(port, bytes === 1 ? 1 : 2);
+      return value < 0 ? -1 : this.#looked() ? value | 0x10000 : value;
+    },
+    portOut: (port: number, bytes: number, value: number): number =>
+      this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff) ? (this.#looked() ? 1 : 0) : 2,
     helper: (rec: number): number => this.#helper(rec),
     findLink: (rec: number): number => this.#findLink(rec),
     findIp: (rec: number): number => this.#findIp(rec),
@@ -111,6 +117,12 @@ export class SoftVcpu implements EngineVcpu {
     return true;
   }
 
+  /** After a port access: whether a chip's answer wants the run loop (interrupt, stop) or moved the code under our feet. */
+  #looked(): boolean {
+    return this.#kicked || this.#stepping || this.cpu.mmu.code.flushes !== this.#flushes;
+  }
+  #flushes = 0;
+
   /** Sets CPU.rip to ipBase + offset, masked. */
   #setRip(offset: number): void {
     const u32 = this.cpu.u32;
@@ -137,10 +149,15 @@ export class SoftVcpu implements EngineVcpu {
   #mustStop(): boolean {
     if (this.#kicked || this.#stepping) return true;
     const cpu = this.cpu;
-    if (cpu.u32[CPU.shadow.offset >> 2] !== 0 || cpu.halted || cpu.pendingDebug !== 0) return true;
+    if (cpu.halted || cpu.pendingDebug !== 0) return true;
     const flags = cpu.systemFlags;
     if ((flags & TF) !== 0) return true;
     const pending = cpu.u32[CPU.pending.offset >> 2];
+    if (cpu.u32[CPU.shadow.offset >> 2] !== 0) {
+      // With nothing waiting, and at least one more instruction sure to run before anything can, the shadow is over unseen.
+      if (pending !== 0 || cpu.i32[CPU.budget.offset >> 2] <= FULL_BLOCK || this.intercepts.interruptWindow || this.intercepts.nmiWindow) return true;
+      cpu.u32[CPU.shadow.offset >> 2] = 0;
+    }
     return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0);
   }
   #find(limit: number): number {
@@ -154,15 +171,22 @@ export class SoftVcpu implements EngineVcpu {
     this.#helperCalls++;
     cpu.u32[CPU.curRec.offset >> 2] = rec;
     const count = cpu.u16[(rec + REC.count) >> 1];
-    const insn = cpu.mmu.code.insns[cpu.i32[(rec + REC.link) >> 2]];
+    const index = cpu.i32[(rec + REC.link) >> 2];
+    const insn = cpu.mmu.code.insns[index];
     if (insn === undefined) return 0;
     const ipOff = cpu.u16[(rec + REC.ipOff) >> 1];
     this.#setRip(ipOff);
     const shadowBefore = cpu.u32[CPU.shadow.offset >> 2];
+    const code = cpu.mmu.code;
     try {
-      switch (helperFor(insn)(cpu, insn)) {
+      switch (code.helpers[index]?.(cpu, insn) ?? "jump") {
+        case "exit":
+          this.#charge(count);
+          this.#setRip(ipOff);
+          this.#left = LEFT_EXIT;
+          return 0;
         case "next":
-          if (!this.#mustStop() && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
+          if (!this.#mustStop() && code.flushes === this.#flushes && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
           this.#charge(count + 1);
           this.#setRip(ipOff + insn.length);
           if (this.#mustStop()) {
@@ -175,7 +199,6 @@ export class SoftVcpu implements EngineVcpu {
           break;
         case "repeat":
           this.#charge(count);
-          this.#extra++;
           this.#left = LEFT_STOP;
           this.#setRip(ipOff);
           if (this.#mustStop()) return 0;
@@ -197,11 +220,12 @@ export class SoftVcpu implements EngineVcpu {
     }
     return this.#findOrFault();
   }
-  #extra = 0;
   /** Why generated code was left, when an import decided it. */
   #left = 0;
   #findOrFault(): number {
+    this.#flushes = this.cpu.mmu.code.flushes;
     const rec = this.#find(FULL_BLOCK);
+    this.#flushes = this.cpu.mmu.code.flushes;
     if (rec === 0) this.#left = LEFT_AT_FAULT;
     return rec;
   }
@@ -447,7 +471,7 @@ export class SoftVcpu implements EngineVcpu {
     this.#inRun = true;
     this.#stepping = stepping;
     this.#left = LEFT_DEFAULT;
-    this.#extra = 0;
+    this.#flushes = cpu.mmu.code.flushes;
     this.#faulted = false;
     this.#calls++;
     const why = this.#run(rec);
@@ -653,7 +677,7 @@ const LEFT_DEFAULT = 0, LEFT_STOP = 1, LEFT_EXIT = 2, LEFT_AT_FAULT = 3;
 
 const HELPERS = new Map<string, SystemHelper>();
 /** The helper of an instruction, found once by name. */
-function helperFor(insn: Insn): SystemHelper {
+export function helperFor(insn: Insn): SystemHelper {
   const name = insn.rep !== 0 && insn.row.facts.rep ? `rep_${insn.row.sem}` : insn.row.sem;
   const known = HELPERS.get(name);
   if (known !== undefined) return known;

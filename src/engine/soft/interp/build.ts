@@ -1,8 +1,7 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import { FunctionWriter, generate, type Label } from "../ir/codegen.ts";
-import { SEMANTICS } from "../sem/index.ts";
 import { CPU, JUMP, JUMP_CACHE, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
-import { allShapes, FIRST_HANDLER, handlerKey, isHot, type SemanticUses } from "./handlers.ts";
+import { allShapes, emitSemantics, FIRST_HANDLER, handlerKey, isHot, type SemanticUses } from "./handlers.ts";
 import { type HandlerExits, InterpEmit, type Shape } from "./interp-emit.ts";
 import type { CoreFunctions } from "./memory-emit.ts";
 import { emitStoreArms } from "./store-arms.ts";
@@ -18,7 +17,7 @@ export interface InterpreterImage {
 /** What run() returns. */
 export const LEFT_FAULT = 0, LEFT_BUDGET = 1;
 /** What a cold handler returns. */
-const COLD_NEXT = 0, COLD_IP = 1, COLD_LINK = 2, COLD_FAULT = 3;
+const COLD_NEXT = 0, COLD_IP = 1, COLD_LINK = 2, COLD_FAULT = 3, COLD_DEFER = 4;
 
 interface Candidate {
   readonly key: string;
@@ -38,9 +37,11 @@ export function buildInterpreter(): InterpreterImage {
   const helper = m.importFunction("e", "helper", { params: [I32], results: [I32] });
   const findLink = m.importFunction("e", "findLink", { params: [I32], results: [I32] });
   const findIp = m.importFunction("e", "findIp", { params: [I32], results: [I32] });
+  const portIn = m.importFunction("e", "portIn", { params: [I32, I32], results: [I32] });
+  const portOut = m.importFunction("e", "portOut", i32i32i32);
   const breakAt = m.importFunction("e", "breakAt", { params: [I32], results: [I32] });
   const { slowWrite, slowProbe } = emitStoreArms(m, jsWrite, jsProbe);
-  const core: CoreFunctions = { slowRead: jsRead, slowWrite, slowProbe, segmentSlow, raise };
+  const core: CoreFunctions = { slowRead: jsRead, slowWrite, slowProbe, segmentSlow, raise, portIn, portOut };
 
   const { hot, cold, uses } = candidates(core);
   const handlers: Record<string, number> = {};
@@ -54,7 +55,7 @@ export function buildInterpreter(): InterpreterImage {
       w.i32(code);
       w.op(OP.return);
     };
-    emitHandler(c.shape, w, core, { rec: 0, fault: leave(COLD_FAULT), takeLink: leave(COLD_LINK), takeIp: leave(COLD_IP) });
+    emitHandler(c.shape, w, core, { rec: 0, fault: leave(COLD_FAULT), takeLink: leave(COLD_LINK), takeIp: leave(COLD_IP), defer: leave(COLD_DEFER) });
     w.i32(COLD_NEXT);
     m.define(f, { params: [I32], results: [I32] }, w.locals, w.code.view());
     handlers[c.key] = hotCount + m.tableSlot(f);
@@ -71,11 +72,11 @@ export function buildInterpreter(): InterpreterImage {
 function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[]; uses: Record<string, SemanticUses> } {
   const shapes = allShapes();
   const seen: Record<string, { addrSize: boolean; codeSize: boolean; cc: boolean }> = {};
-  const noExits: HandlerExits = { rec: 0, fault() {}, takeLink() {}, takeIp() {} };
+  const noExits: HandlerExits = { rec: 0, fault() {}, takeLink() {}, takeIp() {}, defer() {} };
   for (const shape of shapes) {
     const w = new FunctionWriter(1);
     const e = new InterpEmit(shape, w, core, noExits);
-    SEMANTICS[shape.sem](e);
+    emitSemantics(shape.sem, e);
     const u = (seen[shape.sem] ??= { addrSize: false, codeSize: false, cc: false });
     u.addrSize ||= e.usesAddrSize;
     u.codeSize ||= e.usesCodeSize;
@@ -92,7 +93,7 @@ function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[];
 
 function emitHandler(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits: HandlerExits): void {
   const e = new InterpEmit(shape, w, core, exits);
-  SEMANTICS[shape.sem](e);
+  emitSemantics(shape.sem, e);
   generate(e.nodes, w);
 }
 
@@ -168,6 +169,7 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   };
 
   const outer = w.loop();
+  const atHelper = w.block();
   const atIp = w.block();
   const atLink = w.block();
   const next = w.loop();
@@ -189,18 +191,9 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
     w.br(next);
   };
 
-  // H_HELPER: 1 = next record, 0 = leave, else a block
+  // H_HELPER
   w.end();
-  w.get(rec);
-  w.call(imp.helper);
-  w.tee(target);
-  w.i32(1);
-  w.op(OP.i32_eq);
-  w.if();
-  advance();
-  w.end();
-  w.get(target);
-  followOrLeave(outer);
+  w.br(atHelper);
   // H_END: the block falls through to the next address; the record counts as no instruction (count is one less)
   w.end();
   w.br(atLink);
@@ -210,7 +203,7 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.call(imp.breakAt);
   followOrLeave(outer);
 
-  const exits: HandlerExits = { rec, fault: () => leave(LEFT_FAULT), takeLink: () => w.br(atLink), takeIp: () => w.br(atIp) };
+  const exits: HandlerExits = { rec, fault: () => leave(LEFT_FAULT), takeLink: () => w.br(atLink), takeIp: () => w.br(atIp), defer: () => w.br(atHelper) };
   for (const c of hot) {
     w.end();
     w.resetScratch();
@@ -240,6 +233,10 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.i32(COLD_IP);
   w.op(OP.i32_eq);
   w.brIf(atIp);
+  w.get(status);
+  w.i32(COLD_DEFER);
+  w.op(OP.i32_eq);
+  w.brIf(atHelper);
   leave(LEFT_FAULT);
   w.end(); // next
   w.op(OP.unreachable);
@@ -310,6 +307,21 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.end();
   w.get(rec);
   w.call(imp.findIp);
+  followOrLeave(outer);
+  w.end(); // atHelper: 1 = next record, 0 = leave, else a block
+  w.get(rec);
+  w.call(imp.helper);
+  w.tee(target);
+  w.i32(1);
+  w.op(OP.i32_eq);
+  w.if();
+  w.get(rec);
+  w.i32(REC_BYTES);
+  w.op(OP.i32_add);
+  w.set(rec);
+  w.br(outer);
+  w.end();
+  w.get(target);
   followOrLeave(outer);
   w.end(); // outer
   w.op(OP.unreachable);

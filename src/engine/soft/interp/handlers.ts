@@ -1,5 +1,8 @@
 import { decode, type Insn } from "../../../isa/index.ts";
+import type { Emit } from "../ir/emit.ts";
+import type { SystemEmit } from "../ir/system-emit.ts";
 import { SEMANTICS } from "../sem/index.ts";
+import { SYSTEM_FAST } from "../sem/system-fast.ts";
 import { type Shape, shapeOf } from "./interp-emit.ts";
 
 /** Special handlers, before all others. */
@@ -25,8 +28,23 @@ export function handlerKey(shape: Shape, uses: SemanticUses): string {
 /** Repeat prefixes that repeat go to helpers, so does everything without emitted semantics or with an odd operand. */
 export function handledShape(insn: Insn): Shape | undefined {
   if (insn.rep !== 0 && insn.row.facts.rep) return undefined;
-  if (SEMANTICS[insn.row.sem] === undefined) return undefined;
+  const sem = insn.row.sem;
+  if (SEMANTICS[sem] === undefined && SYSTEM_FAST[sem] === undefined) return undefined;
+  for (const o of insn.operands) {
+    // Loads of CS and SS have effects of their own; there are no more than six segments.
+    if (o.kind === "reg" && o.cls === "sreg" && (o.index > 5 || (o.access !== "r" && (o.index === 1 || o.index === 2)))) return undefined;
+  }
   return shapeOf(insn);
+}
+/** Emits the semantics of a shape. */
+export function emitSemantics(sem: string, e: Emit & SystemEmit): void {
+  const plain = SEMANTICS[sem];
+  if (plain !== undefined) plain(e);
+  else SYSTEM_FAST[sem]?.(e);
+}
+/** Records of these keep their instruction for the helper they may defer to. */
+export function mayDefer(sem: string): boolean {
+  return SEMANTICS[sem] === undefined;
 }
 
 /** Operations worth a place in the main function, by semantic name; the rest are called through the table. */

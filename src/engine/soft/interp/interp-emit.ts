@@ -2,6 +2,7 @@ import { OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
+import type { SystemEmit } from "../ir/system-emit.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode } from "./memory-emit.ts";
 
@@ -15,6 +16,8 @@ export interface HandlerExits {
   takeLink(): void;
   /** Transfer to the IP in CPU.rip. */
   takeIp(): void;
+  /** The TypeScript helper of this instruction does it. */
+  defer(): void;
 }
 
 /** What makes two instructions share a handler: see handlerKey in handlers.ts. */
@@ -28,7 +31,7 @@ export interface Shape {
 }
 
 /** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
-export class InterpEmit extends MemoryEmit {
+export class InterpEmit extends MemoryEmit implements SystemEmit {
   readonly shape: Shape;
   readonly exits: HandlerExits;
   /** Set when the semantics looked at the address size or code size: the handler is specific to it. */
@@ -231,6 +234,79 @@ export class InterpEmit extends MemoryEmit {
   faultIf(condition: Val, vector: number, errorCode?: number): void {
     this.if(condition, () => this.#raise(vector, errorCode));
   }
+
+  // ---- SystemEmit
+  deferIf(condition: Val): void {
+    this.leaveIf(condition, () => this.exits.defer());
+  }
+  realMode(): Val {
+    return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
+  }
+  portsOpen(): Val {
+    const flags = this.state32(CPU.eflags);
+    const iopl = this.and(this.shrU(flags, this.i32(12)), this.i32(3));
+    const privileged = this.leU(this.state32(CPU.cpl), iopl);
+    const v86 = this.and(this.shrU(flags, this.i32(17)), this.i32(1));
+    return this.and(this.and(privileged, this.eqz(v86)), this.eqz(this.state32(CPU.portsSlow)));
+  }
+  stackMask(): Val {
+    return this.state64(CPU.stackMask);
+  }
+  selector(segment: number): Val {
+    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.segSelector.offset + segment * 2);
+  }
+  #realBase(address8: Val, selector: Val): void {
+    const base = this.extU(this.shl(selector, this.i32(4)));
+    this.rawStore(OP.i64_store, address8, base, CPU.segBase.offset);
+    this.rawStore(OP.i64_store, address8, base, CPU.segEffBase.offset);
+  }
+  loadRealCode(selector: Val): void {
+    this.rawStore(OP.i32_store16, this.i32(0), selector, CPU.segSelector.offset + 2);
+    this.#realBase(this.i32(8), selector);
+  }
+  loadRealOperand(n: number, selector: Val): void {
+    const address = this.#field16(this.#registerField(n));
+    this.rawStore(OP.i32_store16, address, selector);
+    // The record names the selector's address: two bytes a segment there, eight in the arrays of bases.
+    this.#realBase(this.shl(this.sub(address, this.i32(CPU.segSelector.offset)), this.i32(2)), selector);
+  }
+  flagsImage(): Val {
+    let image: Val = this.state32(CPU.eflags);
+    for (const [name, bit] of [["cf", 0], ["pf", 2], ["af", 4], ["zf", 6], ["sf", 7], ["of", 11]] as const) {
+      const f = this.flag(name);
+      image = this.or(image, bit === 0 ? f : this.shl(f, this.i32(bit)));
+    }
+    return image;
+  }
+  setFlagsImage(image: Val, mask: number): void {
+    const bit = (n: number): Val => this.and(n === 0 ? image : this.shrU(image, this.i32(n)), this.i32(1));
+    this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
+    const kept = this.and(this.state32(CPU.eflags), this.i32(~mask));
+    this.setState32(CPU.eflags, this.or(kept, this.and(image, this.i32(mask))));
+  }
+  loadLinear(la: Val, size: OpSize): Val {
+    return this.loadAt(la, size, 3);
+  }
+  idtrBase(): Val {
+    return this.state64(CPU.idtrBase);
+  }
+  idtrLimit(): Val {
+    return this.state32(CPU.idtrLimit);
+  }
+  pendingInterrupt(): Val {
+    return this.ne(this.state32(CPU.pending), this.i32(0));
+  }
+  nmiBlocked(): Val {
+    return this.state32(CPU.nmiBlocked);
+  }
+  portIn(port: Val, size: 8 | 16): Val {
+    this.markInstruction();
+    return this.call(this.core.portIn, "i32", [port, this.i32(size >> 3)]);
+  }
+  portOut(port: Val, size: 8 | 16, value: Val): Val {
+    this.markInstruction();
+    return this.call(this.core.portOut, "i32", [port, this.i32(size >> 3), value]);
+  }
 }
 
 /** The handler shape of a decoded instruction; undefined when an operand cannot be put in a record (helpers take those). */
@@ -244,7 +320,7 @@ export function shapeOf(insn: Insn): Shape | undefined {
     if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
     if (o.kind === "far") return undefined;
     if (o.kind === "reg") {
-      if (o.cls !== "gpr" && o.cls !== "gpr8h") return undefined;
+      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg") return undefined;
       registers++;
     }
     // ENTER's second immediate is packed into the upper half of the first.

@@ -2,7 +2,7 @@ import type { Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import type { Lowering } from "../mmu/code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { H_END, H_HELPER, handledShape, handlerKey } from "./handlers.ts";
+import { H_END, H_HELPER, handledShape, handlerKey, mayDefer } from "./handlers.ts";
 import type { InterpreterImage } from "./build.ts";
 
 /** Branches that may fall through; a forward one does not end its block. */
@@ -52,7 +52,8 @@ export class RecordWriter implements Lowering {
     if (handler !== H_HELPER) {
       for (const o of insn.operands) {
         if (o.kind === "reg") {
-          const address = CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
+          const address =
+            o.cls === "sreg" ? CPU.segSelector.offset + o.index * 2 : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
           u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
           registers++;
         } else if (o.kind === "imm") {
@@ -76,7 +77,7 @@ export class RecordWriter implements Lowering {
         }
       }
     }
-    if (handler === H_HELPER) i32[(rec + REC.link) >> 2] = keep(insn);
+    if (handler === H_HELPER || mayDefer(insn.row.sem)) i32[(rec + REC.link) >> 2] = keep(insn);
     u16[(rec + REC.handler) >> 1] = handler;
   }
   writeEnd(rec: number, ipOff: number, index: number): void {

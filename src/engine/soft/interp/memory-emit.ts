@@ -11,6 +11,8 @@ export interface CoreFunctions {
   readonly slowProbe: number;
   readonly segmentSlow: number;
   readonly raise: number;
+  readonly portIn: number;
+  readonly portOut: number;
 }
 
 const LOADS: Record<OpSize, number> = { 8: OP.i32_load8_u, 16: OP.i32_load16_u, 32: OP.i32_load, 64: OP.i64_load };
@@ -86,8 +88,11 @@ export abstract class MemoryEmit extends BaseEmit {
   }
 
   override load(segment: Segment, offset: Val, size: OpSize): Val {
+    return this.loadAt(this.linear(segment, offset, size >> 3, false), size, segment);
+  }
+  /** Reads a linear address; `segment` names the fault of a non-canonical one. */
+  protected loadAt(la: Val, size: OpSize, segment: Segment): Val {
     const bytes = size >> 3;
-    const la = this.linear(segment, offset, bytes, false);
     const entry = this.#entry(la);
     const ty = size === 64 ? "i64" : "i32";
     const value = this.mutable(ty, this.konst(size, 0));

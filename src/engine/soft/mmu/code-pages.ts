@@ -1,5 +1,5 @@
 import { decode, type Insn } from "../../../isa/index.ts";
-import { CS, type Cpu } from "../cpu.ts";
+import { CS, type Cpu, type SystemHelper } from "../cpu.ts";
 import { H_BREAK } from "../interp/handlers.ts";
 import {
   CPU,
@@ -73,6 +73,9 @@ export class CodePages {
   #oddLimit = -1;
   /** Instructions that helpers and disassembly need, by index in REC.link. */
   readonly insns: (Insn | undefined)[] = [];
+  /** Their helpers, side by side. */
+  readonly helpers: SystemHelper[] = [];
+  helperFor: (insn: Insn) => SystemHelper = () => () => "next";
   readonly #freeInsns: number[] = [];
   readonly #scratchInsns: number[] = [];
   readonly #bytes = new Uint8Array(32);
@@ -285,6 +288,7 @@ export class CodePages {
     const keep = (insn: Insn): number => {
       const i = this.#freeInsns.pop() ?? this.insns.length;
       this.insns[i] = insn;
+      this.helpers[i] = this.helperFor(insn);
       (scratch ? this.#scratchInsns : kept).push(i);
       return i;
     };
@@ -368,6 +372,7 @@ export class CodePages {
     lowering.write(first, insn, gpa & 0xfff, 0, (i) => {
       const k = this.#freeInsns.pop() ?? this.insns.length;
       this.insns[k] = i;
+      this.helpers[k] = this.helperFor(i);
       this.#scratchInsns.push(k);
       return k;
     });
@@ -407,6 +412,7 @@ export class CodePages {
     this.#nextRecord = 0;
     this.#nextBitmap = 0;
     this.insns.length = 0;
+    this.helpers.length = 0;
     this.#freeInsns.length = 0;
     this.#scratchInsns.length = 0;
     this.#retired.length = 0;

@@ -1,5 +1,6 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
+import type { VmExit } from "../../api/index.ts";
 import { common, displacement, operandInfo } from "./exits.ts";
 import { MSR, readTsc } from "./msr.ts";
 import { CR0, CR4, effectiveOffset, FLAG, gprHi, gprLo, isCanonicalBig, operandAddress, setArithmetic, writeGpr } from "./words.ts";
@@ -209,7 +210,12 @@ function vmxRegisters(insn: Insn, n: number, info: number): number {
 }
 
 /** VMCALL (and AMD's VMMCALL): exits at any privilege and in every mode, before all checks. */
-const vmcall: SystemHelper = (cpu, insn) => cpu.leave({ kind: "vmcall", ...common(18, insn) });
+const VMCALL: VmExit = { kind: "vmcall", reason: 18, qualification: 0n, instructionLength: 3, instructionInfo: 0 };
+const vmcall: SystemHelper = (cpu, insn) => {
+  // The hypercall of every BIOS service: one shared object for the encoding without prefixes.
+  cpu.exit = insn.length === 3 ? VMCALL : { kind: "vmcall", ...common(18, insn) };
+  return "exit";
+};
 
 export const PROCESSOR: Readonly<Record<string, SystemHelper>> = {
   hlt,
