@@ -1,4 +1,36 @@
-import type { SystemHelper } from "../cpu.ts";
+import type { Cpu, SystemHelper } from "../cpu.ts";
+import { ARITHMETIC } from "./arith.ts";
+import { emms, NO_WAIT, WAITING_CONTROL } from "./control.ts";
+import { type Body, control, noWait, waitForErrors, waiting } from "./stack.ts";
+import { TRANSCENDENTAL } from "./transcendental.ts";
+import { TRANSFER } from "./transfer.ts";
+
+function wrap(bodies: Readonly<Record<string, Body>>, how: (body: Body) => SystemHelper): [string, SystemHelper][] {
+  return Object.entries(bodies).map(([name, body]) => [name, how(body)]);
+}
+
+/** WAIT/FWAIT: #NM only when the monitor bit says so too. */
+const fwait: SystemHelper = (cpu: Cpu) => {
+  if ((cpu.cr0 & 0xa) === 0xa) cpu.raise(7);
+  return waitForErrors(cpu) ? "next" : "repeat";
+};
+const emmsHelper: SystemHelper = (cpu: Cpu) => {
+  if ((cpu.cr0 & 4) !== 0) cpu.ud();
+  if ((cpu.cr0 & 8) !== 0) cpu.raise(7);
+  if (!waitForErrors(cpu)) return "repeat";
+  emms(cpu);
+  return "next";
+};
 
 /** x87 instructions by the semantic name of their opcode row. */
-export const FPU: Readonly<Record<string, SystemHelper>> = {};
+export const FPU: Readonly<Record<string, SystemHelper>> = {
+  ...Object.fromEntries([
+    ...wrap(ARITHMETIC, waiting),
+    ...wrap(TRANSFER, waiting),
+    ...wrap(TRANSCENDENTAL, waiting),
+    ...wrap(WAITING_CONTROL, control),
+    ...wrap(NO_WAIT, noWait),
+  ]),
+  fwait,
+  emms: emmsHelper,
+};

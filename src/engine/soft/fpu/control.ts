@@ -1,0 +1,289 @@
+import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Cpu } from "../cpu.ts";
+import { CPU } from "../state-layout.ts";
+import { linearAddress, plus, read16, read32, write16, write32 } from "./memory.ts";
+import { type Body, setControlWord, top, updateSummary } from "./stack.ts";
+import { statusWord, tagWord } from "./state.ts";
+
+/** Control word, status word, environment and whole-state instructions (SDM vol. 1 8.1.10, 8.3.11). */
+
+const STATUS = CPU.fpuStatus.offset >> 1;
+const FPR = CPU.fpr.offset;
+
+const fnclex: Body = (cpu) => {
+  cpu.u16[STATUS] &= 0x7f00;
+  cpu.ignne = false;
+};
+function initialize(cpu: Cpu): void {
+  cpu.u16[CPU.fpuControl.offset >> 1] = 0x37f;
+  cpu.u16[STATUS] = 0;
+  cpu.u32[CPU.fpuTop.offset >> 2] = 0;
+  cpu.u32[CPU.fpuEmpty.offset >> 2] = 0xff;
+  cpu.u16[CPU.fpuOpcode.offset >> 1] = 0;
+  cpu.u16[CPU.fpuCs.offset >> 1] = 0;
+  cpu.u16[CPU.fpuDs.offset >> 1] = 0;
+  cpu.u64[CPU.fpuIp.offset >> 3] = 0n;
+  cpu.u64[CPU.fpuDp.offset >> 3] = 0n;
+  cpu.ignne = false;
+}
+
+function memoryOperand(insn: Insn): MemoryOperand | undefined {
+  const op = insn.operands[0];
+  return op !== undefined && op.kind === "mem" ? op : undefined;
+}
+
+const fldcw: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op !== undefined) setControlWord(cpu, read16(cpu, linearAddress(cpu, insn, op, 2, false)));
+};
+const fnstcw: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op !== undefined) write16(cpu, linearAddress(cpu, insn, op, 2, true), cpu.u16[CPU.fpuControl.offset >> 1]);
+};
+const fnstsw: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) cpu.setR16(0, statusWord(cpu));
+  else write16(cpu, linearAddress(cpu, insn, op, 2, true), statusWord(cpu));
+};
+
+/** The environment's fields by position; in the 16-bit formats each takes two bytes, in the 32-bit ones four. */
+const FIELDS = new Int32Array(7);
+
+/**
+ * Instruction and operand pointers as the format has them: real and virtual-8086 mode store 20- or 32-bit linear addresses,
+ * protected mode offset and selector.
+ */
+function gather(cpu: Cpu, wide: boolean): void {
+  FIELDS[0] = cpu.u16[CPU.fpuControl.offset >> 1];
+  FIELDS[1] = statusWord(cpu);
+  FIELDS[2] = tagWord(cpu);
+  const opcode = cpu.u16[CPU.fpuOpcode.offset >> 1] & 0x7ff;
+  const cs = cpu.u16[CPU.fpuCs.offset >> 1];
+  const ds = cpu.u16[CPU.fpuDs.offset >> 1];
+  const ip = cpu.i32[CPU.fpuIp.offset >> 2];
+  const dp = cpu.i32[CPU.fpuDp.offset >> 2];
+  if (cpu.realOrV86) {
+    const code = ((cs << 4) + ip) | 0;
+    const data = ((ds << 4) + dp) | 0;
+    FIELDS[3] = code & 0xffff;
+    FIELDS[5] = data & 0xffff;
+    FIELDS[4] = ((code >>> 16) << 12) | opcode;
+    FIELDS[6] = (data >>> 16) << 12;
+  } else {
+    FIELDS[3] = ip;
+    FIELDS[4] = wide ? cs | (opcode << 16) : cs;
+    FIELDS[5] = dp;
+    FIELDS[6] = ds;
+  }
+}
+function storeEnvironment(cpu: Cpu, la: number, wide: boolean): void {
+  gather(cpu, wide);
+  for (let i = 0; i < 7; i++) {
+    if (!wide) write16(cpu, plus(cpu, la, i * 2), FIELDS[i]);
+    else write32(cpu, plus(cpu, la, i * 4), i < 3 || i === 6 || (i !== 4 && cpu.realOrV86) ? envelope(cpu, i) : FIELDS[i]);
+  }
+}
+/** The reserved upper halves of the 32-bit formats read as ones. */
+function envelope(cpu: Cpu, i: number): number {
+  return i === 6 && cpu.realOrV86 ? FIELDS[i] : FIELDS[i] | (0xffff << 16);
+}
+function readEnvironment(cpu: Cpu, la: number, wide: boolean): void {
+  for (let i = 0; i < 7; i++) FIELDS[i] = wide ? read32(cpu, plus(cpu, la, i * 4)) : read16(cpu, plus(cpu, la, i * 2));
+}
+function applyEnvironment(cpu: Cpu, wide: boolean): void {
+  cpu.u16[CPU.fpuControl.offset >> 1] = (FIELDS[0] & 0x1f3f) | 0x40;
+  cpu.u16[STATUS] = FIELDS[1] & ~0x3800;
+  cpu.u32[CPU.fpuTop.offset >> 2] = (FIELDS[1] >> 11) & 7;
+  let empty = 0;
+  for (let i = 0; i < 8; i++) if (((FIELDS[2] >> (i * 2)) & 3) === 3) empty |= 1 << i;
+  cpu.u32[CPU.fpuEmpty.offset >> 2] = empty;
+  updateSummary(cpu);
+  let ip = FIELDS[3];
+  let dp = FIELDS[5];
+  let cs = 0;
+  let ds = 0;
+  let opcode = FIELDS[4];
+  if (cpu.realOrV86) {
+    // Linear addresses: the selectors are gone, offset 0 of selector 0 is kept.
+    ip = (ip & 0xffff) | (((FIELDS[4] >>> 12) & 0xffff) << 16);
+    dp = (dp & 0xffff) | (((FIELDS[6] >>> 12) & 0xffff) << 16);
+  } else {
+    cs = FIELDS[4] & 0xffff;
+    ds = FIELDS[6] & 0xffff;
+    opcode = wide ? FIELDS[4] >>> 16 : cpu.u16[CPU.fpuOpcode.offset >> 1];
+  }
+  cpu.u32[CPU.fpuIp.offset >> 2] = ip;
+  cpu.u32[(CPU.fpuIp.offset >> 2) + 1] = 0;
+  cpu.u32[CPU.fpuDp.offset >> 2] = dp;
+  cpu.u32[(CPU.fpuDp.offset >> 2) + 1] = 0;
+  cpu.u16[CPU.fpuCs.offset >> 1] = cs;
+  cpu.u16[CPU.fpuDs.offset >> 1] = ds;
+  cpu.u16[CPU.fpuOpcode.offset >> 1] = opcode & 0x7ff;
+}
+
+const fnstenv: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const wide = insn.opSize !== 16;
+  const la = linearAddress(cpu, insn, op, wide ? 28 : 14, true);
+  cpu.probeWrite(la, wide ? 28 : 14);
+  storeEnvironment(cpu, la, wide);
+  // All exceptions are masked, nothing is pending any more.
+  setControlWord(cpu, cpu.u16[CPU.fpuControl.offset >> 1] | 0x3f);
+};
+const fldenv: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const wide = insn.opSize !== 16;
+  readEnvironment(cpu, linearAddress(cpu, insn, op, wide ? 28 : 14, false), wide);
+  applyEnvironment(cpu, wide);
+};
+const fnsave: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const wide = insn.opSize !== 16;
+  const head = wide ? 28 : 14;
+  const la = linearAddress(cpu, insn, op, head + 80, true);
+  cpu.probeWrite(la, head + 80);
+  storeEnvironment(cpu, la, wide);
+  for (let i = 0; i < 8; i++) {
+    const from = FPR + ((top(cpu) + i) & 7) * 16;
+    const at = plus(cpu, la, head + i * 10);
+    write32(cpu, at, cpu.i32[from >> 2]);
+    write32(cpu, plus(cpu, at, 4), cpu.i32[(from >> 2) + 1]);
+    write16(cpu, plus(cpu, at, 8), cpu.u16[(from + 8) >> 1]);
+  }
+  initialize(cpu);
+};
+
+/** Registers read before any is changed: a fault half-way leaves the state alone. 8 times lo, hi, exponent. */
+const REGISTERS = new Int32Array(24);
+const frstor: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const wide = insn.opSize !== 16;
+  const head = wide ? 28 : 14;
+  const la = linearAddress(cpu, insn, op, head + 80, false);
+  readEnvironment(cpu, la, wide);
+  readRegisters(cpu, plus(cpu, la, head), 10);
+  applyEnvironment(cpu, wide);
+  writeRegisters(cpu);
+};
+function readRegisters(cpu: Cpu, la: number, stride: number): void {
+  for (let i = 0; i < 8; i++) {
+    const at = plus(cpu, la, i * stride);
+    REGISTERS[i * 3] = read32(cpu, at);
+    REGISTERS[i * 3 + 1] = read32(cpu, plus(cpu, at, 4));
+    REGISTERS[i * 3 + 2] = read16(cpu, plus(cpu, at, 8));
+  }
+}
+function writeRegisters(cpu: Cpu): void {
+  for (let i = 0; i < 8; i++) {
+    const to = FPR + ((top(cpu) + i) & 7) * 16;
+    cpu.i32[to >> 2] = REGISTERS[i * 3];
+    cpu.i32[(to >> 2) + 1] = REGISTERS[i * 3 + 1];
+    cpu.u16[(to + 8) >> 1] = REGISTERS[i * 3 + 2];
+  }
+}
+
+// ---- FXSAVE and FXRSTOR (SDM vol. 1 10.5)
+const FXSAVE_MXCSR_MASK = 0xffff;
+/** The XMM part is saved when the processor has SSE and the system said that it knows (CR4.OSFXSR). */
+function withSse(cpu: Cpu): boolean {
+  return cpu.features.sse && (cpu.cr4 & 0x200) !== 0;
+}
+function fxAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, write: boolean): number {
+  const la = linearAddress(cpu, insn, op, 512, write);
+  if ((la & 15) !== 0) cpu.gp(0);
+  return la;
+}
+const fxsave: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const la = fxAddress(cpu, insn, op, true);
+  cpu.probeWrite(la, 512);
+  const w = (offset: number, v: number): void => write32(cpu, plus(cpu, la, offset), v);
+  const u32 = cpu.u32;
+  const wide = insn.opSize === 64;
+  w(0, cpu.u16[CPU.fpuControl.offset >> 1] | (statusWord(cpu) << 16));
+  w(4, (~u32[CPU.fpuEmpty.offset >> 2] & 0xff) | (cpu.u16[CPU.fpuOpcode.offset >> 1] << 16));
+  w(8, u32[CPU.fpuIp.offset >> 2]);
+  w(12, wide ? u32[(CPU.fpuIp.offset >> 2) + 1] : cpu.u16[CPU.fpuCs.offset >> 1]);
+  w(16, u32[CPU.fpuDp.offset >> 2]);
+  w(20, wide ? u32[(CPU.fpuDp.offset >> 2) + 1] : cpu.u16[CPU.fpuDs.offset >> 1]);
+  if (cpu.features.sse) {
+    w(24, u32[CPU.mxcsr.offset >> 2]);
+    w(28, FXSAVE_MXCSR_MASK);
+  }
+  for (let i = 0; i < 8; i++) {
+    const from = (FPR + ((top(cpu) + i) & 7) * 16) >> 2;
+    w(32 + i * 16, u32[from]);
+    w(36 + i * 16, u32[from + 1]);
+    w(40 + i * 16, u32[from + 2] & 0xffff);
+    w(44 + i * 16, 0);
+  }
+  if (!withSse(cpu)) return;
+  const count = cpu.code64 ? 64 : 32;
+  for (let i = 0; i < count; i++) w(160 + i * 4, u32[(CPU.xmm.offset >> 2) + i]);
+};
+const XMM = new Int32Array(64);
+const fxrstor: Body = (cpu, insn) => {
+  const op = memoryOperand(insn);
+  if (op === undefined) return;
+  const la = fxAddress(cpu, insn, op, false);
+  const r = (offset: number): number => read32(cpu, plus(cpu, la, offset));
+  const u32 = cpu.u32;
+  const wide = insn.opSize === 64;
+  const words = r(0);
+  const tags = r(4);
+  const ip = r(8);
+  const cs = r(12);
+  const dp = r(16);
+  const ds = r(20);
+  const mxcsr = cpu.features.sse ? r(24) : u32[CPU.mxcsr.offset >> 2];
+  if ((mxcsr & ~FXSAVE_MXCSR_MASK) !== 0) cpu.gp(0);
+  readRegisters(cpu, plus(cpu, la, 32), 16);
+  const count = withSse(cpu) ? (cpu.code64 ? 64 : 32) : 0;
+  for (let i = 0; i < count; i++) XMM[i] = r(160 + i * 4);
+  // The last byte must be readable too.
+  r(508);
+
+  cpu.u16[CPU.fpuControl.offset >> 1] = (words & 0x1f3f) | 0x40;
+  cpu.u16[STATUS] = (words >>> 16) & ~0x3800;
+  u32[CPU.fpuTop.offset >> 2] = (words >>> 27) & 7;
+  u32[CPU.fpuEmpty.offset >> 2] = ~tags & 0xff;
+  cpu.u16[CPU.fpuOpcode.offset >> 1] = (tags >>> 16) & 0x7ff;
+  updateSummary(cpu);
+  u32[CPU.fpuIp.offset >> 2] = ip;
+  u32[CPU.fpuDp.offset >> 2] = dp;
+  u32[(CPU.fpuIp.offset >> 2) + 1] = wide ? cs : 0;
+  u32[(CPU.fpuDp.offset >> 2) + 1] = wide ? ds : 0;
+  if (!wide) {
+    cpu.u16[CPU.fpuCs.offset >> 1] = cs;
+    cpu.u16[CPU.fpuDs.offset >> 1] = ds;
+  }
+  writeRegisters(cpu);
+  u32[CPU.mxcsr.offset >> 2] = mxcsr;
+  for (let i = 0; i < count; i++) u32[(CPU.xmm.offset >> 2) + i] = XMM[i];
+};
+
+/** EMMS: every register becomes empty. CR0.EM makes it undefined, as every MMX instruction. */
+export function emms(cpu: Cpu): void {
+  cpu.u32[CPU.fpuEmpty.offset >> 2] = 0xff;
+}
+
+export const WAITING_CONTROL: Readonly<Record<string, Body>> = { fldcw, fldenv, frstor };
+export const NO_WAIT: Readonly<Record<string, Body>> = {
+  fnclex,
+  fninit: initialize,
+  fnstcw,
+  fnstsw,
+  fnstenv,
+  fnsave,
+  // Signals of the 8087 and 287 that later processors ignore.
+  fneni: () => {},
+  fndisi: () => {},
+  fnsetpm: () => {},
+  fxsave,
+  fxrstor,
+};

@@ -1,0 +1,79 @@
+import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Cpu } from "../cpu.ts";
+import { CPU } from "../state-layout.ts";
+
+/** Memory operands of x87 instructions without bigint where the address allows it. */
+
+const GPR = CPU.gpr.offset >> 2;
+const SAFE = 2 ** 46;
+
+/** Offset of a memory operand as a number: exact, or NaN when only a bigint can tell. */
+function offsetOf(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
+  const u32 = cpu.u32;
+  if (insn.addrSize !== 64) {
+    if (op.base === 16) return Number(cpu.effectiveAddress(insn, op));
+    let ea = op.disp;
+    if (op.base >= 0) ea = (ea + u32[GPR + op.base * 2]) | 0;
+    if (op.index >= 0) ea = (ea + (u32[GPR + op.index * 2] << op.scale)) | 0;
+    return insn.addrSize === 16 ? ea & 0xffff : ea >>> 0;
+  }
+  if (op.dispHi !== op.disp >> 31) return Number.NaN;
+  let ea = op.disp;
+  if (op.base === 16) ea += cpu.i32[(CPU.rip.offset >> 2) + 1] * 4294967296 + u32[CPU.rip.offset >> 2] + insn.length;
+  else if (op.base >= 0) ea += cpu.i32[GPR + op.base * 2 + 1] * 4294967296 + u32[GPR + op.base * 2];
+  if (op.index >= 0) {
+    const scaled = (cpu.i32[GPR + op.index * 2 + 1] * 4294967296 + u32[GPR + op.index * 2]) * (1 << op.scale);
+    if (scaled >= SAFE || scaled < -SAFE) return Number.NaN;
+    ea += scaled;
+  }
+  return ea < SAFE && ea >= -SAFE ? ea : Number.NaN;
+}
+
+/** Offset of the last memory operand, for the operand pointer. */
+let lastOffset = 0;
+
+/** The linear address of the memory operand, after its segment checks. Faults are thrown. */
+export function linearAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, write: boolean): number {
+  const offset = offsetOf(cpu, insn, op);
+  if (Number.isNaN(offset)) {
+    const exact = cpu.effectiveAddress(insn, op);
+    lastOffset = Number(BigInt.asIntN(64, exact));
+    return cpu.segmentAddress(op.segment, exact, bytes, write);
+  }
+  lastOffset = offset;
+  if (cpu.code64 && insn.addrSize === 64) {
+    // Below 2^46 in magnitude: canonical; FS and GS add their base.
+    if (op.segment < 4) return offset;
+    const la = cpu.baseNumber(op.segment) + offset;
+    if (la < 2 * SAFE && la >= -2 * SAFE) return la;
+  }
+  return cpu.segmentAddress(op.segment, offset, bytes, write);
+}
+/** Records the operand pointer for FSTENV; after the instruction can no longer fault. */
+export function rememberOperand(cpu: Cpu, op: MemoryOperand): void {
+  const at = CPU.fpuDp.offset >> 2;
+  cpu.u32[at] = lastOffset;
+  cpu.u32[at + 1] = Math.floor(lastOffset / 4294967296);
+  cpu.u16[CPU.fpuDs.offset >> 1] = cpu.selector(op.segment);
+}
+
+/** The address `by` bytes on, wrapping where addresses are 32 bits wide. */
+export function plus(cpu: Cpu, la: number, by: number): number {
+  return cpu.longMode ? la + by : (la + by) >>> 0;
+}
+export function read16(cpu: Cpu, la: number): number {
+  return cpu.mmu.read(la, 2, cpu.cpl === 3);
+}
+export function read32(cpu: Cpu, la: number): number {
+  return cpu.mmu.read(la, 4, cpu.cpl === 3) | 0;
+}
+/** Words of multi-word operands: every page is checked before the first one is written. */
+export function probe(cpu: Cpu, la: number, bytes: number): void {
+  if ((la & 0xfff) + bytes > 4096) cpu.mmu.probeWrite(la, bytes, cpu.cpl === 3);
+}
+export function write16(cpu: Cpu, la: number, v: number): void {
+  cpu.mmu.write(la, 2, v & 0xffff, cpu.cpl === 3);
+}
+export function write32(cpu: Cpu, la: number, v: number): void {
+  cpu.mmu.write(la, 4, v >>> 0, cpu.cpl === 3);
+}

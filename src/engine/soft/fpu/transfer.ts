@@ -1,0 +1,262 @@
+import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Cpu } from "../cpu.ts";
+import { loadMemory, loadSt, stIndex } from "./arith.ts";
+import { B, bcdIndefinite, fromBcd, fromInt32, fromInt64, integerIndefinite, M, toBcd, toFloat, toInt } from "./convert.ts";
+import { BIAS, DE, ENV, HI, IE, INDEFINITE_HI, INDEFINITE_SE, INT_BIT, LO, MASK, NEAREST, QUIET, RAISED, RC, SE, setResult, UP } from "./env.ts";
+import { classify, NAN } from "./floatx80.ts";
+import { linearAddress, plus, probe, read16, read32, rememberOperand, write16, write32 } from "./memory.ts";
+import {
+  type Body,
+  commit,
+  forbidden,
+  free,
+  isEmpty,
+  moveTop,
+  overflowed,
+  pop,
+  pushResult,
+  setSt,
+  stAddress,
+  storeResult,
+  underflowed,
+} from "./stack.ts";
+
+/** Loads, stores, exchanges, constants and stack management. */
+
+/** B onto the stack with #IS when it is full. */
+function pushB(cpu: Cpu): void {
+  if (!isEmpty(cpu, 7)) overflowed();
+  else setResult(B[SE], B[HI], B[LO]);
+  if (!forbidden()) pushResult(cpu);
+  commit(cpu);
+}
+
+const fld: Body = (cpu, insn) => {
+  const op = insn.operands[0];
+  if (op === undefined || op.kind !== "mem") {
+    const i = stIndex(op);
+    if (isEmpty(cpu, i)) {
+      underflowed();
+      if (!forbidden()) pushResult(cpu);
+      commit(cpu);
+      return;
+    }
+    loadSt(cpu, i);
+    pushB(cpu);
+    return;
+  }
+  if (op.size === 80) {
+    const la = linearAddress(cpu, insn, op, 10, false);
+    const lo = read32(cpu, la);
+    const hi = read32(cpu, plus(cpu, la, 4));
+    B[SE] = read16(cpu, plus(cpu, la, 8));
+    B[HI] = hi;
+    B[LO] = lo;
+    rememberOperand(cpu, op);
+    pushB(cpu);
+    return;
+  }
+  loadMemory(cpu, insn, op, false);
+  rememberOperand(cpu, op);
+  if (isEmpty(cpu, 7)) {
+    if (B[3] !== 0) ENV[RAISED] |= DE;
+    else if ((B[SE] & 0x7fff) === 0x7fff && classify(B[SE], B[HI], B[LO]) === NAN && (B[HI] & QUIET) === 0) {
+      ENV[RAISED] |= IE;
+      B[HI] |= QUIET;
+    }
+  }
+  pushB(cpu);
+};
+
+const fild: Body = (cpu, insn) => {
+  const op = insn.operands[0];
+  if (op === undefined || op.kind !== "mem") return;
+  const la = linearAddress(cpu, insn, op, op.size >> 3, false);
+  if (op.size === 64) {
+    const lo = read32(cpu, la);
+    fromInt64(read32(cpu, plus(cpu, la, 4)), lo);
+  } else fromInt32(op.size === 32 ? read32(cpu, la) : (read16(cpu, la) << 16) >> 16);
+  rememberOperand(cpu, op);
+  pushB(cpu);
+};
+const fbld: Body = (cpu, insn) => {
+  const op = insn.operands[0];
+  if (op === undefined || op.kind !== "mem") return;
+  const la = linearAddress(cpu, insn, op, 10, false);
+  const lo = read32(cpu, la);
+  const hi = read32(cpu, plus(cpu, la, 4));
+  fromBcd(read16(cpu, plus(cpu, la, 8)), hi, lo);
+  rememberOperand(cpu, op);
+  pushB(cpu);
+};
+
+/** Writes M to a memory operand of 16 to 80 bits; may fault, nothing has been committed yet. */
+function storeM(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number): void {
+  const la = linearAddress(cpu, insn, op, bytes, true);
+  if (bytes === 2) {
+    write16(cpu, la, M[0]);
+    return;
+  }
+  if (bytes > 4) probe(cpu, la, bytes);
+  write32(cpu, la, M[0]);
+  if (bytes > 4) write32(cpu, plus(cpu, la, 4), M[1]);
+  if (bytes > 8) write16(cpu, plus(cpu, la, 8), M[2]);
+}
+/** The end of a store instruction: memory first, then status and stack. */
+function finishStore(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, allowed: boolean, pops: boolean): void {
+  if (allowed) storeM(cpu, insn, op, bytes);
+  else linearAddress(cpu, insn, op, bytes, true);
+  rememberOperand(cpu, op);
+  if (allowed && pops) pop(cpu);
+  commit(cpu);
+}
+const maskedInvalid = (): boolean => (ENV[MASK] & IE) !== 0;
+
+function store(pops: boolean): Body {
+  return (cpu, insn) => {
+    const op = insn.operands[0];
+    const empty = isEmpty(cpu, 0);
+    loadSt(cpu, 0);
+    if (op === undefined || op.kind !== "mem") {
+      if (empty) {
+        underflowed();
+        if (!forbidden()) {
+          storeResult(cpu, stIndex(op));
+          if (pops) pop(cpu);
+        }
+      } else {
+        setSt(cpu, stIndex(op), B[SE], B[HI], B[LO]);
+        if (pops) pop(cpu);
+      }
+      commit(cpu);
+      return;
+    }
+    if (op.size === 80) {
+      if (empty) {
+        underflowed();
+        M[0] = 0;
+        M[1] = INDEFINITE_HI;
+        M[2] = INDEFINITE_SE;
+      } else {
+        M[0] = B[LO];
+        M[1] = B[HI];
+        M[2] = B[SE];
+      }
+      finishStore(cpu, insn, op, 10, !empty || maskedInvalid(), pops);
+      return;
+    }
+    let allowed: boolean;
+    if (empty) {
+      underflowed();
+      const raised = ENV[RAISED];
+      toFloat(INDEFINITE_SE, INDEFINITE_HI, 0, op.size === 64);
+      ENV[RAISED] = raised;
+      allowed = maskedInvalid();
+    } else allowed = toFloat(B[SE], B[HI], B[LO], op.size === 64);
+    finishStore(cpu, insn, op, op.size >> 3, allowed, pops);
+  };
+}
+function storeInteger(pops: boolean, truncate: boolean): Body {
+  return (cpu, insn) => {
+    const op = insn.operands[0];
+    if (op === undefined || op.kind !== "mem") return;
+    let allowed: boolean;
+    if (isEmpty(cpu, 0)) {
+      underflowed();
+      integerIndefinite(op.size);
+      allowed = maskedInvalid();
+    } else {
+      loadSt(cpu, 0);
+      allowed = toInt(B[SE], B[HI], B[LO], op.size, truncate);
+    }
+    finishStore(cpu, insn, op, op.size >> 3, allowed, pops);
+  };
+}
+const fbstp: Body = (cpu, insn) => {
+  const op = insn.operands[0];
+  if (op === undefined || op.kind !== "mem") return;
+  let allowed: boolean;
+  if (isEmpty(cpu, 0)) {
+    underflowed();
+    bcdIndefinite();
+    allowed = maskedInvalid();
+  } else {
+    loadSt(cpu, 0);
+    allowed = toBcd(B[SE], B[HI], B[LO]);
+  }
+  finishStore(cpu, insn, op, 10, allowed, true);
+};
+
+/** FXCH: with #IS masked, an empty register takes part as the default NaN. */
+const fxch: Body = (cpu, insn) => {
+  const i = stIndex(insn.operands[0]);
+  const none0 = isEmpty(cpu, 0);
+  const noneI = isEmpty(cpu, i);
+  if (none0 || noneI) {
+    underflowed();
+    if (forbidden()) {
+      commit(cpu);
+      return;
+    }
+    if (none0) storeResult(cpu, 0);
+    if (noneI) storeResult(cpu, i);
+  }
+  loadSt(cpu, 0);
+  const at = stAddress(cpu, i);
+  setSt(cpu, 0, cpu.u16[(at + 8) >> 1], cpu.i32[(at >> 2) + 1], cpu.i32[at >> 2]);
+  setSt(cpu, i, B[SE], B[HI], B[LO]);
+  commit(cpu);
+};
+
+/** A constant: its truncated significand and whether the bits that follow are over one half (then nearest rounds up). Precision control does not matter. */
+function constant(se: number, hi: number, lo: number, nearestUp: boolean): Body {
+  return (cpu) => {
+    const up = ENV[RC] === UP || (ENV[RC] === NEAREST && nearestUp);
+    B[SE] = se;
+    B[HI] = hi;
+    B[LO] = up ? lo + 1 : lo;
+    pushB(cpu);
+  };
+}
+function exact(se: number, hi: number): Body {
+  return (cpu) => {
+    B[SE] = se;
+    B[HI] = hi;
+    B[LO] = 0;
+    pushB(cpu);
+  };
+}
+
+export const TRANSFER: Readonly<Record<string, Body>> = {
+  fld,
+  fild,
+  fbld,
+  fst: store(false),
+  fstp: store(true),
+  fist: storeInteger(false, false),
+  fistp: storeInteger(true, false),
+  fisttp: storeInteger(true, true),
+  fbstp,
+  fxch,
+  fld1: exact(BIAS, INT_BIT),
+  fldz: exact(0, 0),
+  fldl2t: constant(0x4000, 0xd49a784b, 0xcd1b8afe, false),
+  fldl2e: constant(0x3fff, 0xb8aa3b29, 0x5c17f0bb, true),
+  fldpi: constant(0x4000, 0xc90fdaa2, 0x2168c234, true),
+  fldlg2: constant(0x3ffd, 0x9a209a84, 0xfbcff798, true),
+  fldln2: constant(0x3ffe, 0xb17217f7, 0xd1cf79ab, true),
+  ffree: (cpu, insn) => free(cpu, stIndex(insn.operands[0])),
+  ffreep: (cpu, insn) => {
+    free(cpu, stIndex(insn.operands[0]));
+    pop(cpu);
+  },
+  fincstp: (cpu) => {
+    moveTop(cpu, 1);
+    commit(cpu);
+  },
+  fdecstp: (cpu) => {
+    moveTop(cpu, 7);
+    commit(cpu);
+  },
+  fnop: () => {},
+};
