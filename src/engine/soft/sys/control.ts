@@ -269,6 +269,11 @@ function checkDr(cpu: Cpu, insn: Insn, index: number, gpr: number, from: boolean
   if (cpu.cpl !== 0) cpu.gp(0);
   // General detect has priority over the VM exit (SDM vol. 3C 25.1.3).
   if ((cpu.dr[7] & 0x2000n) !== 0n) {
+    // To the monitor DR6 stays as it is: the condition is the exit's qualification.
+    if ((cpu.intercepts.exceptionBitmap & 2) !== 0) {
+      const exit = { ...common(0, insn, 0x2000n), instructionLength: 0 };
+      cpu.leave({ kind: "exception", vector: 1, errorCode: undefined, event: "hardware-exception", ...exit });
+    }
     cpu.dr[6] |= 0x2000n;
     cpu.dr[7] &= ~0x2000n;
     cpu.raise(1);

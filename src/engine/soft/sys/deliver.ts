@@ -3,11 +3,12 @@ import type { Cpu } from "../cpu.ts";
 import { CS, DS, ES, FS, GS, SS, VM_EXIT } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { checkTarget, loadCode, loadNull, loadNullStack, loadStack, readDescriptor, touch } from "./descriptor.ts";
+import { checkTarget, loadCode, loadCodeAndStack, loadNull, readDescriptor, touch } from "./descriptor.ts";
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";
 import { switchTask, tssOfGate } from "./task.ts";
 import { FLAG, gprHi, gprLo, gprWide, hi32, ipOf, isCanonical, linear, lo32, setGprWide, setIp, setSp, spAdd, spOf, stackAddress } from "./words.ts";
 import { toWide, VEC, wide } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Delivery of interrupts and exceptions through IVT and IDT. SDM vol. 3A chapter 6, vol. 2 INT n, vol. 3B 20.1-20.3 (V86). */
 
@@ -30,16 +31,16 @@ function deliverIvt(cpu: Cpu, entry: number, flags: number, returnIp: number, us
   const la1 = stackAddress(cpu, sp1, 2, true);
   const la2 = stackAddress(cpu, sp2, 2, true);
   const la3 = stackAddress(cpu, sp3, 2, true);
-  const vector = mmu.read(entry, 4, user);
+  const vector = load(cpu, entry, 4, user);
   const ip = vector & 0xffff;
   if (ip > cpu.limit(CS)) cpu.gp(0);
   if (((la1 ^ la3) & ~0xfff) !== 0) {
     mmu.probeWrite(la3, 2, user);
     mmu.probeWrite(la2, 2, user);
   }
-  mmu.write(la1, 2, flags & 0xffff, user);
-  mmu.write(la2, 2, cpu.selector(CS), user);
-  mmu.write(la3, 2, returnIp & 0xffff, user);
+  store(cpu, la1, 2, flags & 0xffff, user);
+  store(cpu, la2, 2, cpu.selector(CS), user);
+  store(cpu, la3, 2, returnIp & 0xffff, user);
   setSp(cpu, sp3);
   cpu.loadRealSegment(CS, vector >>> 16);
   cpu.eip = ip;
@@ -86,8 +87,8 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
   const offset = vector * 8;
   if (offset + 7 > cpu.idtrLimit) cpu.gp(idtCode);
   const la = (idtBase(cpu) + offset) >>> 0;
-  const lo = cpu.mmu.read(la, 4, false) >>> 0;
-  const hi = cpu.mmu.read((la + 4) >>> 0, 4, false) >>> 0;
+  const lo = load(cpu, la, 4, false) >>> 0;
+  const hi = load(cpu, (la + 4) >>> 0, 4, false) >>> 0;
   const gateType = (hi >>> 8) & 0x1f;
   if (gateType !== 5 && gateType !== 6 && gateType !== 7 && gateType !== 14 && gateType !== 15) cpu.gp(idtCode);
   if (ext === 0 && ((hi >>> 13) & 3) < cpu.cpl) cpu.gp(idtCode);
@@ -117,8 +118,7 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
     const sp = pushFrame(cpu, ss.base, ss.limit, access, stack.sp, size, frame, false, (ss.selector & 0xfffc) | ext);
     const cpl = d.dpl;
     cpu.systemFlags &= ~clear;
-    loadStack(cpu, ss);
-    loadCode(cpu, d, cpl);
+    loadCodeAndStack(cpu, d, ss, ss.selector, cpl);
     if (v86) {
       loadNull(cpu, ES, 0);
       loadNull(cpu, DS, 0);
@@ -155,17 +155,16 @@ function gateCode(cpu: Cpu, selector: number, ext: number): Descriptor {
 
 /** IA-32e mode: 16-byte gates, IST, always SS:RSP in the frame, RSP aligned. */
 function deliverLong(cpu: Cpu, vector: number, errorCode: number | undefined, returnIp: number, flags: number, ext: number, idtCode: number): void {
-  const mmu = cpu.mmu;
   if (vector * 16 + 15 > cpu.idtrLimit) cpu.gp(idtCode);
   const la = idtBase(cpu) + vector * 16;
-  const lo = mmu.read(la, 4, false) >>> 0;
-  const hi = mmu.read(la + 4, 4, false) >>> 0;
+  const lo = load(cpu, la, 4, false) >>> 0;
+  const hi = load(cpu, la + 4, 4, false) >>> 0;
   const gateType = (hi >>> 8) & 0x1f;
   if (gateType !== 14 && gateType !== 15) cpu.gp(idtCode);
   const cplOld = cpu.cpl;
   if (ext === 0 && ((hi >>> 13) & 3) < cplOld) cpu.gp(idtCode);
   if ((hi & 0x8000) === 0) cpu.raise(VEC.NP, idtCode);
-  const ip = wide(((lo & 0xffff) | (hi & 0xffff0000)) >>> 0, mmu.read(la + 8, 4, false));
+  const ip = wide(((lo & 0xffff) | (hi & 0xffff0000)) >>> 0, load(cpu, la + 8, 4, false));
   const d = gateCode(cpu, lo >>> 16, ext);
   const ist = hi & 7;
   const inner = !d.conforming && d.dpl < cplOld;
@@ -180,8 +179,8 @@ function deliverLong(cpu: Cpu, vector: number, errorCode: number | undefined, re
   touch(cpu, d);
   rsp = pushFrame64(cpu, rsp, frame, cpl === 3, ext);
   cpu.systemFlags &= ~(CLEARED | ((gateType & 1) === 0 ? FLAG.IF : 0));
-  if (inner) loadNullStack(cpu, cpl, cpl);
-  loadCode(cpu, d, cpl);
+  if (inner) loadCodeAndStack(cpu, d, undefined, cpl, cpl);
+  else loadCode(cpu, d, cpl);
   setGprWide(cpu, 4, rsp);
   setIp(cpu, ip);
 }

@@ -2,6 +2,7 @@ import type { Cpu } from "../cpu.ts";
 import { AR_G, AR_P, AR_S, AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, VEC, wide } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Segment descriptors: reading them with the documented checks, and loading segment registers from them. SDM vol. 3A chapters 3 and 5. */
 
@@ -95,7 +96,7 @@ export function readDescriptor(cpu: Cpu, selector: number, vector: number = VEC.
   }
   if (offset + 7 > limit) cpu.raise(vector, (selector & 0xfffc) | ext);
   const la = linear(cpu, base + offset);
-  return new Descriptor(selector, la, cpu.mmu.read(la, 4, false) >>> 0, cpu.mmu.read(linear(cpu, la + 4), 4, false) >>> 0);
+  return new Descriptor(selector, la, load(cpu, la, 4, false) >>> 0, load(cpu, linear(cpu, la + 4), 4, false) >>> 0);
 }
 
 /** Reads the second half of a 16-byte system descriptor (IA-32e mode); its type field must be zero. */
@@ -104,14 +105,14 @@ export function readHighHalf(cpu: Cpu, d: Descriptor, vector: number = VEC.GP, e
   const limit = (d.selector & 4) !== 0 ? cpu.limit(LDTR) : cpu.gdtrLimit;
   const code = (d.selector & 0xfffc) | ext;
   if (offset + 15 > limit) cpu.raise(vector, code);
-  d.high = cpu.mmu.read(d.address + 8, 4, false) >>> 0;
-  if ((cpu.mmu.read(d.address + 12, 4, false) & 0x1f00) !== 0) cpu.raise(vector, code);
+  d.high = load(cpu, d.address + 8, 4, false) >>> 0;
+  if ((load(cpu, d.address + 12, 4, false) & 0x1f00) !== 0) cpu.raise(vector, code);
 }
 
 /** Sets the accessed bit in memory if it is clear; gives the access rights with it. */
 export function touch(cpu: Cpu, d: Descriptor): number {
   if ((d.hi & 0x100) === 0) {
-    cpu.mmu.write(linear(cpu, d.address + 5), 1, ((d.hi >>> 8) & 0xff) | 1, false);
+    store(cpu, linear(cpu, d.address + 5), 1, ((d.hi >>> 8) & 0xff) | 1, false);
     d.hi |= 0x100;
   }
   return d.access;
@@ -120,19 +121,35 @@ export function touch(cpu: Cpu, d: Descriptor): number {
 /** Rewrites the type byte of a system descriptor in memory (TSS busy bit). */
 export function setBusy(cpu: Cpu, address: number, busy: boolean): void {
   const at = linear(cpu, address + 5);
-  const byte = cpu.mmu.read(at, 1, false);
-  cpu.mmu.write(at, 1, busy ? byte | 2 : byte & ~2, false);
+  const byte = load(cpu, at, 1, false);
+  store(cpu, at, 1, busy ? byte | 2 : byte & ~2, false);
 }
 
-/** As `cpu.loadSegment`, with the base as number (unsigned 32-bit or wide). */
-export function loadSeg(cpu: Cpu, s: number, selector: number, base: number, limit: number, access: number): void {
+/**
+ * Stores the parts of a segment register (base: unsigned 32-bit or wide) without what follows from them: CS and SS loaded together
+ * need one `cpu.updateMode()`.
+ */
+export function setSeg(cpu: Cpu, s: number, selector: number, base: number, limit: number, access: number): void {
   cpu.setSelector(s, selector);
   const i = (CPU.segBase.offset >> 2) + s * 2;
   cpu.u32[i] = lo32(base);
   cpu.u32[i + 1] = base >= 0 && base < 0x100000000 ? 0 : hi32(base);
   cpu.u32[(CPU.segLimit.offset >> 2) + s] = limit;
   cpu.u32[(CPU.segAccess.offset >> 2) + s] = access;
+}
+
+/** As `cpu.loadSegment`, with the base as number (unsigned 32-bit or wide). */
+export function loadSeg(cpu: Cpu, s: number, selector: number, base: number, limit: number, access: number): void {
+  setSeg(cpu, s, selector, base, limit, access);
   cpu.updateSegment(s);
+}
+
+/** CS and SS (undefined: null, for 64-bit code) of a change of privilege to `cpl`, from checked descriptors. */
+export function loadCodeAndStack(cpu: Cpu, code: Descriptor, stack: Descriptor | undefined, stackSelector: number, cpl: number): void {
+  if (stack === undefined) setSeg(cpu, SS, stackSelector, 0, 0, AR_UNUSABLE | (cpl << 5));
+  else setSeg(cpu, SS, stackSelector, stack.base, stack.limit, touch(cpu, stack));
+  setSeg(cpu, CS, (code.selector & 0xfffc) | cpl, code.base, code.limit, touch(cpu, code));
+  cpu.updateMode();
 }
 
 /** Makes a data segment register null: unusable until loaded. */

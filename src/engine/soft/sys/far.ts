@@ -2,18 +2,7 @@ import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, SS } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
-import {
-  checkTarget,
-  dropInnerSegments,
-  loadCode,
-  loadNullStack,
-  loadSeg,
-  loadStack,
-  readDescriptor,
-  readHighHalf,
-  readStack,
-  touch,
-} from "./descriptor.ts";
+import { checkTarget, dropInnerSegments, loadCode, loadCodeAndStack, readDescriptor, readHighHalf, readStack, touch } from "./descriptor.ts";
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";
 import { availableTss, switchTask, tssOfGate } from "./task.ts";
 import {
@@ -38,6 +27,7 @@ import {
   wide,
   writeItem,
 } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Far JMP, CALL and RET in every mode, call gates, and the doors to task switches. SDM vol. 2, vol. 3A 5.8 and 7.3. */
 
@@ -86,9 +76,9 @@ export function callFar(cpu: Cpu, insn: Insn, selector: number, offset: number):
     if (offset > cpu.limit(CS)) cpu.gp(0);
     const user = cpu.cpl === 3;
     if (((la1 ^ la2) & ~0xfff) !== 0) cpu.mmu.probeWrite(la2, size, user);
-    cpu.mmu.write(la1, size, cpu.selector(CS), user);
+    store(cpu, la1, size, cpu.selector(CS), user);
     const ip = cpu.eip + insn.length;
-    cpu.mmu.write(la2, size, size === 2 ? ip & 0xffff : ip >>> 0, user);
+    store(cpu, la2, size, size === 2 ? ip & 0xffff : ip >>> 0, user);
     setSp(cpu, sp2);
     cpu.loadRealSegment(CS, selector);
     cpu.eip = offset;
@@ -185,8 +175,7 @@ function callInner(cpu: Cpu, insn: Insn, d: Descriptor, offset: number, size: nu
   touch(cpu, d);
   const sp = pushFrame(cpu, ss.base, ss.limit, ssAccess, stack.sp, size, frame, false, ss.selector & 0xfffc);
   const cpl = d.dpl;
-  loadStack(cpu, ss);
-  loadCode(cpu, d, cpl);
+  loadCodeAndStack(cpu, d, ss, ss.selector, cpl);
   setSp(cpu, sp);
   setIp(cpu, offset);
   return "jump";
@@ -201,12 +190,12 @@ function callGate64(cpu: Cpu, insn: Insn, d: Descriptor, offset: number, inner: 
     rsp = tssPointer64(cpu, d.dpl * 8 + 4, 0);
     touch(cpu, d);
     rsp = pushFrame64(cpu, rsp, [cpu.selector(SS), 0, gprLo(cpu, 4), gprHi(cpu, 4), cpu.selector(CS), 0, lo32(ip), hi32(ip)], false, 0);
-    loadNullStack(cpu, cpl, cpl);
+    loadCodeAndStack(cpu, d, undefined, cpl, cpl);
   } else {
     touch(cpu, d);
     rsp = pushFrame64(cpu, gprWide(cpu, 4), [cpu.selector(CS), 0, lo32(ip), hi32(ip)], cpl === 3, 0);
+    loadCode(cpu, d, cpl);
   }
-  loadCode(cpu, d, cpl);
   setGprWide(cpu, 4, rsp);
   setIp(cpu, offset);
   return "jump";
@@ -263,10 +252,7 @@ export function returnOuter(cpu: Cpu, d: Descriptor, ip: number, ss: number, sp:
   checkTarget(cpu, d, ip);
   touch(cpu, d);
   if (stack !== undefined) touch(cpu, stack);
-  // SS first: its DPL is the CPL that CS and the stack width go by.
-  if (stack === undefined) loadNullStack(cpu, ss, rpl);
-  else loadSeg(cpu, SS, ss, stack.base, stack.limit, stack.access);
-  loadCode(cpu, d, rpl);
+  loadCodeAndStack(cpu, d, stack, ss, rpl);
   setIp(cpu, ip);
   if (cpu.code64) setGprWide(cpu, 4, sp + release);
   else if (size === 2 && (cpu.access(SS) & 0x4000) !== 0) cpu.setR32(4, (sp + release) >>> 0);
@@ -285,10 +271,10 @@ function farOperand(cpu: Cpu, insn: Insn, go: (cpu: Cpu, insn: Insn, selector: n
   const size = insn.opSize >> 3;
   const la = operandAddress(cpu, insn, 0, size + 2, false);
   const user = cpu.cpl === 3;
-  let offset = cpu.mmu.read(la, size === 2 ? 2 : 4, user);
-  if (size === 8) offset = wide(offset, cpu.mmu.read(la + 4, 4, user));
+  let offset = load(cpu, la, size === 2 ? 2 : 4, user);
+  if (size === 8) offset = wide(offset, load(cpu, la + 4, 4, user));
   else offset >>>= 0;
-  return go(cpu, insn, cpu.mmu.read(linearAdd(cpu, la, size), 2, user), offset);
+  return go(cpu, insn, load(cpu, linearAdd(cpu, la, size), 2, user), offset);
 }
 
 const jmpFarHelper: SystemHelper = (cpu, insn) => farOperand(cpu, insn, jumpFar);

@@ -3,6 +3,7 @@ import { TR } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { inSegment, readStack } from "./descriptor.ts";
 import { isCanonical, linear, VEC, wide } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Frames on stacks that are not (yet) the current one, and the stacks that a TSS names. */
 
@@ -22,13 +23,13 @@ export function innerStack(cpu: Cpu, cpl: number, ext: number): InnerStack {
   if ((cpu.access(TR) & 8) !== 0) {
     const at = cpl * 8 + 4;
     if (at + 5 > limit) cpu.raise(VEC.TS, tssCode);
-    sp = cpu.mmu.read(linear(cpu, base + at), 4, false) >>> 0;
-    selector = cpu.mmu.read(linear(cpu, base + at + 4), 2, false);
+    sp = load(cpu, linear(cpu, base + at), 4, false) >>> 0;
+    selector = load(cpu, linear(cpu, base + at + 4), 2, false);
   } else {
     const at = cpl * 4 + 2;
     if (at + 3 > limit) cpu.raise(VEC.TS, tssCode);
-    sp = cpu.mmu.read(linear(cpu, base + at), 2, false);
-    selector = cpu.mmu.read(linear(cpu, base + at + 2), 2, false);
+    sp = load(cpu, linear(cpu, base + at), 2, false);
+    selector = load(cpu, linear(cpu, base + at + 2), 2, false);
   }
   if ((selector & 0xfffc) === 0) cpu.raise(VEC.TS, ext);
   return { sp, descriptor: readStack(cpu, selector, cpl, VEC.TS, ext) };
@@ -38,7 +39,7 @@ export function innerStack(cpu: Cpu, cpl: number, ext: number): InnerStack {
 export function tssPointer64(cpu: Cpu, offset: number, ext: number): number {
   if (offset + 7 > cpu.limit(TR)) cpu.raise(VEC.TS, (cpu.selector(TR) & 0xfffc) | ext);
   const la = cpu.baseNumber(TR) + offset;
-  const sp = wide(cpu.mmu.read(la, 4, false), cpu.mmu.read(la + 4, 4, false));
+  const sp = wide(load(cpu, la, 4, false), load(cpu, la + 4, 4, false));
   if (!isCanonical(sp)) cpu.raise(VEC.SS, ext);
   return sp;
 }
@@ -74,7 +75,7 @@ export function pushFrame(
   at = sp;
   for (let i = 0; i < count; i++) {
     at = ((at - size) & mask) >>> 0;
-    cpu.mmu.write(linear(cpu, base + at), size, size === 2 ? values[i] & 0xffff : values[i] >>> 0, user);
+    store(cpu, linear(cpu, base + at), size, size === 2 ? values[i] & 0xffff : values[i] >>> 0, user);
   }
   // The bits of ESP above a 16-bit stack's pointer stay what they are.
   return mask === 0xffff ? ((sp & 0xffff0000) | at) >>> 0 : at;
@@ -93,8 +94,8 @@ export function pushFrame64(cpu: Cpu, rsp: number, pairs: readonly number[], use
   let at = rsp;
   for (let i = 0; i < pairs.length; i += 2) {
     at -= 8;
-    cpu.mmu.write(at, 4, pairs[i] >>> 0, user);
-    cpu.mmu.write(at + 4, 4, pairs[i + 1] >>> 0, user);
+    store(cpu, at, 4, pairs[i] >>> 0, user);
+    store(cpu, at + 4, 4, pairs[i + 1] >>> 0, user);
   }
   return low;
 }

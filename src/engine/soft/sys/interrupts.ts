@@ -8,6 +8,7 @@ import { common } from "./exits.ts";
 import { readReturnCode, returnOuter } from "./far.ts";
 import { returnFromTask } from "./task.ts";
 import { CR4, FLAG, linear, nextIp, peek, peekItem, peekWide, setFlags, setIp, setSp, spAdd, spOf, VEC } from "./words.ts";
+import { load } from "./memory.ts";
 
 /** INT n, INT3, INTO, INT1 and IRET in every mode. SDM vol. 2, vol. 3B chapter 20. */
 
@@ -18,9 +19,9 @@ function redirected(cpu: Cpu, vector: number): boolean {
   const limit = cpu.limit(TR);
   if (limit < 0x67) return false;
   // The 32 bytes lie just below the I/O bitmap.
-  const at = cpu.mmu.read(linear(cpu, base + 0x66), 2, false) - 32 + (vector >> 3);
+  const at = load(cpu, linear(cpu, base + 0x66), 2, false) - 32 + (vector >> 3);
   if (at < 0 || at > limit) return false;
-  return ((cpu.mmu.read(linear(cpu, base + at), 1, false) >> (vector & 7)) & 1) === 0;
+  return ((load(cpu, linear(cpu, base + at), 1, false) >> (vector & 7)) & 1) === 0;
 }
 
 const intN: SystemHelper = (cpu, insn) => {

@@ -4,6 +4,7 @@ import type { Cpu, SystemHelper } from "../cpu.ts";
 import { ES, TR } from "../cpu.ts";
 import { addressSizeCode, common } from "./exits.ts";
 import { FLAG, gprHi, gprLo, linear, setGprPair, wide } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** IN, OUT, INS, OUTS: permissions, the fast way through `GuestIo`, and VM exits. SDM vol. 1 chapter 19, vol. 3C 25.1.3, 27.2.1. */
 
@@ -20,10 +21,10 @@ export function checkIoPermission(cpu: Cpu, port: number, size: number): void {
   const limit = cpu.limit(TR);
   if (limit < 0x67) cpu.gp(0);
   const base = cpu.baseNumber(TR);
-  const at = cpu.mmu.read(linear(cpu, base + 0x66), 2, false) + (port >> 3);
+  const at = load(cpu, linear(cpu, base + 0x66), 2, false) + (port >> 3);
   // Always two bytes, so that a port range may straddle them.
   if (at + 1 > limit) cpu.gp(0);
-  const bits = cpu.mmu.read(linear(cpu, base + at), 2, false) >> (port & 7);
+  const bits = load(cpu, linear(cpu, base + at), 2, false) >> (port & 7);
   if ((bits & ((1 << size) - 1)) !== 0) cpu.gp(0);
 }
 
@@ -111,7 +112,7 @@ export function insElement(cpu: Cpu, insn: Insn): void {
     const q = qualification(size, true, true, insn.rep !== 0, false, port);
     cpu.leave({ kind: "io-in", port, size, string: true, ...common(30, insn, q, stringInfo(insn, ES)) });
   }
-  cpu.mmu.write(la, size, value, user);
+  store(cpu, la, size, value, user);
   addIndex(cpu, 7, insn.addrSize, step(cpu, size));
 }
 
@@ -121,7 +122,7 @@ export function outsElement(cpu: Cpu, insn: Insn): void {
   const size = accessSize(insn.opSize);
   checkIoPermission(cpu, port, size);
   const la = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, 6, insn.addrSize), size, false);
-  const value = cpu.mmu.read(la, size, cpu.cpl === 3) >>> 0;
+  const value = load(cpu, la, size, cpu.cpl === 3) >>> 0;
   if (cpu.intercepts.unconditionalIo || !cpu.io.portWrite(port, size, value)) {
     const q = qualification(size, false, true, insn.rep !== 0, false, port);
     cpu.leave({ kind: "io-out", port, size, value, string: true, ...common(30, insn, q, stringInfo(insn, insn.segment)) });
@@ -144,7 +145,7 @@ export function completeIo(cpu: Cpu, entry: VmEntry, exit: VmExit): boolean {
     if (exit.kind === "io-in") {
       if (entry.kind === "io-in") {
         const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, 7, addrSize), exit.size, true);
-        cpu.mmu.write(la, exit.size, exit.size === 4 ? entry.value >>> 0 : entry.value & ((1 << (exit.size * 8)) - 1), cpu.cpl === 3);
+        store(cpu, la, exit.size, exit.size === 4 ? entry.value >>> 0 : entry.value & ((1 << (exit.size * 8)) - 1), cpu.cpl === 3);
       }
       addIndex(cpu, 7, addrSize, step(cpu, exit.size));
     } else addIndex(cpu, 6, addrSize, step(cpu, exit.size));

@@ -137,6 +137,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
     case MSR.GS_BASE:
       if (!cpu.features.longMode || !isCanonicalBig(value)) return false;
       cpu.u64[(CPU.segBase.offset >> 3) + (n === MSR.FS_BASE ? FS : GS)] = value;
+      cpu.updateSegment(n === MSR.FS_BASE ? FS : GS);
       return true;
     case MSR.BIOS_SIGN_ID:
     case MSR.BIOS_UPDT_TRIG:

@@ -3,8 +3,9 @@ import type { Cpu, SystemHelper } from "../cpu.ts";
 import { ES, FS, GS } from "../cpu.ts";
 import { writeArithmeticFlags } from "../flags-state.ts";
 import { CPU } from "../state-layout.ts";
-import { addIndex, countIsZero, indexOf, insElement, outsElement } from "./io.ts";
+import { accessSize, addIndex, checkIoPermission, countIsZero, indexOf, insElement, outsElement } from "./io.ts";
 import { FLAG, gprHi, gprLo, isCanonical } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /**
  * REP string instructions in bounded chunks: bulk copies where both sides are plain memory, element by element elsewhere. Registers are
@@ -137,8 +138,8 @@ const repMovs: SystemHelper = (cpu, insn) => {
       const v = cpu.mmu.read64(from, user);
       cpu.mmu.write64(cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), v, user);
     } else {
-      const v = cpu.mmu.read(from, size, user);
-      cpu.mmu.write(cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), size, v, user);
+      const v = load(cpu, from, size, user);
+      store(cpu, cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), size, v, user);
     }
     advanceIndices(cpu, a, 1, size, down, true, true);
   }
@@ -188,7 +189,7 @@ const repStos: SystemHelper = (cpu, insn) => {
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
     const to = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true);
     if (size === 8) cpu.mmu.write64(to, cpu.r64(0), user);
-    else cpu.mmu.write(to, size, size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0), user);
+    else store(cpu, to, size, size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0), user);
     advanceIndices(cpu, a, 1, size, down, false, true);
   }
   return finish(cpu, countIsZero(cpu, a));
@@ -205,7 +206,7 @@ const repLods: SystemHelper = (cpu, insn) => {
     const from = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     if (size === 8) cpu.setR64(0, cpu.mmu.read64(from, user));
     else {
-      const v = cpu.mmu.read(from, size, user);
+      const v = load(cpu, from, size, user);
       if (size === 1) cpu.setR8(0, v);
       else if (size === 2) cpu.setR16(0, v);
       else cpu.setR32(0, v);
@@ -295,7 +296,7 @@ const repScas: SystemHelper = (cpu, insn) => {
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
     const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const wide = size === 8 ? cpu.mmu.read64(la, user) : 0n;
-    const lo = size === 8 ? Number(wide & 0xffff_ffffn) : cpu.mmu.read(la, size, user) >>> 0;
+    const lo = size === 8 ? Number(wide & 0xffff_ffffn) : load(cpu, la, size, user) >>> 0;
     const hi = size === 8 ? Number(wide >> 32n) : 0;
     setSubFlags(cpu, accLo, accHi, lo, hi, size);
     advanceIndices(cpu, a, 1, size, down, false, true);
@@ -339,9 +340,9 @@ const repCmps: SystemHelper = (cpu, insn) => {
   }
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
     const la1 = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
-    const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(cpu.mmu.read(la1, size, user) >>> 0);
+    const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(load(cpu, la1, size, user) >>> 0);
     const la2 = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
-    const y = size === 8 ? cpu.mmu.read64(la2, user) : BigInt(cpu.mmu.read(la2, size, user) >>> 0);
+    const y = size === 8 ? cpu.mmu.read64(la2, user) : BigInt(load(cpu, la2, size, user) >>> 0);
     const low = (v: bigint): number => Number(v & 0xffff_ffffn);
     setSubFlags(cpu, low(x), Number(x >> 32n), low(y), Number(y >> 32n), size);
     advanceIndices(cpu, a, 1, size, down, true, true);
@@ -352,11 +353,67 @@ const repCmps: SystemHelper = (cpu, insn) => {
 
 // ---- ports
 
-function repPort(element: (cpu: Cpu, insn: Insn) => void): SystemHelper {
+function storeElement(cpu: Cpu, host: number, size: number, value: number): void {
+  if (size === 1) cpu.u8[host] = value;
+  else if (size === 2) cpu.view.setUint16(host, value, true);
+  else cpu.view.setUint32(host, value, true);
+}
+
+/** INS into plain memory: elements done before the port said "not mine" (or the allowance ended); registers are committed. */
+function bulkIns(cpu: Cpu, insn: Insn, allowed: number): number {
+  const a = insn.addrSize;
+  const size = accessSize(insn.opSize);
+  const down = isDown(cpu);
+  const di = indexOf(cpu, RDI, a);
+  let n = Math.min(allowed, segmentRoom(cpu, ES, di, size, down, a, true));
+  const to = n > 0 ? bulkAddress(cpu, ES, di) : Number.NaN;
+  n = to - to === 0 ? Math.min(n, pageRoom(to, size, down)) : 0;
+  if (n === 0) return 0;
+  const port = cpu.r16(2);
+  checkIoPermission(cpu, port, size);
+  let host = cpu.mmu.hostWrite(to, cpu.cpl === 3);
+  if (host === 0) return 0;
+  let i = 0;
+  for (; i < n; i++) {
+    const value = cpu.io.portRead(port, size);
+    if (value === -1) break;
+    storeElement(cpu, host, size, value);
+    host += down ? -size : size;
+  }
+  if (i > 0) advanceIndices(cpu, a, i, size, down, false, true);
+  return i;
+}
+
+/** OUTS from plain memory, likewise. */
+function bulkOuts(cpu: Cpu, insn: Insn, allowed: number): number {
+  const a = insn.addrSize;
+  const size = accessSize(insn.opSize);
+  const down = isDown(cpu);
+  const si = indexOf(cpu, RSI, a);
+  let n = Math.min(allowed, segmentRoom(cpu, insn.segment, si, size, down, a, false));
+  const from = n > 0 ? bulkAddress(cpu, insn.segment, si) : Number.NaN;
+  n = from - from === 0 ? Math.min(n, pageRoom(from, size, down)) : 0;
+  if (n === 0) return 0;
+  const port = cpu.r16(2);
+  checkIoPermission(cpu, port, size);
+  let host = cpu.mmu.hostRead(from, cpu.cpl === 3);
+  if (host === 0) return 0;
+  let i = 0;
+  for (; i < n; i++) {
+    if (!cpu.io.portWrite(port, size, loadLow(cpu, host, size))) break;
+    host += down ? -size : size;
+  }
+  if (i > 0) advanceIndices(cpu, a, i, size, down, true, false);
+  return i;
+}
+
+function repPort(element: (cpu: Cpu, insn: Insn) => void, bulk: (cpu: Cpu, insn: Insn, allowed: number) => number): SystemHelper {
   return (cpu, insn) => {
     const a = insn.addrSize;
     if (countIsZero(cpu, a)) return finish(cpu, true);
-    for (let left = Math.min(allowance(cpu, a), SINGLES); left > 0; left--) {
+    const allowed = Math.min(allowance(cpu, a), SINGLES);
+    if (cpu.intercepts.unconditionalIo || bulk(cpu, insn, allowed) === 0) {
+      // One by one: MMIO, page ends, faults, and ports that become exits.
       element(cpu, insn);
       addIndex(cpu, RCX, a, -1);
     }
@@ -370,6 +427,6 @@ export const REP: Readonly<Record<string, SystemHelper>> = {
   rep_lods: repLods,
   rep_scas: repScas,
   rep_cmps: repCmps,
-  rep_ins: repPort(insElement),
-  rep_outs: repPort(outsElement),
+  rep_ins: repPort(insElement, bulkIns),
+  rep_outs: repPort(outsElement, bulkOuts),
 };

@@ -4,6 +4,7 @@ import { DS, ES, FS, GS, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { loadDataSegment } from "./descriptor.ts";
 import { linearAdd, operandAddress, peek, push, readWord, setSp, spAdd, spOf, writeGpr, writeWord } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** MOV, PUSH and POP of segment registers, and the far-pointer loads. SDM vol. 2. */
 
@@ -38,7 +39,7 @@ const pushSreg: SystemHelper = (cpu, insn) => {
   if (insn.opSize === 32) {
     const sp = spAdd(cpu, spOf(cpu), -4);
     const la = stackPush32(cpu, sp);
-    cpu.mmu.write(la, 2, selector, cpu.cpl === 3);
+    store(cpu, la, 2, selector, cpu.cpl === 3);
     setSp(cpu, sp);
   } else push(cpu, insn.opSize >> 3, selector);
   return "next";
@@ -73,9 +74,9 @@ function loadFar(s: number): SystemHelper {
     const size = insn.opSize >> 3;
     const la = operandAddress(cpu, insn, 1, size + 2, false);
     const user = cpu.cpl === 3;
-    const lo = cpu.mmu.read(la, size === 2 ? 2 : 4, user);
-    const hi = size === 8 ? cpu.mmu.read(linearAdd(cpu, la, 4), 4, user) : 0;
-    const selector = cpu.mmu.read(linearAdd(cpu, la, size), 2, user);
+    const lo = load(cpu, la, size === 2 ? 2 : 4, user);
+    const hi = size === 8 ? load(cpu, linearAdd(cpu, la, 4), 4, user) : 0;
+    const selector = load(cpu, linearAdd(cpu, la, size), 2, user);
     loadDataSegment(cpu, s, selector);
     writeGpr(cpu, registerOf(insn, 0), insn.opSize, lo, hi);
     return "next";

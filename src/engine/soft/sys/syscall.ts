@@ -1,7 +1,7 @@
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, FS, GS, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { loadSeg } from "./descriptor.ts";
+import { setSeg } from "./descriptor.ts";
 import { MSR } from "./msr.ts";
 import { CR4, EFER, FLAG, FLAGS_ALL, gprHi, gprLo, gprWide, isCanonical, isCanonicalBig, setFlags, setGprPair } from "./words.ts";
 
@@ -13,11 +13,12 @@ const CODE32 = 0xc09b;
 const DATA = 0xc093;
 const DPL3 = 0x60;
 
-/** Flat CS and SS; SS first, its DPL is the CPL. */
+/** Flat CS and SS; the DPL of SS is the CPL. */
 function loadFlat(cpu: Cpu, cs: number, code: number, ss: number, cpl: 0 | 3): void {
   const dpl = cpl === 3 ? DPL3 : 0;
-  loadSeg(cpu, SS, ss, 0, FLAT, DATA | dpl);
-  loadSeg(cpu, CS, cs, 0, FLAT, code | dpl);
+  setSeg(cpu, SS, ss, 0, FLAT, DATA | dpl);
+  setSeg(cpu, CS, cs, 0, FLAT, code | dpl);
+  cpu.updateMode();
 }
 
 function msr(cpu: Cpu, n: number): bigint {
@@ -86,6 +87,7 @@ const swapgs: SystemHelper = (cpu) => {
   const old = cpu.u64[at];
   cpu.u64[at] = msr(cpu, MSR.KERNEL_GS_BASE);
   cpu.msrs.set(MSR.KERNEL_GS_BASE, old);
+  cpu.updateSegment(GS);
   return "next";
 };
 
@@ -109,6 +111,7 @@ const writeBase =
     const v = cpu.readOperand(insn, 0);
     if (!isCanonicalBig(v)) cpu.gp(0);
     cpu.u64[(CPU.segBase.offset >> 3) + s] = v;
+    cpu.updateSegment(s);
     return "next";
   };
 

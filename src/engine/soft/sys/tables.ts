@@ -5,6 +5,7 @@ import type { Descriptor } from "./descriptor.ts";
 import { AR_UNUSABLE, loadSeg, readDescriptor, readHighHalf, setBusy } from "./descriptor.ts";
 import { common, displacement, operandInfo } from "./exits.ts";
 import { CR4, FLAG, isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, VEC, writeGpr, writeWord } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Descriptor-table registers and the instructions that ask about descriptors. SDM vol. 2. */
 
@@ -30,10 +31,10 @@ function storeTable(which: 0 | 1): SystemHelper {
     const user = cpu.cpl === 3;
     cpu.probeWrite(la, bytes, user);
     const base = which === 0 ? cpu.gdtrBase : cpu.idtrBase;
-    cpu.mmu.write(la, 2, which === 0 ? cpu.gdtrLimit : cpu.idtrLimit, user);
+    store(cpu, la, 2, which === 0 ? cpu.gdtrLimit : cpu.idtrLimit, user);
     // The 80286 form aside, silicon stores all 32 bits even with a 16-bit operand size.
-    cpu.mmu.write(linearAdd(cpu, la, 2), 4, Number(base & 0xffff_ffffn), user);
-    if (long) cpu.mmu.write(la + 6, 4, Number(base >> 32n), user);
+    store(cpu, linearAdd(cpu, la, 2), 4, Number(base & 0xffff_ffffn), user);
+    if (long) store(cpu, la + 6, 4, Number(base >> 32n), user);
     return "next";
   };
 }
@@ -44,10 +45,10 @@ function loadTable(which: 2 | 3): SystemHelper {
     tableExit(cpu, insn, 46, which);
     const long = cpu.code64;
     const la = operandAddress(cpu, insn, 0, long ? 10 : 6, false);
-    const limit = cpu.mmu.read(la, 2, false);
-    let base = BigInt(cpu.mmu.read(linearAdd(cpu, la, 2), 4, false) >>> 0);
+    const limit = load(cpu, la, 2, false);
+    let base = BigInt(load(cpu, linearAdd(cpu, la, 2), 4, false) >>> 0);
     if (long) {
-      base |= BigInt(cpu.mmu.read(la + 6, 4, false) >>> 0) << 32n;
+      base |= BigInt(load(cpu, la + 6, 4, false) >>> 0) << 32n;
       if (!isCanonicalBig(base)) cpu.gp(0);
     } else if (insn.opSize === 16) base &= 0xff_ffffn;
     if (which === 2) {
@@ -134,7 +135,7 @@ function wholeInTable(cpu: Cpu, d: Descriptor): boolean {
   if (!cpu.longMode) return true;
   const limit = (d.selector & 4) !== 0 ? cpu.limit(LDTR) : cpu.gdtrLimit;
   if ((d.selector & 0xfff8) + 15 > limit) return false;
-  return (cpu.mmu.read(d.address + 12, 4, false) & 0x1f00) === 0;
+  return (load(cpu, d.address + 12, 4, false) & 0x1f00) === 0;
 }
 
 function inspect(types: number, typesLong: number, result: (d: Descriptor) => number): SystemHelper {
@@ -179,7 +180,7 @@ const arpl: SystemHelper = (cpu, insn) => {
   const op = insn.operands[0];
   const value = lower ? (target & 0xfffc) | rpl : target;
   if (op.kind === "reg") cpu.setR16(op.index, value);
-  else cpu.mmu.write(operandAddress(cpu, insn, 0, 2, true), 2, value, cpu.cpl === 3);
+  else store(cpu, operandAddress(cpu, insn, 0, 2, true), 2, value, cpu.cpl === 3);
   setArithmetic(cpu, FLAG.ZF, lower ? FLAG.ZF : 0);
   return "next";
 };

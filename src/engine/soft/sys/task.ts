@@ -6,6 +6,7 @@ import { raiseFault } from "./deliver.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gdtBase, loadCode, loadNull, loadSeg, loadStack, loadV86, readDescriptor, readStack, setBusy, touch } from "./descriptor.ts";
 import { CR0, CR4, FLAG, FLAGS_ALL, gprLo, push, setIp, VEC } from "./words.ts";
+import { load, store } from "./memory.ts";
 
 /** Hardware task switches (legacy protected mode only). SDM vol. 3A 7.2 and 7.3. */
 
@@ -77,29 +78,29 @@ export function switchTask(
   if (!nested) mmu.probeWrite(at(oldDescriptor, 5), 1, false);
   if (nested) mmu.probeWrite(base, 2, false);
   const step = shape.step;
-  const read = (offset: number): number => mmu.read(at(base, offset), step, false) >>> 0;
+  const read = (offset: number): number => load(cpu, at(base, offset), step, false) >>> 0;
   const newIp = read(shape.ip);
   let newFlags = (read(shape.flags) & FLAGS_ALL) | 2;
   const registers: number[] = [];
   for (let i = 0; i < 8; i++) registers.push(read(shape.gpr + i * step));
   const selectors: number[] = [];
-  for (let i = 0; i < shape.segments; i++) selectors.push(mmu.read(at(base, shape.seg + i * step), 2, false));
-  const newLdt = mmu.read(at(base, shape.ldt), 2, false);
-  const newCr3 = is32 ? mmu.read(at(base, 0x1c), 4, false) >>> 0 : 0;
-  const trap = is32 && (mmu.read(at(base, 0x64), 2, false) & 1) !== 0;
+  for (let i = 0; i < shape.segments; i++) selectors.push(load(cpu, at(base, shape.seg + i * step), 2, false));
+  const newLdt = load(cpu, at(base, shape.ldt), 2, false);
+  const newCr3 = is32 ? load(cpu, at(base, 0x1c), 4, false) >>> 0 : 0;
+  const trap = is32 && (load(cpu, at(base, 0x64), 2, false) & 1) !== 0;
   const paging = is32 && (cpu.cr0 & CR0.PG) !== 0;
   if (paging && (cpu.cr4 & CR4.PAE) !== 0 && !pdptesValid(cpu, newCr3)) cpu.raise(VEC.TS, tssCode);
 
   // Commit.
   if (!nested) setBusy(cpu, oldDescriptor, false);
   const oldStep = oldShape.step;
-  const save = (offset: number, v: number): void => mmu.write(at(oldBase, offset), oldStep, old32 ? v >>> 0 : v & 0xffff, false);
+  const save = (offset: number, v: number): void => store(cpu, at(oldBase, offset), oldStep, old32 ? v >>> 0 : v & 0xffff, false);
   save(oldShape.ip, returnIp);
   save(oldShape.flags, source === "iret" ? flags & ~FLAG.NT : flags);
   for (let i = 0; i < 8; i++) save(oldShape.gpr + i * oldStep, gprLo(cpu, i));
-  for (let i = 0; i < oldShape.segments; i++) mmu.write(at(oldBase, oldShape.seg + i * oldStep), 2, cpu.selector(SEGMENT_ORDER[i]), false);
+  for (let i = 0; i < oldShape.segments; i++) store(cpu, at(oldBase, oldShape.seg + i * oldStep), 2, cpu.selector(SEGMENT_ORDER[i]), false);
   if (nested) {
-    mmu.write(base, 2, oldSelector, false);
+    store(cpu, base, 2, oldSelector, false);
     newFlags |= FLAG.NT;
   }
   if (source !== "iret") setBusy(cpu, d.address, true);
@@ -169,7 +170,7 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
 
 /** IRET with NT set: back along the link of the current TSS. */
 export function returnFromTask(cpu: Cpu, returnIp: number, instructionLength: number): void {
-  const link = cpu.mmu.read(cpu.baseNumber(TR) >>> 0, 2, false);
+  const link = load(cpu, cpu.baseNumber(TR) >>> 0, 2, false);
   const code = link & 0xfffc;
   if ((link & 4) !== 0 || code === 0) cpu.raise(VEC.TS, code);
   const d = readDescriptor(cpu, link, VEC.TS);

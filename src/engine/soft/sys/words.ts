@@ -2,6 +2,7 @@ import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
+import { load, store } from "./memory.ts";
 
 /**
  * Words that all system helpers share: numeric (never bigint) access to registers, stack and operands.
@@ -191,20 +192,20 @@ export function stackAddress(cpu: Cpu, sp: number, size: number, write: boolean)
 /** Reads 2 or 4 bytes `offset` above the stack pointer. */
 export function peek(cpu: Cpu, offset: number, size: number): number {
   const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), size, false);
-  return cpu.mmu.read(la, size, cpu.cpl === 3);
+  return load(cpu, la, size, cpu.cpl === 3);
 }
 /** Reads an item of 2, 4 or 8 bytes above the stack pointer: the low 32 bits. Their upper half is read by `peekHigh`. */
 export function peekItem(cpu: Cpu, offset: number, size: number): number {
   if (size !== 8) return peek(cpu, offset, size);
   const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), 8, false);
-  return cpu.mmu.read(la, 4, cpu.cpl === 3);
+  return load(cpu, la, 4, cpu.cpl === 3);
 }
 /** The item as wide number when 8 bytes, else unsigned. */
 export function peekWide(cpu: Cpu, offset: number, size: number): number {
   if (size !== 8) return peek(cpu, offset, size);
   const la = stackAddress(cpu, spAdd(cpu, spOf(cpu), offset), 8, false);
   const user = cpu.cpl === 3;
-  return wide(cpu.mmu.read(la, 4, user), cpu.mmu.read(la + 4, 4, user));
+  return wide(load(cpu, la, 4, user), load(cpu, la + 4, 4, user));
 }
 /** Pushes one value of 2, 4 or 8 bytes (upper half `hi`), all or nothing. */
 export function push(cpu: Cpu, size: number, lo: number, hi = 0): void {
@@ -214,12 +215,12 @@ export function push(cpu: Cpu, size: number, lo: number, hi = 0): void {
   setSp(cpu, sp);
 }
 export function writeItem(cpu: Cpu, la: number, size: number, lo: number, hi: number, user: boolean): void {
-  if (size === 2) cpu.mmu.write(la, 2, lo & 0xffff, user);
-  else if (size === 4) cpu.mmu.write(la, 4, lo >>> 0, user);
+  if (size === 2) store(cpu, la, 2, lo & 0xffff, user);
+  else if (size === 4) store(cpu, la, 4, lo >>> 0, user);
   else {
     if ((la & 0xfff) > 0xff8) cpu.mmu.probeWrite(la, 8, user);
-    cpu.mmu.write(la, 4, lo >>> 0, user);
-    cpu.mmu.write(la + 4, 4, hi >>> 0, user);
+    store(cpu, la, 4, lo >>> 0, user);
+    store(cpu, la + 4, 4, hi >>> 0, user);
   }
 }
 
@@ -244,7 +245,7 @@ export function operandAddress(cpu: Cpu, insn: Insn, n: number, size: number, wr
 export function readWord(cpu: Cpu, insn: Insn, n: number): number {
   const op = insn.operands[n];
   if (op.kind === "reg") return cpu.r16(op.index);
-  return cpu.mmu.read(operandAddress(cpu, insn, n, 2, false), 2, cpu.cpl === 3);
+  return load(cpu, operandAddress(cpu, insn, n, 2, false), 2, cpu.cpl === 3);
 }
 /** Stores a zero-extended word: registers at their operand size, memory always 16 bits (SLDT, STR, SMSW, MOV from segment). */
 export function writeWord(cpu: Cpu, insn: Insn, n: number, v: number): void {
@@ -254,7 +255,7 @@ export function writeWord(cpu: Cpu, insn: Insn, n: number, v: number): void {
     else cpu.setR32(op.index, v);
     return;
   }
-  cpu.mmu.write(operandAddress(cpu, insn, n, 2, true), 2, v & 0xffff, cpu.cpl === 3);
+  store(cpu, operandAddress(cpu, insn, n, 2, true), 2, v & 0xffff, cpu.cpl === 3);
 }
 /** Writes a register operand of 16, 32 or 64 bits from halves. */
 export function writeGpr(cpu: Cpu, index: number, size: number, lo: number, hi = 0): void {

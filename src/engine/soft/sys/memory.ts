@@ -1,0 +1,55 @@
+import type { Cpu } from "../cpu.ts";
+import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES, TLB_NEVER, TLB_SUPERVISOR, TLB_USER } from "../state-layout.ts";
+
+/**
+ * Loads and stores of helpers by linear address: the software TLB first, as generated code does, then the MMU's slow arms.
+ * Stores next to decoded code look into its bitmap, since real-mode programs keep stack and code on one page.
+ */
+
+const TLB_BASE = CPU.tlbBase.offset >> 2;
+
+/** Index (in words) of the TLB entry whose tag at `tag` (bytes) matches the page of `la`, or 0. */
+function entryOf(cpu: Cpu, la: number, user: boolean, tag: number): number {
+  const u32 = cpu.u32;
+  const w = ((user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
+  if (u32[w + (tag >> 2)] !== (la & ~0xfff) >>> 0) return 0;
+  const hi = u32[w + (tag >> 2) + 1];
+  if (hi !== (la >= 0 && la < 0x100000000 ? 0 : Math.floor(la / 0x100000000) >>> 0)) return 0;
+  return w;
+}
+
+/** Reads 1, 2 or 4 bytes, unsigned. #PF is thrown. */
+export function load(cpu: Cpu, la: number, size: number, user: boolean): number {
+  if ((la & 0xfff) + size <= 4096 && cpu.u32[TLB_BASE] !== TLB_NEVER) {
+    const w = entryOf(cpu, la, user, TLB.read);
+    if (w !== 0) {
+      const host = (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
+      return size === 2 ? cpu.view.getUint16(host, true) : size === 4 ? cpu.view.getUint32(host, true) : cpu.u8[host];
+    }
+  }
+  return cpu.mmu.read(la, size, user) >>> 0;
+}
+
+/** Writes 1, 2 or 4 bytes. #PF is thrown. */
+export function store(cpu: Cpu, la: number, size: number, value: number, user: boolean): void {
+  const at = la & 0xfff;
+  if (at + size <= 4096 && cpu.u32[TLB_BASE] !== TLB_NEVER) {
+    let w = entryOf(cpu, la, user, TLB.write);
+    if (w === 0) {
+      w = entryOf(cpu, la, user, TLB.writeSmc);
+      if (w !== 0) {
+        const bitmap = cpu.u32[w + (TLB.smcBitmap >> 2)] + (at >> 3);
+        const bits = (cpu.u8[bitmap] | (cpu.u8[bitmap + 1] << 8)) >> (at & 7);
+        if ((bits & ((1 << size) - 1)) !== 0) w = 0;
+      }
+    }
+    if (w !== 0) {
+      const host = (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
+      if (size === 2) cpu.view.setUint16(host, value, true);
+      else if (size === 4) cpu.view.setUint32(host, value, true);
+      else cpu.u8[host] = value;
+      return;
+    }
+  }
+  cpu.mmu.write(la, size, value, user);
+}
