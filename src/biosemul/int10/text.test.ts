@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { FONT_8X16, FONT_8X8 } from "../font/index.ts";
+import { FONT_8X14, FONT_8X16, FONT_8X8 } from "../font/index.ts";
 import { glyphPicture, videoPc } from "./fixture.test.ts";
 
 describe("teletype", () => {
@@ -188,5 +188,31 @@ describe("configuration", () => {
     expect(pc.call({ ax: 0x0f00 }).al).toBe(3);
     expect(pc.vga.snapshotText()?.palette[7]).toBe(0xaaaaaa);
     expect(pc.vga.snapshotText()?.cursor).toMatchObject({ x: 4, y: 0 });
+  });
+});
+
+describe.each([
+  [0, 40, 0xb8000],
+  [1, 40, 0xb8000],
+  [2, 80, 0xb8000],
+  [7, 80, 0xb0000],
+])("text mode %i", (mode, columns, base) => {
+  test.each([
+    [0, 8],
+    [1, 14],
+    [2, 16],
+  ])("with scan line choice %i shows its text", (lines, height) => {
+    const pc = videoPc();
+    pc.call({ ax: 0x1200 | lines, bx: 0x30 });
+    pc.call({ ax: mode });
+    pc.print("W");
+    expect(pc.vga.mode()).toEqual({ kind: "text", width: columns, height: 25, bpp: 4 });
+    expect(pc.mem.read16(base)).toBe(0x0757);
+    const cell = mode === 7 && lines === 0 ? 16 : height;
+    expect(pc.mem.read16(0x485)).toBe(cell);
+    const font = cell === 8 ? FONT_8X8 : cell === 14 ? FONT_8X14 : FONT_8X16;
+    expect(pc.picture(0, 0, 8, cell)).toEqual(glyphPicture(font, 0x57, cell));
+    for (let i = 0; i < 26; i++) pc.print(`${i}\r\n`);
+    expect(pc.line(0)).toBe("2");
   });
 });
