@@ -2,7 +2,7 @@ import type { Cpu } from "../cpu.ts";
 import { AR_G, AR_P, AR_S, AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, VEC, wide } from "./words.ts";
-import { load, store } from "./memory.ts";
+import { hostForLoad, load, store } from "./memory.ts";
 
 /** Segment descriptors: reading them with the documented checks, and loading segment registers from them. SDM vol. 3A chapters 3 and 5. */
 
@@ -96,6 +96,8 @@ export function readDescriptor(cpu: Cpu, selector: number, vector: number = VEC.
   }
   if (offset + 7 > limit) cpu.raise(vector, (selector & 0xfffc) | ext);
   const la = linear(cpu, base + offset);
+  const host = hostForLoad(cpu, la, 8, false);
+  if (host !== 0) return new Descriptor(selector, la, cpu.view.getUint32(host, true), cpu.view.getUint32(host + 4, true));
   return new Descriptor(selector, la, load(cpu, la, 4, false) >>> 0, load(cpu, linear(cpu, la + 4), 4, false) >>> 0);
 }
 

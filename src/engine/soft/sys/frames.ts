@@ -3,7 +3,7 @@ import { TR } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { inSegment, readStack } from "./descriptor.ts";
 import { isCanonical, linear, VEC, wide } from "./words.ts";
-import { load, store } from "./memory.ts";
+import { hostForStore, load, store } from "./memory.ts";
 
 /** Frames on stacks that are not (yet) the current one, and the stacks that a TSS names. */
 
@@ -72,6 +72,16 @@ export function pushFrame(
     cpu.mmu.probeWrite(last, size, user);
     cpu.mmu.probeWrite(first, size, user);
   }
+  const span = count * size;
+  const host = last + span === first + size ? hostForStore(cpu, last, span, user) : 0;
+  if (host !== 0) {
+    for (let i = 0, to = host + span; i < count; i++) {
+      to -= size;
+      if (size === 2) cpu.view.setUint16(to, values[i], true);
+      else cpu.view.setUint32(to, values[i], true);
+    }
+    return mask === 0xffff ? ((sp & 0xffff0000) | at) >>> 0 : at;
+  }
   at = sp;
   for (let i = 0; i < count; i++) {
     at = ((at - size) & mask) >>> 0;
@@ -86,6 +96,15 @@ export function pushFrame64(cpu: Cpu, rsp: number, pairs: readonly number[], use
   const bytes = pairs.length * 4;
   const low = rsp - bytes;
   if (!isCanonical(low) || !isCanonical(rsp - 1)) cpu.raise(VEC.SS, code);
+  const host = hostForStore(cpu, low, bytes, user);
+  if (host !== 0) {
+    for (let i = 0, to = host + bytes; i < pairs.length; i += 2) {
+      to -= 8;
+      cpu.view.setUint32(to, pairs[i], true);
+      cpu.view.setUint32(to + 4, pairs[i + 1], true);
+    }
+    return low;
+  }
   // Two halves a quadword: an unaligned or page-crossing frame is probed first.
   if (Math.floor(low / 4096) !== Math.floor((rsp - 1) / 4096) || (low & 7) !== 0) {
     cpu.mmu.probeWrite(low, 8, user);

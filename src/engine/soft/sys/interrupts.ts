@@ -7,7 +7,7 @@ import { checkTarget, loadCode, loadV86, touch } from "./descriptor.ts";
 import { common } from "./exits.ts";
 import { readReturnCode, returnOuter } from "./far.ts";
 import { returnFromTask } from "./task.ts";
-import { CR4, FLAG, linear, nextIp, peek, peekItem, peekWide, setFlags, setIp, setSp, spAdd, spOf, VEC } from "./words.ts";
+import { CR4, FLAG, frameHi, frameLo, linear, nextIp, peek, readFrame, setFlags, setIp, setSp, spAdd, spOf, VEC, wide } from "./words.ts";
 import { load } from "./memory.ts";
 
 /** INT n, INT3, INTO, INT1 and IRET in every mode. SDM vol. 2, vol. 3B chapter 20. */
@@ -102,9 +102,13 @@ function iretV86(cpu: Cpu, size: number): void {
 
 /** Protected mode and IA-32e mode, NT clear. */
 function iretProtected(cpu: Cpu, size: number): void {
-  const ip = peekWide(cpu, 0, size);
-  const selector = peekItem(cpu, size, size) & 0xffff;
-  const image = peekItem(cpu, 2 * size, size);
+  const code64 = cpu.code64;
+  readFrame(cpu, code64 ? 5 : 3, size);
+  const ip = wide(frameLo[0], frameHi[0]);
+  const selector = frameLo[1] & 0xffff;
+  const image = frameLo[2];
+  let sp = wide(frameLo[3], frameHi[3]);
+  let ss = frameLo[4] & 0xffff;
   const cpl = cpu.cpl;
   if (size === 4 && (image & FLAG.VM) !== 0 && cpl === 0 && !cpu.longMode) {
     iretToV86(cpu, ip, selector, image);
@@ -116,9 +120,11 @@ function iretProtected(cpu: Cpu, size: number): void {
   if (size !== 2) mask |= CHANGED_32;
   if (cpl <= cpu.iopl) mask |= FLAG.IF;
   if (cpl === 0) mask |= size === 2 ? FLAG.IOPL : FLAG.IOPL | FLAG.VIF | FLAG.VIP;
-  if (rpl !== cpl || cpu.code64) {
-    const sp = peekWide(cpu, 3 * size, size);
-    const ss = peekItem(cpu, 4 * size, size) & 0xffff;
+  if (rpl !== cpl || code64) {
+    if (!code64) {
+      sp = peek(cpu, 3 * size, size);
+      ss = peek(cpu, 4 * size, size) & 0xffff;
+    }
     returnOuter(cpu, d, ip, ss, sp, size, 0);
   } else {
     checkTarget(cpu, d, ip);

@@ -18,6 +18,20 @@ function entryOf(cpu: Cpu, la: number, user: boolean, tag: number): number {
   return w;
 }
 
+/** Wasm address of `size` bytes of plain memory on one page, when the TLB knows them readable; else 0. */
+export function hostForLoad(cpu: Cpu, la: number, size: number, user: boolean): number {
+  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === TLB_NEVER) return 0;
+  const w = entryOf(cpu, la, user, TLB.read);
+  return w === 0 ? 0 : (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
+}
+
+/** The same for writing; the page holds no decoded code. */
+export function hostForStore(cpu: Cpu, la: number, size: number, user: boolean): number {
+  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === TLB_NEVER) return 0;
+  const w = entryOf(cpu, la, user, TLB.write);
+  return w === 0 ? 0 : (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
+}
+
 /** Reads 1, 2 or 4 bytes, unsigned. #PF is thrown. */
 export function load(cpu: Cpu, la: number, size: number, user: boolean): number {
   if ((la & 0xfff) + size <= 4096 && cpu.u32[TLB_BASE] !== TLB_NEVER) {

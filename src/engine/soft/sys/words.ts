@@ -2,7 +2,7 @@ import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { load, store } from "./memory.ts";
+import { hostForLoad, load, store } from "./memory.ts";
 
 /**
  * Words that all system helpers share: numeric (never bigint) access to registers, stack and operands.
@@ -207,6 +207,41 @@ export function peekWide(cpu: Cpu, offset: number, size: number): number {
   const user = cpu.cpl === 3;
   return wide(load(cpu, la, 4, user), load(cpu, la + 4, 4, user));
 }
+/** Where `readFrame` puts the halves of its items. Read them before anything else reads a frame. */
+export const frameLo = new Uint32Array(9);
+export const frameHi = new Uint32Array(9);
+
+/** Reads `count` items of 2, 4 or 8 bytes from the top of the stack, in one go where they lie on one known page. */
+export function readFrame(cpu: Cpu, count: number, size: number): void {
+  const sp = spOf(cpu);
+  const user = cpu.cpl === 3;
+  // Where the whole frame does not pass, item by item finds the one that faults.
+  const host = frameHost(cpu, sp, count * size, user);
+  for (let i = 0; i < count; i++) {
+    if (host === 0) {
+      const la = stackAddress(cpu, spAdd(cpu, sp, i * size), size, false);
+      frameLo[i] = load(cpu, la, size === 2 ? 2 : 4, user);
+      frameHi[i] = size === 8 ? load(cpu, la + 4, 4, user) : 0;
+    } else {
+      const at = host + i * size;
+      frameLo[i] = size === 2 ? cpu.view.getUint16(at, true) : cpu.view.getUint32(at, true);
+      frameHi[i] = size === 8 ? cpu.view.getUint32(at + 4, true) : 0;
+    }
+  }
+}
+
+/** Wasm address of a whole frame that passes the stack's limit, or 0. */
+function frameHost(cpu: Cpu, sp: number, bytes: number, user: boolean): number {
+  const at = READ32 + SS * 2;
+  const top = cpu.i32[at + 1];
+  if (top === 0) {
+    const mask = cpu.u32[STACK_MASK32];
+    const last = sp + bytes - 1;
+    return last <= mask && last <= cpu.u32[at] ? hostForLoad(cpu, (cpu.u32[BASE32 + SS * 2] + sp) >>> 0, bytes, user) : 0;
+  }
+  return top > 0 && isCanonical(sp) && isCanonical(sp + bytes) ? hostForLoad(cpu, sp, bytes, user) : 0;
+}
+
 /** Pushes one value of 2, 4 or 8 bytes (upper half `hi`), all or nothing. */
 export function push(cpu: Cpu, size: number, lo: number, hi = 0): void {
   const sp = spAdd(cpu, spOf(cpu), -size);
