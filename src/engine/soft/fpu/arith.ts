@@ -1,5 +1,6 @@
 import type { Insn, MemoryOperand, Operand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
+import { CPU } from "../state-layout.ts";
 import { B, fromFloat32, fromFloat64, fromInt32 } from "./convert.ts";
 import { BIAS, C1, DE, ENV, HI, IE, INT_BIT, LO, R, RAISED, SE, setResult, ZE } from "./env.ts";
 import {
@@ -26,6 +27,7 @@ import { linearAddress, plus, read16, read32, rememberOperand } from "./memory.t
 import {
   type Body,
   commit,
+  commitKeepingC1,
   commitWith,
   forbidden,
   isEmpty,
@@ -88,7 +90,7 @@ export function loadMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, integer: boo
 }
 /** The DE of a memory operand that was denormal in its own format: unless a NaN or an invalid operation took precedence. */
 function denormalMemory(nan: boolean): void {
-  if (B[3] !== 0 && !nan && (ENV[RAISED] & IE) === 0) ENV[RAISED] |= DE;
+  if (B[3] !== 0 && !nan && (ENV[RAISED] & (IE | ZE)) === 0) ENV[RAISED] |= DE;
 }
 function resultIsNan(): boolean {
   return (R[SE] & 0x7fff) === 0x7fff && (R[HI] !== INT_BIT || R[LO] !== 0);
@@ -151,11 +153,8 @@ function compareWithB(cpu: Cpu, quiet: boolean, empty: boolean, pops: number): v
     codes = compare(cpu.u16[(at + 8) >> 1], cpu.i32[(at >> 2) + 1], cpu.i32[at >> 2], B[SE], B[HI], B[LO], quiet);
     denormalMemory(codes === 0x4500);
   }
-  if (forbidden()) {
-    commit(cpu);
-    return;
-  }
-  for (let i = 0; i < pops; i++) pop(cpu);
+  // The codes are set even when an unmasked exception keeps the operands on the stack.
+  if (!forbidden()) for (let i = 0; i < pops; i++) pop(cpu);
   commitWith(cpu, codes);
 }
 const test: Body = (cpu) => {
@@ -174,11 +173,9 @@ function comparisonToFlags(quiet: boolean, pops: boolean): Body {
       loadSt(cpu, i);
       codes = compare(cpu.u16[(at + 8) >> 1], cpu.i32[(at >> 2) + 1], cpu.i32[at >> 2], B[SE], B[HI], B[LO], quiet);
     }
-    if (!forbidden()) {
-      cpu.eflags = (cpu.eflags & ~0x8d5) | ((codes >> 8) & 0x45);
-      if (pops) pop(cpu);
-    }
-    commit(cpu);
+    cpu.eflags = (cpu.eflags & ~0x8d5) | ((codes >> 8) & 0x45);
+    if (!forbidden() && pops) pop(cpu);
+    commitKeepingC1(cpu);
   };
 }
 
@@ -193,7 +190,7 @@ function conditionalMove(mask: number, not: boolean): Body {
       loadSt(cpu, i);
       setSt(cpu, 0, B[SE], B[HI], B[LO]);
     }
-    commit(cpu);
+    commitKeepingC1(cpu);
   };
 }
 
@@ -220,13 +217,12 @@ function partialRemainder(nearest: boolean): Body {
       loadSt(cpu, 1);
       codes = remainder(cpu.u16[(at + 8) >> 1], cpu.i32[(at >> 2) + 1], cpu.i32[at >> 2], B[SE], B[HI], B[LO], nearest);
     }
-    if (forbidden()) {
-      commit(cpu);
-      return;
-    }
-    storeResult(cpu, 0);
+    const bad = (ENV[RAISED] & IE) !== 0 || resultIsNan() || forbidden();
+    if (!forbidden()) storeResult(cpu, 0);
+    else codes = 0;
+    // Without a quotient C0 and C3 keep their values.
     ENV[RAISED] |= codes & C1;
-    commitWith(cpu, codes & ~C1);
+    commitWith(cpu, bad ? cpu.u16[CPU.fpuStatus.offset >> 1] & 0x4100 : codes & ~C1);
   };
 }
 

@@ -141,10 +141,7 @@ export function toFloat(se: number, hi: number, lo: number, double: boolean): bo
   let how = W[2];
   if (rounded >= top) {
     ENV[RAISED] |= OE;
-    if ((ENV[MASK] & OE) === 0) {
-      if (how !== 0) ENV[RAISED] |= how === 3 ? PE | C1 : PE;
-      return false;
-    }
+    if ((ENV[MASK] & OE) === 0) return false;
     const mode = ENV[RC];
     const infinite = mode === NEAREST || mode === (sign !== 0 ? DOWN : UP);
     ENV[RAISED] |= infinite ? PE | C1 : PE;
@@ -158,7 +155,7 @@ export function toFloat(se: number, hi: number, lo: number, double: boolean): bo
     return true;
   }
   if ((ENV[MASK] & UE) === 0) {
-    ENV[RAISED] |= how === 3 ? UE | PE | C1 : how === 1 ? UE | PE : UE;
+    ENV[RAISED] |= UE;
     return false;
   }
   shiftRightJam(h, l, 0, 1 - e);

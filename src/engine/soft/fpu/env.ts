@@ -186,6 +186,8 @@ export function roundPackTo(sign: number, exp: number, hi: number, lo: number, e
     e += 0x6000;
     if (e <= 0) {
       // Only scaling gets here: nothing representable is left.
+      ENV[RAISED] |= PE;
+      ENV[RAISED] &= ~C1;
       setResult(sign, 0, 0);
       return;
     }
@@ -202,9 +204,14 @@ export function roundPackTo(sign: number, exp: number, hi: number, lo: number, e
 function overflow(sign: number, e: number, precision: number): void {
   const how = W[2];
   if ((ENV[MASK] & OE) === 0) {
+    if (e - 0x6000 >= 0x7fff) {
+      // Only scaling gets here: too large even with the exponent brought down.
+      ENV[RAISED] |= OE | PE | C1;
+      setResult(sign | 0x7fff, INT_BIT, 0);
+      return;
+    }
     ENV[RAISED] |= OE | (how === 3 ? PE | C1 : how === 1 ? PE : 0);
-    if (e - 0x6000 >= 0x7fff) setResult(sign | 0x7fff, INT_BIT, 0);
-    else setResult(sign | (e - 0x6000), W[0], W[1]);
+    setResult(sign | (e - 0x6000), W[0], W[1]);
     return;
   }
   ENV[RAISED] |= OE | PE;

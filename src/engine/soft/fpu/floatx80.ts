@@ -368,7 +368,7 @@ export function div(ase: number, ahi: number, alo: number, bse: number, bhi: num
       return;
     }
     if (bc === ZERO_CLASS && ac !== INFINITY) {
-      ENV[RAISED] |= ac === DENORMAL ? ZE | DE : ZE;
+      ENV[RAISED] |= ZE;
       setResult(sign | 0x7fff, INT_BIT, 0);
       return;
     }

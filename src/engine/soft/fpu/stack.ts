@@ -84,6 +84,11 @@ export function commit(cpu: Cpu): void {
   }
   cpu.u16[STATUS] = status;
 }
+/** The same for FCMOVcc and FCOMI: they leave C1 alone unless the stack faulted. */
+export function commitKeepingC1(cpu: Cpu): void {
+  if ((ENV[RAISED] & SF) === 0) ENV[RAISED] |= cpu.u16[STATUS] & C1;
+  commit(cpu);
+}
 /** The same, setting C0, C2 and C3 too. */
 export function commitWith(cpu: Cpu, codes: number): void {
   cpu.u16[STATUS] = (cpu.u16[STATUS] & ~0x4500) | codes;

@@ -59,8 +59,15 @@ const fld: Body = (cpu, insn) => {
   loadMemory(cpu, insn, op, false);
   rememberOperand(cpu, op);
   if (isEmpty(cpu, 7)) {
-    if (B[3] !== 0) ENV[RAISED] |= DE;
-    else if ((B[SE] & 0x7fff) === 0x7fff && classify(B[SE], B[HI], B[LO]) === NAN && (B[HI] & QUIET) === 0) {
+    if (B[3] !== 0) {
+      // An unmasked denormal exception does not keep a load from happening.
+      setResult(B[SE], B[HI], B[LO]);
+      pushResult(cpu);
+      ENV[RAISED] = DE;
+      commit(cpu);
+      return;
+    }
+    if ((B[SE] & 0x7fff) === 0x7fff && classify(B[SE], B[HI], B[LO]) === NAN && (B[HI] & QUIET) === 0) {
       ENV[RAISED] |= IE;
       B[HI] |= QUIET;
     }
@@ -118,7 +125,10 @@ function store(pops: boolean): Body {
     const empty = isEmpty(cpu, 0);
     loadSt(cpu, 0);
     if (op === undefined || op.kind !== "mem") {
-      if (empty) {
+      if (empty && insn.row.encoding === "D9 D8+i") {
+        // The alias never checks ST(0).
+        pop(cpu);
+      } else if (empty) {
         underflowed();
         if (!forbidden()) {
           storeResult(cpu, stIndex(op));
@@ -245,10 +255,14 @@ export const TRANSFER: Readonly<Record<string, Body>> = {
   fldpi: constant(0x4000, 0xc90fdaa2, 0x2168c234, true),
   fldlg2: constant(0x3ffd, 0x9a209a84, 0xfbcff798, true),
   fldln2: constant(0x3ffe, 0xb17217f7, 0xd1cf79ab, true),
-  ffree: (cpu, insn) => free(cpu, stIndex(insn.operands[0])),
+  ffree: (cpu, insn) => {
+    free(cpu, stIndex(insn.operands[0]));
+    commit(cpu);
+  },
   ffreep: (cpu, insn) => {
     free(cpu, stIndex(insn.operands[0]));
     pop(cpu);
+    commit(cpu);
   },
   fincstp: (cpu) => {
     moveTop(cpu, 1);
