@@ -257,7 +257,7 @@ function parseSink(flag: string, value: string): SinkRequest {
 export function parseRegex(flag: string, value: string): RegExp {
   const slashed = /^\/(.+)\/([ims]*)$/s.exec(value);
   const source = slashed?.[1] ?? value;
-  const flags = new Set([...(slashed?.[2] ?? ""), "m"]);
+  const flags = new Set(["m"].concat((slashed?.[2] ?? "").split("")));
   if (source === "") throw new UsageError(`${flag}: the pattern is empty`);
   try {
     return new RegExp(source, [...flags].join(""));

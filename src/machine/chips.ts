@@ -3,13 +3,14 @@ import { MmioBus, NO_PIN, PioBus, SharedIrqLine } from "../bus/index.ts";
 import type { DmaView, IrqPin } from "../bus/index.ts";
 import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
 import type { ResetKind } from "../devices/index.ts";
+import { Fdc82077 } from "../devices/fdc/index.ts";
 import { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "../devices/ide/index.ts";
 import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge } from "../devices/pci/index.ts";
 import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
 import type { MachineConfig } from "./config.ts";
-import { IDE_CHANNELS } from "./drives.ts";
+import { floppyMedium, IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
 import { PowerPorts } from "./power-ports.ts";
 import type { SerialLine } from "./serial-line.ts";
@@ -55,6 +56,7 @@ export interface Chips {
   readonly vga: Vga;
   readonly pci: PciBus;
   readonly ide: readonly IdeChannel[];
+  readonly fdc: Fdc82077;
 }
 
 /** Reads as a parts list: each chip, its pins, its addresses. */
@@ -84,6 +86,17 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pio.register(PORT.DMA1, 16, dma.controller1);
   pio.register(PORT.DMA2, 32, dma.controller2);
   pio.register(PORT.DMA_PAGE, 16, dma.pages);
+
+  // Floppy drives.
+  const floppies = wires.drives.filter((d) => d.kind === "floppy");
+  const fdc = new Fdc82077({
+    irq: pin(IRQ.FDC),
+    dma: dma.channel(2),
+    clock,
+    drives: floppies.map((d) => ({ installed: true, medium: floppyMedium(d) })),
+  });
+  pio.register(PORT.FDC, 6, fdc.ports);
+  pio.register(PORT.FDC + 7, 1, fdc.inputPort);
 
   // One A20 latch with two handles; whoever moves it, the other follows.
   const handles: { kbc?: I8042; system?: SystemPorts } = {};
@@ -155,7 +168,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide };
+  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc };
 }
 
 /** The two IDE cables with their drives. */

@@ -1,5 +1,5 @@
-import { ataGeometry, detectImage } from "../backends/api/index.ts";
-import type { BlockBackend } from "../backends/api/index.ts";
+import { detectImage } from "../backends/api/index.ts";
+import type { BlockBackend, DiskGeometry } from "../backends/api/index.ts";
 import type { BiosDrive } from "../biosemul/index.ts";
 import { IRQ, PORT } from "../isa/index.ts";
 import type { DriveConfig } from "./config.ts";
@@ -8,6 +8,8 @@ import type { DriveConfig } from "./config.ts";
 export interface Drive extends BiosDrive {
   /** IDE: 0 primary master, 1 primary slave, 2 secondary master, 3 secondary slave. Floppies: the unit. */
   readonly position: number;
+  /** Of the medium in it: changes with the medium. */
+  geometry: DiskGeometry;
 }
 
 /** The two IDE channels at their standard addresses. */
@@ -55,7 +57,17 @@ function ideDrive(kind: "hard-disk" | "cdrom", unit: number, position: number, i
   return { kind, unit, position, backend: image, geometry, floppyType: 0, path: { bus: "ide", channel, device: position & 1, ...wiring } };
 }
 
-/** The geometry that an IDE disk reports about itself; the BIOS translates. */
-export function physicalGeometry(image: BlockBackend): { readonly cylinders: number; readonly heads: number; readonly sectors: number } {
-  return ataGeometry(Math.floor(image.sizeBytes / 512));
+/** Puts a medium into a removable drive, or takes it out; the drive's own type stays what it was. */
+export function insertMedium(drive: Drive, image: BlockBackend | undefined): void {
+  drive.backend?.flush();
+  drive.backend?.close();
+  drive.backend = image;
+  if (drive.kind === "floppy" && image !== undefined) drive.geometry = detectImage(image, "floppy").geometry;
+}
+
+/** A floppy drive's medium as the controller sees it. */
+export function floppyMedium(
+  drive: Drive,
+): { readonly backend: BlockBackend; readonly cylinders: number; readonly heads: number; readonly sectors: number } | undefined {
+  return drive.backend === undefined ? undefined : { backend: drive.backend, ...drive.geometry };
 }

@@ -1,11 +1,11 @@
 /** What the run loop needs of its host beyond the language: present in Node and in browsers alike. */
 export interface Host {
   /** Monotonic milliseconds with a fraction. */
-  now(): number;
+  readonly now: () => number;
   /** Resolves after the event loop has had a turn: keys, time-outs and network get through. */
   yield(): Promise<void>;
   /** Resolves after `ms`, or as soon as the returned `wake` is called. */
-  sleep(ms: number): { readonly done: Promise<void>; wake(): void };
+  sleep(ms: number): { readonly done: Promise<void>; readonly wake: () => void };
 }
 
 declare const setImmediate: ((callback: () => void) => unknown) | undefined;

@@ -65,7 +65,7 @@ function chordForCharacter(char: string): KeyChord | undefined {
 
 /** Alt held while the decimal code is typed on the keypad: the BIOS turns it into that character. */
 function altDigits(byte: number): KeyChord {
-  return ["AltLeft", ...[...String(byte)].map((digit) => BY_LOWER_NAME.get(`numpad${digit}`) ?? "Numpad0")];
+  return ["AltLeft", ...Array.from(String(byte), (digit) => BY_LOWER_NAME.get(`numpad${digit}`) ?? "Numpad0")];
 }
 
 /** `ctrl-alt-del`, `F1`, `ArrowDown`, `shift+a`, `ctrl--`. Throws `KEY_UNKNOWN` on a name that is no key. */

@@ -17,7 +17,7 @@ import type { Chips } from "./chips.ts";
 import { HostClock, VirtualClock } from "./clock.ts";
 import type { MachineClock } from "./clock.ts";
 import type { MachineConfig } from "./config.ts";
-import { assignDrives } from "./drives.ts";
+import { assignDrives, floppyMedium, insertMedium } from "./drives.ts";
 import type { Drive } from "./drives.ts";
 import { HOST } from "./host.ts";
 import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
@@ -316,9 +316,11 @@ class WiredPc implements Pc {
       image?.close();
       return;
     }
-    drive.backend?.flush();
-    drive.backend?.close();
-    drive.backend = image;
+    insertMedium(drive, image);
+    if (kind === "floppy") {
+      this.#chips.fdc.insert(unit, floppyMedium(drive));
+      return;
+    }
     for (const channel of this.#chips.ide) {
       for (const unit of [0, 1]) {
         const device = channel.drive(unit);

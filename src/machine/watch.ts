@@ -114,7 +114,7 @@ export class WatchList {
 
 interface Found {
   readonly result: WatchMatch;
-  consume(): void;
+  readonly consume: () => void;
 }
 
 function find(sources: readonly WatchSource[], pattern: Pattern, all: boolean): Found | undefined {

@@ -143,7 +143,7 @@ export class TerminalDisplay {
 function withStatus(picture: Picture, text: string): Picture {
   const cells = [...picture.cells];
   const start = (picture.rows - 1) * picture.columns;
-  [...text].slice(0, picture.columns).forEach((char, i) => {
+  Array.from(text.slice(0, picture.columns)).forEach((char, i) => {
     cells[start + i] = { char, fg: 0x000000, bg: 0xffff55 };
   });
   return { ...picture, cells, cursor: undefined };
