@@ -50,6 +50,8 @@ export interface BiosParts {
   readonly powerOff?: () => void;
   /** The guest jumped to the reset vector: reset the whole machine (then call `init`). Called inside `call`: only take note. */
   readonly systemReset?: () => void;
+  /** Guest instructions retired so far; with it a guest that only polls the keyboard sleeps between interrupts. */
+  readonly instructionCount?: () => number;
   /** Fonts and video tables for F0000-F7FFF. */
   readonly romData?: readonly RomData[];
   readonly font8x8?: Uint8Array;
@@ -67,6 +69,10 @@ export interface BiosStateV1 {
 }
 
 const BIOS_DATE = "01/01/26";
+/** 1 for calls that show a guest at work: all but the clock, the keyboard, and what interrupts run. */
+const WORK = new Uint8Array(TRAP_COUNT).fill(1);
+for (const id of [0x08, 0x11, 0x12, 0x15, 0x16, 0x1a, TRAP.KEY, TRAP.MOUSE, TRAP.RTC]) WORK[id] = 0;
+
 const PE = 1n;
 const VM86 = 0x20000;
 const RESUMED = 0x8000;
@@ -81,7 +87,7 @@ export class BiosEmul {
   readonly #translation: AddressTranslation;
   readonly #linear: LinearMemory;
   readonly #a20: () => boolean;
-  readonly #services: (BiosHandler | undefined)[] = new Array<BiosHandler | undefined>(TRAP_COUNT).fill(undefined);
+  readonly #services: (BiosHandler | undefined)[] = Array.from({ length: TRAP_COUNT }, () => undefined);
   readonly #tables: readonly PlacedTable[];
   /** RIP values in the F000 segment, so that a call makes no new BigInt. */
   readonly #ripAfter: bigint[];
@@ -89,7 +95,7 @@ export class BiosEmul {
   readonly #mouse: MouseServices;
   readonly #int14 = new Int14();
   readonly #int15: Int15;
-  readonly #int16 = new Int16();
+  readonly #int16: Int16;
   readonly #int17 = new Int17();
   /** False until the first POST of this power-on; a jump to the reset vector after it asks for a machine reset. */
   #posted = false;
@@ -115,6 +121,7 @@ export class BiosEmul {
       this.#ripAfter[site.wait] = BigInt(site.wait);
       this.#ripAfter[site.wait + POLL_ARM] = BigInt(site.wait + POLL_ARM);
     }
+    this.#int16 = new Int16(parts.instructionCount);
     this.#apm = new ApmServices({ pm16: this.rom.address("apm16"), pm32: this.rom.address("apm32") }, () => this.#parts.powerOff?.());
     this.#mouse = new MouseServices(config.mouse);
     this.#int15 = new Int15(config, this.#apm, this.#mouse, this.#ctx);
@@ -315,6 +322,7 @@ export class BiosEmul {
     const ctx = this.#ctx;
     ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP);
     if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
+    if (WORK[id] === 1) this.#int16.notIdle();
     const result = service(ctx);
     if (this.#tracer !== undefined) this.#tracer.after(ctx, id, result);
     if (this.#apm.off) {

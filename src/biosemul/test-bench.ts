@@ -178,7 +178,9 @@ export class Bench {
   /** Called each time the stub sleeps or polls; tests bring keys and time here. */
   onIdle: ((kind: "wait" | "poll") => void) | undefined;
 
-  constructor(options: { config?: Partial<BiosConfig>; drives?: readonly BiosDrive[]; handlers?: Partial<BiosHandlers> } = {}) {
+  constructor(
+    options: { config?: Partial<BiosConfig>; drives?: readonly BiosDrive[]; handlers?: Partial<BiosHandlers>; instructionCount?: () => number } = {},
+  ) {
     this.bios = new BiosEmul({
       regs: this.regs,
       memory: this.memory,
@@ -186,6 +188,7 @@ export class Bench {
       drives: options.drives ?? [],
       config: { ...DEFAULT_BIOS_CONFIG, ramBytes: 64 << 20, ...options.config },
       handlers: { int10: () => "done", int13: () => "done", bootstrap: () => undefined, ...options.handlers },
+      ...(options.instructionCount !== undefined && { instructionCount: options.instructionCount }),
       a20Enabled: () => this.a20,
       powerOff: () => void this.events.push("off"),
       systemReset: () => void this.events.push("reset"),

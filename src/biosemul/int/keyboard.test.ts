@@ -198,4 +198,26 @@ describe("INT 16h", () => {
     b.int(0x16);
     expect(b.regs.ax).toBe(0x5500);
   });
+  it("puts a guest that only polls to sleep, but not one that works between its polls", () => {
+    let instructions = 0;
+    const b = new Bench({ instructionCount: () => instructions });
+    const poll = (gap: number): string[] => {
+      const kinds: string[] = [];
+      b.onIdle = (kind) => kinds.push(kind);
+      for (let i = 0; i < 300; i++) {
+        instructions += gap;
+        b.regs.ax = 0x0100;
+        b.int(0x16);
+        expect(b.zero).toBe(true);
+      }
+      return kinds;
+    };
+    expect(poll(5000)).not.toContain("wait");
+    expect(poll(100).indexOf("wait")).toBe(199);
+    b.regs.ax = 0x0300;
+    b.int(0x10);
+    expect(poll(100).indexOf("wait")).toBe(199);
+    type(b, 0x1e);
+    expect(keys(b)).toEqual([0x1e61]);
+  });
 });
