@@ -11,7 +11,7 @@ MAP     equ 7000h                       ; one E820 entry
         call print
 %endmacro
 
-        jmp main
+        jmp near main
 interactive db 0                        ; offset 3: the host sets 1 when a person is watching
 drive   db 0
 
