@@ -1,0 +1,206 @@
+/** Replays recorded vectors on an engine through the engine contract, and compares everything that came out. */
+import { createSoftEngine } from "../../dist/engine/soft/index.js";
+import { decode, OPCODE_ROWS } from "../../dist/isa/index.js";
+import * as env from "./environment.mjs";
+import { emptyMask, NO_FAULT, same } from "./format.mjs";
+import { undefinedFlags } from "./undefined-flags.mjs";
+
+const RAM = 0x200000;
+/** Supervisor pages of the player itself. */
+const TABLES = 0x100000, GDT_AT = 0x108000, IDT_AT = 0x109000, LDT_AT = 0x10a000, TSS_AT = 0x10b000;
+const SEGMENT_NAMES = ["cs", "ss", "ds", "es", "fs", "gs"];
+const FLAGS_COMPARED = 0x254fd5 & ~0x300 & ~0x10000; // TF, IF and RF belong to the recorder
+const ARITHMETIC = 0x8d5;
+
+export class Player {
+  constructor(engine = createSoftEngine()) {
+    const io = { portRead: () => -1, portWrite: () => false, mmioRead: () => -1, mmioWrite: () => false, interruptAcknowledge: () => 0 };
+    let tsc = 0;
+    const vm = engine.createVm({ ramBytes: RAM, regions: [], io, readTsc: () => (tsc += 100) });
+    const ram = vm.regions.get("ram");
+    vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: RAM, access: "rw" });
+    this.vm = vm;
+    this.vcpu = vm.vcpu;
+    this.memory = vm.memory;
+    this.bytes = ram.bytes;
+    this.pages = env.initialPages();
+    this.vcpu.intercepts.exceptionBitmap = 0xffffffff;
+    this.#tables();
+    for (const [i, page] of env.PAGES.entries()) this.memory.write(page.address, this.pages.subarray(i * 4096, i * 4096 + 4096));
+    this.codeSizeNow = 0;
+  }
+  #q(address, value) {
+    const b = new Uint8Array(8);
+    new DataView(b.buffer).setBigUint64(0, value, true);
+    this.memory.write(address, b);
+  }
+  #tables() {
+    const NX = 1n << 63n;
+    this.#q(TABLES, BigInt(TABLES + 0x1000) | 7n);
+    this.#q(TABLES + 0x1000, BigInt(TABLES + 0x2000) | 7n);
+    this.#q(TABLES + 0x2000, BigInt(TABLES + 0x3000) | 7n);
+    for (const page of env.PAGES) this.#q(TABLES + 0x3000 + (page.address >> 12) * 8, BigInt(page.address) | 0x65n | (page.kind === 1 ? 2n : 0n) | (page.kind === 0 ? 0n : NX));
+    for (let a = TABLES; a < RAM; a += 4096) this.#q(TABLES + 0x3000 + (a >> 12) * 8, BigInt(a) | 0x63n);
+    for (const [i, d] of env.GDT.entries()) this.#q(GDT_AT + i * 8, d);
+    for (let i = 0; i < env.LDT.length; i++) this.#q(LDT_AT + i * 8, env.ldtDescriptor(i));
+    // Gates at CPL 0 except INT3 and INTO, as Linux has them.
+    for (let i = 0; i < 256; i++) {
+      this.#q(IDT_AT + i * 16, (0x10n << 16n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n));
+      this.#q(IDT_AT + i * 16 + 8, 0n);
+    }
+    this.#q(TSS_AT + 0x66, 0xffffn);
+    const v = this.vcpu;
+    v.setDescriptorTable("gdtr", BigInt(GDT_AT), env.GDT_LIMIT);
+    v.setDescriptorTable("idtr", BigInt(IDT_AT), 0xfff);
+    v.setSegment("ldtr", { selector: 0x50, base: BigInt(LDT_AT), limit: env.LDT_LIMIT, access: 0x82 });
+    v.setSegment("tr", { selector: 0x40, base: BigInt(TSS_AT), limit: 0x67, access: 0x8b });
+    v.setControl("efer", 0xd01n);
+    v.setControl("cr4", 0x620n);
+    v.setControl("cr3", BigInt(TABLES));
+    v.setControl("cr0", 0x80050033n);
+  }
+
+  /** Runs one case; the list of differences, empty when equal. `soft` counts undefined flags that differ. */
+  play(form, c, row, tally) {
+    const v = this.vcpu;
+    const { input, result } = c;
+    const start = env.CODE + env.START;
+    const bytes = this.bytes;
+    this.#restore();
+    this.memory.write(start, c.code);
+    this.dirtyCode = c.code.length;
+    for (const p of c.patches) this.#patch(p.address, p.bytes);
+    const base = c.codeSize === 64;
+    for (let i = 0; i < 6; i++) {
+      const h = env.hidden(c.segments[i]);
+      const fsgs = base && i >= 4 ? (i === 4 ? env.FS_BASE64 : env.GS_BASE64) : h.base;
+      v.setSegment(SEGMENT_NAMES[i], { selector: c.segments[i], base: BigInt(fsgs), limit: h.limit, access: h.access });
+    }
+    for (let i = 0; i < 16; i++) v.setGpr(i, base || i < 8 ? input.gpr[i] : 0n);
+    v.setRflags(input.rflags);
+    v.setRip(c.rip);
+    if (c.fpu) v.setFpu({ ...input.fpu });
+    const repeats = c.repeat && row.facts.rep;
+    // MOV SS and POP SS hold off the recorder's trap: one NOP more runs.
+    const two = (row.sem === "mov_to_sreg" && row.encoding === "8E /2") || (row.sem === "pop_sreg" && row.encoding === "17");
+    const shadowed = two && result.vector === NO_FAULT;
+    let exit = v.run({ kind: "run" }, shadowed ? 2 : 1);
+    for (let i = 0; repeats && exit.kind === "budget" && v.getRip() === c.rip && i < 10000; i++) exit = v.run({ kind: "run" }, 1);
+
+    const wrong = [];
+    const say = (what, got, want) => wrong.push(`${what} ${got}, not ${want}`);
+    let vector = NO_FAULT;
+    let rip = v.getRip();
+    if (exit.kind === "exception") {
+      vector = exit.vector;
+      if ((vector === 3 || vector === 4 || vector === 1) && exit.event !== "hardware-exception") {
+        rip += BigInt(exit.instructionLength);
+        if (vector === 1) vector = NO_FAULT;
+      }
+    } else if (exit.kind !== "budget") say("exit", exit.kind, "none");
+    if (vector !== result.vector) say("vector", name(vector), `${name(result.vector)}${result.vector === NO_FAULT ? "" : `(${result.error.toString(16)})`}`);
+    else if (vector !== NO_FAULT) {
+      if ((exit.errorCode ?? 0) !== result.error) say(`#${vector} error code`, hex(exit.errorCode ?? 0), hex(result.error));
+      if (vector === 14 && exit.qualification !== result.cr2) say("CR2", hex(exit.qualification), hex(result.cr2));
+    }
+    if (rip !== result.rip) say("rip", hex(rip), hex(result.rip));
+    const wide = base ? 16 : 8;
+    for (let i = 0; i < wide; i++) {
+      const got = base ? v.getGpr(i) : v.getGpr(i) & 0xffffffffn;
+      if (got !== result.gpr[i]) say(`r${i}`, hex(got), hex(result.gpr[i]));
+    }
+    const flags = v.getRflags();
+    const difference = (flags ^ result.rflags) & FLAGS_COMPARED;
+    if (difference !== 0) {
+      const masked = difference & ~undefinedFlags(row, c, form) & FLAGS_COMPARED;
+      if (masked !== 0) say("flags", flagNames(flags & masked) || "-", `${flagNames(result.rflags & masked) || "-"} (of ${flagNames(masked)})`);
+      else tally.undefinedFlags++;
+    }
+    for (let i = 0; i < 6; i++) {
+      const got = v.getSegment(SEGMENT_NAMES[i]).selector;
+      if (got !== result.segments[i]) say(SEGMENT_NAMES[i], hex(got), hex(result.segments[i]));
+    }
+    this.#compareMemory(c, row, say);
+    if (c.fpu) this.#compareFpu(result.fpu, row, say);
+    return wrong;
+  }
+  #patch(address, bytes) {
+    for (let i = 0; i < bytes.length; i++) {
+      const a = address + i;
+      if (env.PAGES.some((p) => p.address === (a & ~0xfff))) this.memory.write8(a, bytes[i]);
+    }
+  }
+  /** Pages to their initial contents. */
+  #restore() {
+    for (const [i, page] of env.PAGES.entries()) {
+      if (page.kind === 0) continue;
+      this.bytes.set(this.pages.subarray(i * 4096, i * 4096 + 4096), page.address);
+    }
+    if (this.dirtyCode > 0) this.memory.write(env.CODE + env.START, this.pages.subarray(env.START, env.START + this.dirtyCode));
+    // Accessed bits of the descriptors are set as Linux sets them; a busy TSS stays busy.
+  }
+  #compareMemory(c, row, say) {
+    // What was there after the patches.
+    const expected = this.expected ?? (this.expected = new Uint8Array(this.pages.length));
+    expected.set(this.pages);
+    const put = (address, list) => {
+      for (let i = 0; i < list.length; i++) {
+        const k = env.PAGES.findIndex((p) => p.address === ((address + i) & ~0xfff));
+        if (k >= 0) expected[k * 4096 + ((address + i) & 0xfff)] = list[i];
+      }
+    };
+    for (const p of c.patches) put(p.address, p.bytes);
+    for (const r of c.result.memory) put(r.address, r.bytes);
+    for (const [i, page] of env.PAGES.entries()) {
+      if (page.kind !== 1) continue;
+      const got = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + page.address, 4096);
+      const want = Buffer.from(expected.buffer, i * 4096, 4096);
+      if (got.compare(want) === 0) continue;
+      let first = 0;
+      const ignored = ignoredBytes(row, c);
+      let bad = 0;
+      for (let k = 0; k < 4096; k++) {
+        if (got[k] === want[k] || ignored(page.address + k, got[k], want[k])) continue;
+        if (bad++ === 0) first = k;
+      }
+      if (bad > 0) say(`[${hex(page.address + first)}]`, got.subarray(first, first + 10).toString("hex"), want.subarray(first, first + 10).toString("hex"));
+    }
+  }
+  #compareFpu(want, row, say) {
+    const got = this.vcpu.getFpu();
+    if (got.controlWord !== want.controlWord) say("FCW", hex(got.controlWord), hex(want.controlWord));
+    if (got.statusWord !== want.statusWord) say("FSW", hex(got.statusWord), hex(want.statusWord));
+    const empty = emptyMask(got.tagWord);
+    if (empty !== want.empty) say("empty", hex(empty), hex(want.empty));
+    for (let i = 0; i < 8; i++) if (!same(got.registers[i], want.registers[i])) say(`fpr${i}`, extended(got.registers[i]), extended(want.registers[i]));
+  }
+}
+function extended(b) {
+  return [...b].reverse().map((x) => x.toString(16).padStart(2, "0")).join("");
+}
+const hex = (v) => `${v.toString(16)}`;
+const name = (vector) => (vector === NO_FAULT ? "none" : `#${vector}`);
+function flagNames(flags) {
+  return Object.entries({ CF: 1, PF: 4, AF: 16, ZF: 64, SF: 128, TF: 256, IF: 512, DF: 1024, OF: 2048, NT: 0x4000, RF: 0x10000, AC: 0x40000, VIF: 0x80000, VIP: 0x100000, ID: 0x200000 })
+    .filter(([, bit]) => (flags & bit) !== 0)
+    .map(([n]) => n)
+    .join(" ");
+}
+/** Bytes in memory that are the recorder's own: TF in pushed flags; FPU pointers after the state was loaded. */
+function ignoredBytes(row, c) {
+  if (row.sem === "pushf") {
+    const flag = (c.result.memory[0]?.address ?? 0);
+    void flag;
+    return (_a, got, want) => ((got ^ want) & ~0x01) === 0;
+  }
+  return () => false;
+}
+
+const ROWS = new Map(OPCODE_ROWS.map((row) => [`${row.mnemonic} ${row.encoding} ${row.operands.map((o) => o.code).join(",")}`.trim(), row]));
+export const rowOf = (key) => ROWS.get(key);
+
+/** Rows that no longer decode to themselves cannot be compared by row facts. */
+export function decodedRow(c, fallback) {
+  const insn = decode(c.code, 0, c.code.length, c.codeSize);
+  return "failure" in insn ? fallback : insn.row;
+}
