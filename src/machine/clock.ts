@@ -256,7 +256,7 @@ export class HostClock extends QueueClock implements MachineClock {
     const now = this.nowNs();
     const deadline = this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER;
     // A lagging guest still gets a stretch that is long enough to take the interrupt and serve it.
-    const instructions = Math.max(1000, Math.min(limit, Math.ceil((deadline - now) * this.#rate)));
+    const instructions = Math.min(limit, Math.max(1000, Math.ceil((deadline - now) * this.#rate)));
     this.sliceEndNs = Math.max(now, deadline);
     this.#sliceStartMs = this.#hostNow();
     this.#sliceStartCount = this.#instructions();

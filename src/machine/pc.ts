@@ -238,7 +238,16 @@ class WiredPc implements Pc {
   callBios(exit: VmExit): VmEntry | undefined {
     if (exit.kind === "io-out" && exit.port !== BIOS_TRAP_PORT) return undefined;
     if (exit.kind === "io-in") return undefined;
-    return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
+    const { pio, mmio } = this.#chips;
+    if (pio.hook === undefined && mmio.hook === undefined) return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
+    // A trace of accesses shows the guest's own, not those that the services make on its behalf.
+    const [pioHook, mmioHook] = [pio.hook, mmio.hook];
+    pio.hook = undefined;
+    mmio.hook = undefined;
+    const result = this.#bios.call();
+    pio.hook = pioHook;
+    mmio.hook = mmioHook;
+    return result === "handled" ? ENTRY_RUN : undefined;
   }
 
   accessExit(exit: VmExit): VmEntry {
