@@ -599,7 +599,7 @@ export function remainder(ase: number, ahi: number, alo: number, bse: number, bh
     rl = N[2];
   }
   if (bc === INFINITY) {
-    roundPackTo(sign, ae, rh, rl, 0, 3);
+    unchanged(ac, ase, ahi, alo);
     return 0;
   }
   if (bc === DENORMAL) {
@@ -679,6 +679,10 @@ export function remainder(ase: number, ahi: number, alo: number, bse: number, bh
   else normalizeTo64(sign, e, rh, rl);
   return ((q & 4) << 6) | ((q & 1) << 9) | ((q & 2) << 13);
 }
+/** The operand as result, without #U for a denormal; a pseudo-denormal gets its true exponent. */
+function unchanged(c: number, se: number, hi: number, lo: number): void {
+  setResult(c === DENORMAL && hi < 0 ? se | 1 : se, hi, lo);
+}
 function normalizeTo64(sign: number, e: number, hi: number, lo: number): void {
   normalize(hi, lo);
   roundPackTo(sign, N[0] - 1 + e, N[1], N[2], 0, 3);
@@ -702,6 +706,10 @@ export function scale(ase: number, ahi: number, alo: number, bse: number, bhi: n
   if (ac === DENORMAL || bc === DENORMAL) ENV[RAISED] |= DE;
   if (ac === INFINITY || ac === ZERO_CLASS) {
     setResult(ase, ahi, alo);
+    return;
+  }
+  if (bc === ZERO_CLASS) {
+    unchanged(ac, ase, ahi, alo);
     return;
   }
   let ae = ase & 0x7fff;
