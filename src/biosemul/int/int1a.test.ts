@@ -132,7 +132,7 @@ describe("PCI BIOS", () => {
       3,
       11 === card[0x3c] ? 11 : 10,
     ]);
-    expect([...(space.get(1 << 3) ?? []).slice(0x60, 0x64)]).toEqual([10, 11, 10, 11]);
+    expect(Array.from(space.get(1 << 3) ?? []).slice(0x60, 0x64)).toEqual([10, 11, 10, 11]);
   });
   it("is there, with EDX whole", () => {
     const { b } = withPci();
