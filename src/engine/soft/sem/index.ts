@@ -3,6 +3,7 @@ import * as arith from "./arith.ts";
 import * as bcd from "./bcd.ts";
 import * as bits from "./bits.ts";
 import * as branch from "./branch.ts";
+import { MMX } from "./mmx.ts";
 import * as move from "./move.ts";
 import * as muldiv from "./muldiv.ts";
 import * as shift from "./shift.ts";
@@ -12,6 +13,7 @@ const { nop, clflush } = move;
 
 /** What each integer instruction does, by the semantic name of its opcode row (`row.sem`). */
 export const SEMANTICS: Readonly<Record<string, SemanticFunction>> = {
+  ...MMX,
   add: arith.add,
   adc: arith.adc,
   sub: arith.sub,
