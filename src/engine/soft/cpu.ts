@@ -55,6 +55,10 @@ export class Cpu {
   xcr0 = 1n;
   /** PDPTEs as loaded by MOV CR3 and friends in PAE mode. */
   readonly pdptes: bigint[] = [0n, 0n, 0n, 0n];
+  /** The FERR# pin: an unmasked x87 exception with CR0.NE clear (IRQ 13 on a PC). Unset: the exception is ignored. */
+  ferr: (() => void) | undefined = undefined;
+  /** The IGNNE# pin: x87 instructions run on in spite of a pending exception (a write to port F0h asserts it). */
+  ignne = false;
   /** #DB conditions that this instruction raised (DR6 bits), delivered after it. */
   pendingDebug = 0;
   /** An event is being delivered (for double-fault logic and IDT-vectoring): its vector, or -1. */
