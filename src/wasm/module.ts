@@ -19,6 +19,8 @@ export class ModuleBuilder {
   readonly #functions: (FunctionBody | undefined)[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   #memory: { module: string; name: string; pages: number; maximum: number } | undefined;
+  #tableImport: { module: string; name: string; slots: number } | undefined;
+  #tableExport = "";
   #table: number[] = [];
 
   type(signature: Signature): number {
@@ -29,6 +31,14 @@ export class ModuleBuilder {
   }
   importMemory(module: string, name: string, pages: number, maximum: number): void {
     this.#memory = { module, name, pages, maximum };
+  }
+  /** Imports table 0 instead of having an own one; nothing is filled in. */
+  importTable(module: string, name: string, slots: number): void {
+    this.#tableImport = { module, name, slots };
+  }
+  /** Exports the own table, which JavaScript may then grow. */
+  exportTable(name: string): void {
+    this.#tableExport = name;
   }
   /** All imports come before the first `declare`. Returns the function index. */
   importFunction(module: string, name: string, signature: Signature): number {
@@ -75,7 +85,7 @@ export class ModuleBuilder {
       }
     });
     section(2, (w) => {
-      w.leb(this.#imports.length + (this.#memory === undefined ? 0 : 1));
+      w.leb(this.#imports.length + (this.#memory === undefined ? 0 : 1) + (this.#tableImport === undefined ? 0 : 1));
       if (this.#memory !== undefined) {
         w.name(this.#memory.module);
         w.name(this.#memory.name);
@@ -83,6 +93,14 @@ export class ModuleBuilder {
         w.u8(1);
         w.leb(this.#memory.pages);
         w.leb(this.#memory.maximum);
+      }
+      if (this.#tableImport !== undefined) {
+        w.name(this.#tableImport.module);
+        w.name(this.#tableImport.name);
+        w.u8(1);
+        w.u8(FUNCREF);
+        w.u8(0);
+        w.leb(this.#tableImport.slots);
       }
       for (const i of this.#imports) {
         w.name(i.module);
@@ -104,7 +122,12 @@ export class ModuleBuilder {
       });
     }
     section(7, (w) => {
-      w.leb(this.#exports.length);
+      w.leb(this.#exports.length + (this.#tableExport === "" ? 0 : 1));
+      if (this.#tableExport !== "") {
+        w.name(this.#tableExport);
+        w.u8(1);
+        w.leb(0);
+      }
       for (const e of this.#exports) {
         w.name(e.name);
         w.u8(0);

@@ -7,6 +7,7 @@ import { Mmu } from "./mmu/mmu.ts";
 import { PhysicalMap } from "./mmu/physical.ts";
 import { CPU } from "./state-layout.ts";
 import { resetCpu } from "./sys/index.ts";
+import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { helperFor, SoftVcpu } from "./vcpu.ts";
 
 export function defaultIntercepts(): Intercepts {
@@ -51,12 +52,15 @@ export class SoftEngine implements CpuEngine {
   readonly name = "soft";
   readonly #image: InterpreterImage;
   readonly #module: WebAssembly.Module;
-  constructor(image: InterpreterImage) {
+  readonly #translator: TranslatorOptions | undefined;
+  /** With `translator`, hot code is translated. */
+  constructor(image: InterpreterImage, translator?: TranslatorOptions) {
     this.#image = image;
+    this.#translator = translator;
     this.#module = new WebAssembly.Module(image.wasm);
   }
   createVm(options: EngineVmOptions): EngineVm {
-    return new SoftVm(options, this.#image, this.#module);
+    return new SoftVm(options, this.#image, this.#module, this.#translator);
   }
 }
 
@@ -67,7 +71,7 @@ class SoftVm implements EngineVm {
   readonly #physical: PhysicalMap;
   readonly #cpu: Cpu;
 
-  constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module) {
+  constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module, translator: TranslatorOptions | undefined) {
     const pages = Math.ceil(PhysicalMap.bytesNeeded(options) / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const physical = new PhysicalMap(memory.buffer, options);
@@ -91,6 +95,7 @@ class SoftVm implements EngineVm {
     const run = instance.exports["run"];
     if (typeof run !== "function") throw new Error("core module has no run");
     vcpu.setRun((rec) => Number(run(rec)));
+    if (translator !== undefined) vcpu.setTranslator(new Translator(cpu, memory, instance.exports, image.hotCount, translator));
     resetCpu(cpu);
   }
   mapSlot(slot: MemorySlot): void {

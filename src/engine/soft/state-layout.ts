@@ -84,6 +84,10 @@ export const CPU = layout(64, {
   nmiBlocked: u32(),
   /** 1: every port access must take the helper (intercepted). */
   portsSlow: u32(),
+  /** Translated regions: set when one was dropped, so that the one running leaves after its instruction. */
+  regionStale: u32(),
+  /** Times that a region was entered, modulo 2^32. */
+  regionRuns: u32(),
   flagsSpare: u8(4),
 });
 

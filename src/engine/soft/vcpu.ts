@@ -18,11 +18,14 @@ import { completeIo, deliverAll, raiseDebug, raiseFault, resetCpu, SYSTEM } from
 import { FALLBACK } from "./fallback.ts";
 import { FPU } from "./fpu/index.ts";
 import { readFpuState, writeFpuState } from "./fpu/state.ts";
+import type { Translator } from "./translate/index.ts";
 
 /** Taken from the budget to make generated code stop at its next control transfer. */
 const DEBT = 0x40000000;
 /** Longest run of generated code in one call: V8 replaces baseline by optimised code only at calls. */
 const SLICE = 100_000;
+/** With the translator, while code is interpreted: its ends are the samples that find hot code. */
+const SAMPLING_SLICE = 16_000;
 const FULL_BLOCK = 64;
 const TF = 0x100, IF = 0x200, RF = 0x10000;
 
@@ -63,6 +66,12 @@ export class SoftVcpu implements EngineVcpu {
   }
   setRun(run: (rec: number) => number): void {
     this.#run = run;
+  }
+  #translator: Translator | undefined;
+  #sliceLength = SLICE;
+  setTranslator(translator: Translator): void {
+    this.#translator = translator;
+    this.#sliceLength = SAMPLING_SLICE;
   }
 
   // ---- imports of generated code
@@ -227,6 +236,7 @@ export class SoftVcpu implements EngineVcpu {
     const rec = this.#find(FULL_BLOCK);
     this.#flushes = this.cpu.mmu.code.flushes;
     if (rec === 0) this.#left = LEFT_AT_FAULT;
+    else if (this.#translator !== undefined) this.#translator.touch(rec, 1);
     return rec;
   }
 
@@ -357,7 +367,7 @@ export class SoftVcpu implements EngineVcpu {
         return EXIT_BUDGET;
       }
       const before = this.#retired;
-      const exit = this.#slice(Math.min(remaining, SLICE));
+      const exit = this.#slice(Math.min(remaining, this.#sliceLength));
       if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
       if (exit !== undefined) return exit;
     }
@@ -414,6 +424,7 @@ export class SoftVcpu implements EngineVcpu {
     const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
     const rec = this.#find(limit);
     if (rec === 0) return this.#afterFault();
+    if (this.#translator !== undefined && limit === FULL_BLOCK) this.#translator.touch(rec, 1);
     if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
       // A kept block longer than what is left: find() decodes a short one when asked for fewer.
       const short = this.#find(Math.min(budget, FULL_BLOCK - 1));
@@ -479,6 +490,11 @@ export class SoftVcpu implements EngineVcpu {
     this.#stepping = false;
     const left = this.#left;
     if (why === LEFT_BUDGET) {
+      if (this.#translator !== undefined) {
+        // Samples at even distances would meet the same block of a loop again and again.
+        const translated = this.#translator.sample(cpu.u32[CPU.curRec.offset >> 2]);
+        this.#sliceLength = translated ? SLICE : SAMPLING_SLICE + (this.#retired & 0xfff);
+      }
       // The block in curRec has not been entered.
       this.#setRip(cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1]);
     } else if (left === LEFT_DEFAULT) {
@@ -551,6 +567,7 @@ export class SoftVcpu implements EngineVcpu {
       decodedBlocks: code.decodedBlocks,
       codeInvalidations: code.invalidations,
       codeFlushes: code.flushes,
+      ...this.#translator?.stats(),
     };
   }
 

@@ -5,6 +5,7 @@ import { allShapes, emitSemantics, FIRST_HANDLER, handlerKey, isHot, type Semant
 import { type HandlerExits, InterpEmit, type Shape } from "./interp-emit.ts";
 import type { CoreFunctions } from "./memory-emit.ts";
 import { emitStoreArms } from "./store-arms.ts";
+import { emitRegionArms } from "../translate/core-arms.ts";
 
 /** The generated interpreter: module bytes and how a decoded instruction finds its handler. */
 export interface InterpreterImage {
@@ -18,6 +19,12 @@ export interface InterpreterImage {
 export const LEFT_FAULT = 0, LEFT_BUDGET = 1;
 /** What a cold handler returns. */
 const COLD_NEXT = 0, COLD_IP = 1, COLD_LINK = 2, COLD_FAULT = 3, COLD_DEFER = 4;
+/**
+ * Translated regions are cold handlers too (table slots behind those of the module). They return COLD_FAULT, REGION_BUDGET,
+ * or the record to go on with plus what to do there.
+ */
+export const REGION_FAULT = COLD_FAULT, REGION_BUDGET = 5;
+export const REGION_TAKE_LINK = 1, REGION_TAKE_IP = 2;
 
 interface Candidate {
   readonly key: string;
@@ -42,6 +49,7 @@ export function buildInterpreter(): InterpreterImage {
   const breakAt = m.importFunction("e", "breakAt", { params: [I32], results: [I32] });
   const { slowWrite, slowProbe } = emitStoreArms(m, jsWrite, jsProbe);
   const core: CoreFunctions = { slowRead: jsRead, slowWrite, slowProbe, segmentSlow, raise, portIn, portOut };
+  emitRegionArms(m, core);
 
   const { hot, cold, uses } = candidates(core);
   const handlers: Record<string, number> = {};
@@ -65,6 +73,7 @@ export function buildInterpreter(): InterpreterImage {
   emitMain(w, hot, core, { helper, findLink, findIp, breakAt, coldType, hotCount });
   m.define(run, { params: [I32], results: [I32] }, w.locals, w.code.view());
   m.export("run", run);
+  m.exportTable("table");
   return { wasm: m.build(), handlers, uses, hotCount };
 }
 
@@ -224,6 +233,30 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.op(OP.i32_eqz);
   w.if();
   advance();
+  w.end();
+  w.get(status);
+  w.i32(REGION_BUDGET);
+  w.op(OP.i32_ge_u);
+  w.if();
+  w.get(status);
+  w.i32(REGION_BUDGET);
+  w.op(OP.i32_eq);
+  w.if();
+  leave(LEFT_BUDGET);
+  w.end();
+  w.get(status);
+  w.i32(-REC_BYTES);
+  w.op(OP.i32_and);
+  w.set(rec);
+  w.get(status);
+  w.i32(REGION_TAKE_LINK);
+  w.op(OP.i32_and);
+  w.brIf(atLink);
+  w.get(status);
+  w.i32(REGION_TAKE_IP);
+  w.op(OP.i32_and);
+  w.brIf(atIp);
+  w.br(next);
   w.end();
   w.get(status);
   w.i32(COLD_LINK);

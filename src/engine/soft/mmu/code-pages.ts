@@ -34,9 +34,15 @@ export interface Lowering {
   invalid(long: boolean): Insn;
 }
 
-interface Block {
+export interface Block {
   readonly rec: number;
   records: number;
+  readonly page: number;
+  readonly codeSize: 16 | 32 | 64;
+  /** How often the translator saw it run; see translate/. */
+  heat: number;
+  /** Translated regions that contain it. */
+  readonly regions: number[];
   /** Bytes covered: offsets in the page, and in the following page when it crosses (then `nextPage` >= 0). */
   readonly start: number;
   readonly end: number;
@@ -82,6 +88,9 @@ export class CodePages {
   decodedBlocks = 0;
   flushes = 0;
   invalidations = 0;
+  /** The translator's: a block with regions dies; everything dies. */
+  onKill: (block: Block) => void = () => {};
+  onFlush: () => void = () => {};
 
   constructor(cpu: Cpu, mmu: Mmu) {
     this.#cpu = cpu;
@@ -202,6 +211,15 @@ export class CodePages {
     for (let i = 0; i < b.records; i++) cpu.u16[(b.rec + i * REC_BYTES + REC.handler) >> 1] = H_BREAK;
     for (const source of b.incoming) if (cpu.i32[(source + REC.link) >> 2] === b.rec) cpu.i32[(source + REC.link) >> 2] = 0;
     for (const i of b.insns) this.#retired.push(i);
+    if (b.regions.length > 0) this.onKill(b);
+  }
+  /** The kept block that begins with this record. */
+  block(rec: number): Block | undefined {
+    return this.#byRecord.get(rec);
+  }
+  /** The kept block at an offset of a page. */
+  blockAt(page: number, off: number, codeSize: 16 | 32 | 64): Block | undefined {
+    return this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
   }
   /** Instructions of killed blocks: still needed while the block that killed itself finishes; freed at the next flush. */
   readonly #retired: number[] = [];
@@ -335,7 +353,7 @@ export class CodePages {
     if (scratch) return first;
     this.decodedBlocks++;
     this.#nextRecord += records;
-    const block: Block = { rec: first, records, start: off, end: Math.min(at, 4096), nextPage, nextEnd, insns: kept, incoming: [], dead: false };
+    const block: Block = { rec: first, records, page, codeSize, heat: 0, regions: [], start: off, end: Math.min(at, 4096), nextPage, nextEnd, insns: kept, incoming: [], dead: false };
     const codePage = this.#page(page);
     codePage.blocks.set((off << 2) | (codeSize >> 5), block);
     this.#mark(codePage, block.start, block.end);
@@ -407,6 +425,7 @@ export class CodePages {
   /** Forgets all decoded code. */
   flush(): void {
     this.flushes++;
+    this.onFlush();
     this.#pages.clear();
     this.#byRecord.clear();
     this.#nextRecord = 0;

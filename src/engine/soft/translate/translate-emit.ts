@@ -1,0 +1,491 @@
+import { OP } from "../../../wasm/index.ts";
+import type { Insn, Operand } from "../../../isa/insn.ts";
+import { handledShape } from "../interp/handlers.ts";
+import type { Shape } from "../interp/interp-emit.ts";
+import { type CoreFunctions, loadOpcode, type SegmentRef, storeOpcode } from "../interp/memory-emit.ts";
+import type { FunctionWriter } from "../ir/codegen.ts";
+import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
+import type { MutableNode, Node } from "../ir/nodes.ts";
+import type { SystemEmit } from "../ir/system-emit.ts";
+import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
+import { ARM } from "./core-arms.ts";
+import { LazyFlagsEmit, TRACKED } from "./lazy-flags.ts";
+
+/** How an instruction leaves straight-line code; the region turns these into branches. Called while generating. */
+export interface RegionExits {
+  /** A fault or exit has been recorded by a helper; CPU.curRec is set. */
+  fault(): void;
+  /** The interpreter goes on with this record: not charged yet. */
+  resume(rec: number): void;
+  /** Transfer along the link of the record: charges `charge` instructions when the target is in the region. */
+  link(rec: number, charge: number): void;
+  /** Transfer to CPU.rip. */
+  ip(rec: number): void;
+}
+/** Where a leaving node of the IR goes: record of the block in the region, or 0 for out of the region. */
+export type Leaving = Map<Node, number>;
+
+/** State fields that cannot change while a region runs, except as the emitter itself says: loaded once at the entry. */
+export interface Hoisted {
+  readonly variable: MutableNode;
+  readonly load: number;
+  readonly offset: number;
+}
+
+const NO_CORE: CoreFunctions = { slowRead: 0, slowWrite: 0, slowProbe: 0, segmentSlow: 0, raise: 0, portIn: 0, portOut: 0 };
+const CS = 1,
+  FS = 4;
+
+/** Operand kind and size as the interpreter's handlers see them; undefined: not for regions. */
+export function translatable(insn: Insn): Shape | undefined {
+  const sem = insn.row.sem;
+  if (sem === "in" || sem === "out") return undefined;
+  return handledShape(insn);
+}
+
+/** Translator back end: operands are constants, registers are locals, the slow arms are behind the private helper table. */
+export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
+  /** Names of hoisted state, in order of first use. */
+  readonly hoisted = new Map<string, Hoisted>();
+  readonly budget: MutableNode;
+  readonly stale: MutableNode;
+  readonly leaving: Leaving = new Map();
+  readonly exits: RegionExits;
+  /** Signature index of the arms. */
+  readonly #signature: number;
+  #insn!: Insn;
+  #shape!: Shape;
+  #rec = 0;
+  #ipOff = 0;
+  #charge = 0;
+  #imm = 0n;
+  /** Record of the block that the link of this instruction leads to, when it is in the region. */
+  #target = 0;
+  #wrote = false;
+  readonly #places = new Map<number, { readonly value: Val; storeBack(value: Val): void }>();
+
+  constructor(w: FunctionWriter, exits: RegionExits, signature: number, budget: number, stale: number) {
+    super(w, NO_CORE);
+    this.exits = exits;
+    this.#signature = signature;
+    this.budget = { ty: "i32", local: budget };
+    this.stale = { ty: "i32", local: stale };
+    for (let i = 0; i < TRACKED; i++) this.tracked.push({ ty: i === 17 || i === 20 ? "i32" : "i64", local: -1 });
+  }
+  /** Starts a block's instruction list. */
+  startBlock(): void {
+    this.nodes = [];
+    this.resetKnown();
+  }
+  /** Sets the instruction that the semantic function called next is about. */
+  begin(
+    insn: Insn,
+    shape: Shape,
+    rec: number,
+    at: { readonly ipOff: number; readonly count: number; readonly imm: bigint; readonly target: number },
+  ): void {
+    this.#insn = insn;
+    this.#shape = shape;
+    this.#rec = rec;
+    this.#ipOff = at.ipOff;
+    this.#charge = at.count + 1;
+    this.#imm = at.imm;
+    this.#target = at.target;
+    this.#wrote = false;
+    this.#places.clear();
+  }
+  /** Ends the instruction: its own stores may have hit code of this region. */
+  finish(next: number): void {
+    if (!this.#wrote) return;
+    this.leave(this.get(this.stale), 0, () => this.exits.resume(next));
+  }
+  /** Leaves when the condition holds (or always); `target` is the block in the region or 0. */
+  leave(condition: Val | undefined, target: number, hook: () => void): void {
+    const before = this.nodes.length;
+    if (condition === undefined) this.raw(hook);
+    else this.leaveIf(condition, hook);
+    const n = this.nodes.at(-1);
+    if (this.nodes.length > before && n !== undefined) this.leaving.set(n, target);
+  }
+  /** The transfer of a block's last record, which is no instruction. */
+  fallThrough(rec: number, charge: number, target: number): void {
+    this.leave(undefined, target, () => this.exits.link(rec, charge));
+  }
+  get code64(): boolean {
+    return this.#insn.codeSize === 64;
+  }
+
+  // ---- what the instruction is
+  get size(): OpSize {
+    return this.#shape.size;
+  }
+  get addrSize(): 16 | 32 | 64 {
+    return this.#insn.addrSize;
+  }
+  get codeSize(): 16 | 32 | 64 {
+    return this.#insn.codeSize;
+  }
+  get cc(): number {
+    return this.#shape.cc;
+  }
+  kind(n: number): "reg" | "mem" | "imm" | "rel" | "none" {
+    return this.#shape.operands[n]?.kind ?? "none";
+  }
+  operandSize(n: number): OpSize {
+    return this.#shape.operands[n]?.size ?? this.#shape.size;
+  }
+  #operand(n: number): Operand {
+    const o = this.#insn.operands[n];
+    if (o === undefined) throw new Error(`${this.#shape.sem}: no operand ${n}`);
+    return o;
+  }
+
+  // ---- hoisted state
+  #hoist(name: string, ty: "i32" | "i64", load: number, offset: number): Mutable {
+    let h = this.hoisted.get(name);
+    if (h === undefined) {
+      h = { variable: { ty, local: this.w.fixedLocal(ty) }, load, offset };
+      this.hoisted.set(name, h);
+    }
+    return h.variable;
+  }
+  #readLimit(s: number): Val {
+    return this.get(this.#hoist(`r${s}`, "i64", OP.i64_load, CPU.segReadLimit.offset + s * 8));
+  }
+  #writeLimit(s: number): Val {
+    return this.get(this.#hoist(`w${s}`, "i64", OP.i64_load, CPU.segWriteLimit.offset + s * 8));
+  }
+  #baseVariable(s: number): Mutable {
+    return this.code64
+      ? this.#hoist(`b${s}`, "i64", OP.i64_load, CPU.segEffBase.offset + s * 8)
+      : this.#hoist(`b${s}`, "i32", OP.i32_load, CPU.segEffBase.offset + s * 8);
+  }
+  #tlb(): Val {
+    return this.get(this.#hoist("tlb", "i32", OP.i32_load, CPU.tlbBase.offset));
+  }
+  stackMask(): Val {
+    if (this.code64) return this.i64(-1);
+    return this.get(this.#hoist("stack", "i64", OP.i64_load, CPU.stackMask.offset));
+  }
+  #ipBase(): Val {
+    return this.get(this.#hoist("ip", "i64", OP.i64_load, CPU.ipBase.offset));
+  }
+
+  // ---- leaving
+  protected override leaveFault(): void {
+    this.exits.fault();
+  }
+  protected override markInstruction(): void {}
+  protected override segmentRef(segment: Segment): SegmentRef {
+    return { index8: undefined, constant: this.#segmentNumber(segment) };
+  }
+  #segmentNumber(segment: Segment): number {
+    return segment === "record" ? this.#insn.segment : segment;
+  }
+  /** Calls a helper of the private table. */
+  #arm(slot: number, address: Val, info: number): Val {
+    return this.tableCall(this.#signature, [address, this.i32(info), this.i32(this.#rec), this.get(this.budget), this.i32(slot)]);
+  }
+  /** Helpers may have taken from the budget to stop us. */
+  #afterArm(bad: Val): void {
+    this.set(this.budget, this.state32(CPU.budget));
+    this.leaveIf(bad, () => this.leaveFault());
+  }
+
+  // ---- memory
+  /** Linear address after the limit check: i32 outside 64-bit code. */
+  #linear(s: number, offset: Val, bytes: number, write: boolean): Val {
+    if (this.code64) return s < FS ? offset : this.add(offset, this.get(this.#baseVariable(s)));
+    const last = bytes === 1 ? offset : this.add(offset, this.i64(bytes - 1));
+    this.if(this.gtS(last, write ? this.#writeLimit(s) : this.#readLimit(s)), () => {
+      this.#afterArm(this.#arm(ARM.segment, offset, s | (bytes << 8) | (write ? 0x80 : 0)));
+    });
+    return this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
+  }
+  /** wasm address of the access if the TLB knows the page, and whether it does not. */
+  #translate(la: Val, tag: number, bytes: number): { readonly host: Mutable; readonly miss: Val; readonly wide: Val } {
+    const low = this.wrap(la);
+    const index = this.and(this.shrU(low, this.i32(12 - 5)), this.i32((TLB_ENTRIES - 1) << 5));
+    const entry = this.add(index, this.#tlb());
+    const wide = this.extU(la);
+    const miss = this.geU(this.xor(wide, this.rawLoad("i64", OP.i64_load, entry, tag)), this.i64(4097 - bytes));
+    const host = this.fresh("i32");
+    this.set(host, this.add(low, this.rawLoad("i32", OP.i32_load, entry, TLB.addend)));
+    return { host, miss, wide };
+  }
+  override load(segment: Segment, offset: Val, size: OpSize): Val {
+    const s = this.#segmentNumber(segment);
+    return this.#read(this.#linear(s, offset, size >> 3, false), size, s);
+  }
+  #read(la: Val, size: OpSize, s: number): Val {
+    const bytes = size >> 3;
+    const { host, miss, wide } = this.#translate(la, TLB.read, bytes);
+    this.if(miss, () => {
+      this.#afterArm(this.#arm(ARM.read, wide, bytes | (s << 8)));
+      this.set(host, this.i32(CPU.scratch.offset));
+    });
+    return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.get(host));
+  }
+  #writeArm(wide: Val, bytes: number, s: number): void {
+    const bad = this.#arm(ARM.write, wide, bytes | (s << 8));
+    this.set(this.stale, this.state32(CPU.regionStale));
+    this.#afterArm(bad);
+    this.#wrote = true;
+  }
+  override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
+    const bytes = size >> 3;
+    const s = this.#segmentNumber(segment);
+    const { host, miss, wide } = this.#translate(this.#linear(s, offset, bytes, true), TLB.write, bytes);
+    this.if(miss, () => {
+      this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
+      this.#writeArm(wide, bytes, s);
+      this.set(host, this.i32(CPU.scratch.offset));
+    });
+    this.rawStore(storeOpcode(size), this.get(host), value);
+  }
+  protected override place(segment: Segment, offset: Val, size: OpSize, read: boolean): { readonly value: Val; storeBack(value: Val): void } {
+    const bytes = size >> 3;
+    const s = this.#segmentNumber(segment);
+    // What may be written may be read, with the same limit.
+    const { host, miss, wide } = this.#translate(this.#linear(s, offset, bytes, true), TLB.write, bytes);
+    this.if(miss, () => {
+      const probed = this.#arm(ARM.probe, wide, bytes | (s << 8));
+      this.#afterArm(this.eqz(probed));
+      this.set(host, probed);
+      this.if(this.eq(probed, this.i32(1)), () => {
+        if (read) this.#afterArm(this.#arm(ARM.read, wide, bytes | (s << 8)));
+        this.set(host, this.i32(CPU.scratch.offset));
+      });
+    });
+    const at = this.get(host);
+    const value = read ? this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), at) : this.konst(size, 0);
+    return {
+      value,
+      storeBack: (result: Val) => {
+        this.rawStore(storeOpcode(size), at, result);
+        this.if(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(wide, bytes, s));
+      },
+    };
+  }
+  loadLinear(la: Val, size: OpSize): Val {
+    return this.#read(this.code64 ? la : this.wrap(la), size, 3);
+  }
+
+  // ---- operands
+  read(n: number): Val {
+    const o = this.#operand(n);
+    const size = this.operandSize(n);
+    if (o.kind === "reg") {
+      if (o.cls === "sreg") return this.selector(o.index);
+      return o.cls === "gpr8h" ? this.high8(o.index - 4) : this.gpr(o.index, size);
+    }
+    if (o.kind === "imm") return size === 64 ? this.imm64(n) : this.trunc(this.i32(Number(BigInt.asIntN(32, this.#imm))), size);
+    if (this.#shape.operands[n]?.access === "rw") {
+      const place = this.place(this.segment(n), this.address(n), size, true);
+      this.#places.set(n, place);
+      return place.value;
+    }
+    return this.load(this.segment(n), this.address(n), size);
+  }
+  imm64(_n?: number): Val {
+    return this.i64(this.#imm);
+  }
+  write(n: number, value: Val): void {
+    const o = this.#operand(n);
+    const size = this.operandSize(n);
+    if (o.kind === "reg") {
+      if (o.cls === "gpr8h") this.setHigh8(o.index - 4, value);
+      else this.setGpr(o.index, size, value);
+      return;
+    }
+    const place = this.#places.get(n);
+    if (place !== undefined) place.storeBack(value);
+    else this.store(this.segment(n), this.address(n), size, value);
+  }
+  probe(n: number): void {
+    if (this.kind(n) !== "mem" || this.#places.has(n)) return;
+    this.#places.set(n, this.place(this.segment(n), this.address(n), this.operandSize(n), false));
+  }
+  /** In the arithmetic of the address size; no mask is needed then. */
+  address(n = 0): Val {
+    const o = this.#operand(n);
+    if (o.kind !== "mem") throw new Error("address wants a memory operand");
+    if (this.addrSize === 64) {
+      let sum: Val = o.base === 16 ? this.#ipBase() : o.base < 0 ? this.i64(0) : this.var(o.base);
+      if (o.index >= 0) sum = this.add(sum, this.shl(this.var(o.index), this.i64(o.scale)));
+      return this.add(sum, this.i64(o.base === 16 ? o.disp + this.#ipOff + this.#insn.length : o.disp));
+    }
+    let sum: Val = o.base === 16 ? this.wrap(this.#ipBase()) : o.base < 0 ? this.i32(0) : this.wrap(this.var(o.base));
+    if (o.index >= 0) sum = this.add(sum, this.shl(this.wrap(this.var(o.index)), this.i32(o.scale)));
+    sum = this.add(sum, this.i32(o.base === 16 ? o.disp + this.#ipOff + this.#insn.length : o.disp));
+    return this.extU(this.addrSize === 16 ? this.and(sum, this.i32(0xffff)) : sum);
+  }
+  segment(n: number): Segment {
+    const o = this.#operand(n);
+    return o.kind === "mem" ? o.segment : this.#insn.segment;
+  }
+
+  // ---- registers
+  gpr(index: number, size: OpSize): Val {
+    const v = this.var(index);
+    return size === 64 ? v : this.trunc(this.wrap(v), size);
+  }
+  setGpr(index: number, size: OpSize, value: Val): void {
+    if (size === 64) this.setVar(index, value);
+    else if (size === 32) this.setVar(index, this.extU(value));
+    else {
+      const mask = size === 8 ? 0xff : 0xffff;
+      this.setVar(index, this.or(this.and(this.var(index), this.i64(~mask)), this.extU(this.trunc(value, size))));
+    }
+  }
+  high8(index: number): Val {
+    return this.and(this.shrU(this.wrap(this.var(index)), this.i32(8)), this.i32(0xff));
+  }
+  setHigh8(index: number, value: Val): void {
+    const byte = this.shl(this.trunc(value, 8), this.i32(8));
+    this.setVar(index, this.or(this.and(this.var(index), this.i64(~0xff00)), this.extU(byte)));
+  }
+  stringSource(): Segment {
+    return this.#insn.segment;
+  }
+  maskAddress(offset: Val): Val {
+    return this.addrSize === 64 ? offset : this.and(offset, this.i64(this.addrSize === 32 ? 0xffffffff : 0xffff));
+  }
+  addrReg(index: number): Val {
+    return this.maskAddress(this.var(index));
+  }
+  setAddrReg(index: number, value: Val): void {
+    if (this.addrSize === 16) this.setVar(index, this.or(this.and(this.var(index), this.i64(~0xffff)), this.and(value, this.i64(0xffff))));
+    else this.setVar(index, this.maskAddress(value));
+  }
+
+  // ---- stack
+  #commitRsp(old: Val, moved: Val): void {
+    const mask = this.stackMask();
+    this.setVar(4, this.or(this.and(old, this.not(mask)), this.and(moved, mask)));
+  }
+  push(size: 16 | 32 | 64, value: Val): void {
+    const rsp = this.var(4);
+    const moved = this.sub(rsp, this.i64(size >> 3));
+    this.store(2, this.and(moved, this.stackMask()), size, value);
+    this.#commitRsp(rsp, moved);
+  }
+  peek(size: 16 | 32 | 64, offset: number): Val {
+    return this.load(2, this.and(this.add(this.var(4), this.i64(offset)), this.stackMask()), size);
+  }
+  addRsp(bytes: Val): void {
+    const rsp = this.var(4);
+    this.#commitRsp(rsp, this.add(rsp, bytes));
+  }
+
+  // ---- transfers
+  #ip(offset: number): Val {
+    const sum = this.add(this.#ipBase(), this.i64(offset));
+    return this.code64 ? sum : this.and(sum, this.i64(this.codeSize === 16 ? 0xffff : 0xffffffff));
+  }
+  nextIp(): Val {
+    return this.#ip(this.#ipOff + this.#insn.length);
+  }
+  jumpRelative(n: number, condition?: Val): void {
+    if (this.kind(n) !== "rel") throw new Error("jumpRelative wants a rel operand");
+    const rec = this.#rec;
+    if (this.#target === 0) {
+      this.leave(condition, 0, () => this.exits.link(rec, 0));
+      return;
+    }
+    // A push that hit code of this region: the link may be gone.
+    if (this.#wrote) this.leave(this.get(this.stale), 0, () => this.exits.link(rec, 0));
+    const charge = this.#charge;
+    this.leave(condition, this.#target, () => this.exits.link(rec, charge));
+  }
+  /** Return sites in the region: offset of the block and its record. */
+  returns: readonly { readonly off: number; readonly rec: number }[] = [];
+  jump(ip: Val): void {
+    const rec = this.#rec;
+    const charge = this.#charge;
+    if (this.#shape.sem === "ret" || this.#shape.sem === "ret_imm") {
+      for (const site of this.returns) {
+        this.leave(this.eq(ip, this.#ip(site.off)), site.rec, () => this.exits.link(-site.rec, charge));
+      }
+    }
+    this.setState64(CPU.rip, ip);
+    this.leave(undefined, 0, () => this.exits.ip(rec));
+  }
+  checkIp(ip: Val): void {
+    if (this.code64) return;
+    this.faultIf(this.gtU(ip, this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset)), 13, 0);
+  }
+  faultIf(condition: Val, vector: number, errorCode?: number): void {
+    this.if(condition, () => {
+      this.#arm(ARM.raise, this.i64(errorCode ?? -1), vector);
+      this.leave(undefined, 0, () => this.leaveFault());
+    });
+  }
+
+  // ---- SystemEmit
+  deferIf(condition: Val): void {
+    const rec = this.#rec;
+    this.leave(condition, 0, () => this.exits.resume(rec));
+  }
+  realMode(): Val {
+    return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
+  }
+  portsOpen(): Val {
+    return this.i32(0);
+  }
+  selector(segment: number): Val {
+    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.segSelector.offset + segment * 2);
+  }
+  #loadReal(s: number, selector: Val): void {
+    const base = this.shl(selector, this.i32(4));
+    this.rawStore(OP.i32_store16, this.i32(0), selector, CPU.segSelector.offset + s * 2);
+    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), CPU.segBase.offset + s * 8);
+    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), CPU.segEffBase.offset + s * 8);
+    if (!this.code64) this.set(this.#baseVariable(s), base);
+  }
+  loadRealCode(selector: Val): void {
+    this.#loadReal(CS, selector);
+  }
+  loadRealOperand(n: number, selector: Val): void {
+    const o = this.#operand(n);
+    if (o.kind === "reg") this.#loadReal(o.index, selector);
+  }
+  flagsImage(): Val {
+    let image: Val = this.state32(CPU.eflags);
+    for (const [name, bit] of [
+      ["cf", 0],
+      ["pf", 2],
+      ["af", 4],
+      ["zf", 6],
+      ["sf", 7],
+      ["of", 11],
+    ] as const) {
+      image = this.or(image, this.shl(this.flag(name), this.i32(bit)));
+    }
+    return image;
+  }
+  setFlagsImage(image: Val, mask: number): void {
+    const bit = (n: number): Val => this.and(this.shrU(image, this.i32(n)), this.i32(1));
+    this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
+    const kept = this.and(this.state32(CPU.eflags), this.i32(~mask));
+    this.setState32(CPU.eflags, this.or(kept, this.and(image, this.i32(mask))));
+  }
+  idtrBase(): Val {
+    return this.state64(CPU.idtrBase);
+  }
+  idtrLimit(): Val {
+    return this.state32(CPU.idtrLimit);
+  }
+  pendingInterrupt(): Val {
+    return this.ne(this.state32(CPU.pending), this.i32(0));
+  }
+  nmiBlocked(): Val {
+    return this.state32(CPU.nmiBlocked);
+  }
+  portIn(): Val {
+    throw new Error("ports are the interpreter's");
+  }
+  portOut(): Val {
+    throw new Error("ports are the interpreter's");
+  }
+}

@@ -1,0 +1,252 @@
+import { decode, type Insn } from "../../../isa/index.ts";
+import type { Cpu } from "../cpu.ts";
+import { SEMANTICS } from "../sem/index.ts";
+import type { Block } from "../mmu/code-pages.ts";
+import { CPU, REC, REC_BYTES } from "../state-layout.ts";
+import { ARM_NAMES } from "./core-arms.ts";
+import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
+import { translatable } from "./translate-emit.ts";
+
+export interface TranslatorOptions {
+  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice SAMPLE. */
+  readonly threshold?: number;
+  /** Regions kept at most; then all are dropped. */
+  readonly maxRegions?: number;
+}
+/** What being the block at which a slice of instructions ended adds to its heat. */
+const SAMPLE = 64;
+const THRESHOLD = 128;
+const MAX_REGIONS = 2000;
+const MAX_BLOCKS = 12;
+const MAX_INSTRUCTIONS = 160;
+/** A block that cannot be translated is never hot. */
+const NEVER = -1e9;
+/** Sem names after which nothing of the block is executed. */
+const ENDS = new Set(["jmp", "jmp_ind", "call", "call_ind", "ret", "ret_imm", "int", "iret", "ret_far", "ret_far_imm"]);
+const LINKED = new Set(["jmp", "jcc", "jcxz", "loop", "loope", "loopne", "call"]);
+
+interface Region {
+  readonly id: number;
+  readonly slot: number;
+  /** The record whose handler it replaced, and that handler. */
+  readonly entry: number;
+  readonly handler: number;
+  readonly block: Block;
+  readonly members: readonly Block[];
+}
+
+/** Decides what is hot, makes regions of it, and drops them when their code changes. One for each VM. */
+export class Translator {
+  readonly #cpu: Cpu;
+  readonly #memory: WebAssembly.Memory;
+  readonly #table: WebAssembly.Table;
+  readonly #arms: readonly WebAssembly.ExportValue[];
+  readonly #hotCount: number;
+  readonly #threshold: number;
+  readonly #maxRegions: number;
+  readonly #regions = new Map<number, Region>();
+  readonly #freeSlots: number[] = [];
+  #nextId = 1;
+  translated = 0;
+  dropped = 0;
+  failures = 0;
+  wasmBytes = 0;
+  instructions = 0;
+  compileMs = 0;
+
+  /** `exports` of the core module; `hotCount`: the handler number that means table slot 0. */
+  constructor(cpu: Cpu, memory: WebAssembly.Memory, exports: WebAssembly.Exports, hotCount: number, options: TranslatorOptions) {
+    this.#cpu = cpu;
+    this.#memory = memory;
+    const table = exports["table"];
+    if (!(table instanceof WebAssembly.Table)) throw new Error("core module has no table");
+    this.#table = table;
+    this.#arms = ARM_NAMES.map((n) => exports[n]);
+    this.#hotCount = hotCount;
+    this.#threshold = options.threshold ?? THRESHOLD;
+    this.#maxRegions = options.maxRegions ?? MAX_REGIONS;
+    const code = cpu.mmu.code;
+    code.onKill = (block) => this.#kill(block);
+    code.onFlush = () => this.#flush();
+  }
+
+  /** A kept block was looked up or caught running. */
+  touch(rec: number, heat: number): void {
+    const block = this.#cpu.mmu.code.block(rec);
+    if (block === undefined) return;
+    block.heat += heat;
+    // Pages that change their code must be ever hotter.
+    if (block.heat < this.#threshold || block.heat < this.#threshold << (this.#kills.get(block.page) ?? 0)) return;
+    block.heat = NEVER;
+    this.#translate(block);
+  }
+  /** A slice ended before this block. True: in translated code. */
+  sample(rec: number): boolean {
+    const at = CPU.regionStale.offset >> 2;
+    if (this.#cpu.u32[at] === LEFT_REGION) {
+      this.#cpu.u32[at] = 0;
+      return true;
+    }
+    this.touch(rec, SAMPLE);
+    return false;
+  }
+  /** Times that stores hit translated code, by page; at most 20. */
+  readonly #kills = new Map<number, number>();
+
+  // ---- dropping
+  #kill(block: Block): void {
+    this.#kills.set(block.page, Math.min((this.#kills.get(block.page) ?? 0) + 1, 20));
+    for (const id of block.regions.slice()) this.#drop(id);
+  }
+  #drop(id: number): void {
+    const r = this.#regions.get(id);
+    if (r === undefined) return;
+    this.#regions.delete(id);
+    this.dropped++;
+    this.#cpu.u32[CPU.regionStale.offset >> 2] = 1;
+    this.#table.set(r.slot, null);
+    this.#freeSlots.push(r.slot);
+    for (const m of r.members) m.regions.splice(m.regions.indexOf(id), 1);
+    if (r.block.dead) return;
+    this.#cpu.u16[(r.entry + REC.handler) >> 1] = r.handler;
+    r.block.heat = 0;
+  }
+  #flush(): void {
+    this.#kills.clear();
+    // The records stay readable until the run loop looks again: give them back their handlers.
+    for (const id of [...this.#regions.keys()]) this.#drop(id);
+  }
+
+  // ---- making
+  #translate(block: Block): void {
+    if (this.#regions.size >= this.#maxRegions) this.#flush();
+    const root = this.#root(block);
+    if (root === undefined) return;
+    const members: Block[] = [block];
+    const { blocks, returns } = this.#collect(root, block, members);
+    let made: { readonly bytes: Uint8Array<ArrayBuffer>; readonly instructions: number };
+    let run: WebAssembly.ExportValue | undefined;
+    const t0 = performance.now();
+    try {
+      made = translateRegion(blocks, returns);
+      const table = new WebAssembly.Table({ initial: ARM_NAMES.length, element: "anyfunc" });
+      this.#arms.forEach((f, i) => table.set(i, f));
+      run = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { e: { m: this.#memory, t: table } }).exports["r"];
+    } catch (error) {
+      this.failures++;
+      this.lastFailure = error;
+      return;
+    }
+    this.compileMs += performance.now() - t0;
+    const slot = this.#freeSlots.pop() ?? this.#table.grow(1);
+    this.#table.set(slot, run);
+    const entry = root.insns[0].rec;
+    const id = this.#nextId++;
+    const at = (entry + REC.handler) >> 1;
+    this.#regions.set(id, { id, slot, entry, handler: this.#cpu.u16[at], block, members });
+    this.#cpu.u16[at] = this.#hotCount + slot;
+    for (const m of members) m.regions.push(id);
+    this.translated++;
+    this.wasmBytes += made.bytes.length;
+    this.instructions += made.instructions;
+  }
+  lastFailure: unknown = undefined;
+
+  /** The block from its first instruction that a region can begin with. */
+  #root(block: Block): RegionBlock | undefined {
+    if (block.nextPage >= 0) return undefined;
+    const all = this.#decode(block);
+    for (let from = 0; from < all.length; from++) {
+      // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
+      if (SEMANTICS[all[from].row.sem] === undefined || translatable(all[from]) === undefined) continue;
+      return this.#make(block, all, from);
+    }
+    return undefined;
+  }
+  #decode(block: Block): Insn[] {
+    const cpu = this.#cpu;
+    const host = cpu.mmu.physical.host(block.page * 4096);
+    const found: Insn[] = [];
+    const count = cpu.u16[(block.rec + REC.blockCount) >> 1];
+    let at = block.start;
+    for (let i = 0; i < count; i++) {
+      const insn = decode(cpu.u8, host + at, 4096 - at, block.codeSize);
+      if ("failure" in insn) break;
+      found.push(insn);
+      at += insn.length;
+    }
+    return found;
+  }
+  #make(block: Block, all: readonly Insn[], from: number): RegionBlock {
+    const { i32, u16 } = this.#cpu;
+    const count = u16[(block.rec + REC.blockCount) >> 1];
+    const insns: RegionInsn[] = [];
+    for (let i = from; i < all.length; i++) {
+      const insn = all[i];
+      if (translatable(insn) === undefined) break;
+      const rec = block.rec + i * REC_BYTES;
+      insns.push({ insn, rec, ipOff: u16[(rec + REC.ipOff) >> 1], count: i, target: LINKED.has(insn.row.sem) ? i32[(rec + REC.link) >> 2] : 0 });
+    }
+    const end = from + insns.length;
+    const rec = block.rec + end * REC_BYTES;
+    const last = insns.at(-1);
+    const next =
+      end < count
+        ? { kind: "resume" as const, rec, target: 0 }
+        : last !== undefined && ENDS.has(last.insn.row.sem)
+          ? { kind: "none" as const, rec, target: 0 }
+          : { kind: "fall" as const, rec, target: i32[(rec + REC.link) >> 2] };
+    return { rec: from === 0 ? block.rec : block.rec + from * REC_BYTES, off: block.start, count, from, insns, next };
+  }
+  /** The root and what its links lead to, within limits; and the blocks behind its calls. */
+  #collect(
+    root: RegionBlock,
+    block: Block,
+    members: Block[],
+  ): { readonly blocks: RegionBlock[]; readonly returns: { readonly off: number; readonly rec: number }[] } {
+    const code = this.#cpu.mmu.code;
+    const blocks = [root];
+    const known = new Set<number>([root.rec]);
+    const returns: { readonly off: number; readonly rec: number }[] = [];
+    let total = root.insns.length;
+    const add = (rec: number): boolean => {
+      if (known.has(rec)) return true;
+      if (blocks.length >= MAX_BLOCKS || rec === 0) return false;
+      const b = code.block(rec);
+      if (b === undefined || b.nextPage >= 0 || b.page !== block.page || b.codeSize !== block.codeSize) return false;
+      const made = this.#make(b, this.#decode(b), 0);
+      if (made.insns.length === 0 || total + made.insns.length > MAX_INSTRUCTIONS) return false;
+      known.add(rec);
+      blocks.push(made);
+      if (b !== block) members.push(b);
+      total += made.insns.length;
+      return true;
+    };
+    for (let i = 0; i < blocks.length; i++) {
+      const b = blocks[i];
+      for (const insn of b.insns) {
+        if (insn.target !== 0) add(insn.target);
+        if (insn.insn.row.sem !== "call" || insn.target === 0 || !known.has(insn.target)) continue;
+        const off = insn.ipOff + insn.insn.length;
+        const site = off < 4096 ? code.blockAt(block.page, off, block.codeSize) : undefined;
+        if (site !== undefined && returns.length < 4 && !returns.some((r) => r.rec === site.rec) && add(site.rec))
+          returns.push({ off, rec: site.rec });
+      }
+      if (b.next.target !== 0) add(b.next.target);
+    }
+    return { blocks, returns };
+  }
+
+  stats(): Readonly<Record<string, number>> {
+    return {
+      regions: this.#regions.size,
+      regionsTranslated: this.translated,
+      regionsDropped: this.dropped,
+      regionFailures: this.failures,
+      regionInstructions: this.instructions,
+      regionWasmBytes: this.wasmBytes,
+      regionCompileMs: Math.round(this.compileMs),
+      regionRuns: this.#cpu.u32[CPU.regionRuns.offset >> 2],
+    };
+  }
+}
