@@ -14,7 +14,7 @@ import type { Insn } from "../../isa/index.ts";
 import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
 import { LEFT_BUDGET } from "./interp/build.ts";
 import { CPU, REC, REC_BYTES } from "./state-layout.ts";
-import { completeIo, deliverAll, raiseDebug, raiseFault, resetCpu, SYSTEM } from "./sys/index.ts";
+import { completeIo, deliverAll, raiseDebug, raiseFault, readMsr, resetCpu, SYSTEM, writeMsr } from "./sys/index.ts";
 import { FALLBACK } from "./fallback.ts";
 import { FPU } from "./fpu/index.ts";
 import { readFpuState, writeFpuState } from "./fpu/state.ts";
@@ -205,15 +205,21 @@ export class SoftVcpu implements EngineVcpu {
           return this.#findOrFault();
         case "jump":
           this.#charge(count + 1);
+          if (cpu.exit !== undefined || cpu.shutdown) {
+            this.#left = LEFT_EXIT;
+            return 0;
+          }
           break;
         case "repeat":
           this.#charge(count);
-          this.#left = LEFT_STOP;
           this.#setRip(ipOff);
-          if (this.#mustStop()) return 0;
           // Each chunk counts as one instruction, so that time passes.
           this.#charge(1);
-          return cpu.i32[CPU.budget.offset >> 2] > 0 ? this.#findOrFault() : 0;
+          if (this.#mustStop() || cpu.i32[CPU.budget.offset >> 2] <= 0) {
+            this.#left = LEFT_STOP;
+            return 0;
+          }
+          return this.#findOrFault();
       }
     } catch (e) {
       if (e !== cpu.fault && e !== VM_EXIT) throw e;
@@ -417,7 +423,7 @@ export class SoftVcpu implements EngineVcpu {
     const cpu = this.cpu;
     const flags = cpu.systemFlags;
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
-    const codeBreakpoints = (cpu.dr[7] & 0xffn) !== 0n;
+    const codeBreakpoints = cpu.mmu.breakpointsArmed;
     const mtf = this.intercepts.mtf;
     const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
     if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
@@ -670,11 +676,10 @@ export class SoftVcpu implements EngineVcpu {
     }
   }
   getMsr(index: number): bigint | undefined {
-    return this.cpu.msrs.get(index);
+    return readMsr(this.cpu, index);
   }
   setMsr(index: number, value: bigint): boolean {
-    this.cpu.msrs.set(index, value);
-    return true;
+    return writeMsr(this.cpu, index, value);
   }
   getFpu(): FpuState {
     return readFpuState(this.cpu);

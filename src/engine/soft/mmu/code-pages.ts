@@ -21,6 +21,7 @@ import { FETCH, type Mmu, USER } from "./mmu.ts";
 const MAX_BLOCK = 64;
 /** Records kept for blocks that are decoded anew each time (single steps, tails, MMIO code). */
 const SCRATCH_RECORDS = MAX_BLOCK + 2;
+const SCRATCH_FIRST = REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES;
 
 /** Writes decoded instructions into records; `lower.ts` implements it. */
 export interface Lowering {
@@ -301,7 +302,7 @@ export class CodePages {
     let scratch = limit < MAX_BLOCK || allowed < 4096 + 16;
     if (!scratch && (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))) this.flush();
     if (scratch) this.#dropScratchInsns();
-    const first = scratch ? REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES : REC_POOL + this.#nextRecord * REC_BYTES;
+    const first = scratch ? SCRATCH_FIRST : REC_POOL + this.#nextRecord * REC_BYTES;
     const kept: number[] = [];
     const keep = (insn: Insn): number => {
       const i = this.#freeInsns.pop() ?? this.insns.length;
@@ -386,7 +387,7 @@ export class CodePages {
     const result = decode(this.#bytes, 0, have, codeSize);
     if ("failure" in result && result.failure === "more") return have < n ? 0 : this.#fault(13, 0);
     const insn = "failure" in result ? lowering.invalid(result.failure === "long") : result;
-    const first = REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES;
+    const first = SCRATCH_FIRST;
     lowering.write(first, insn, gpa & 0xfff, 0, (i) => {
       const k = this.#freeInsns.pop() ?? this.insns.length;
       this.insns[k] = i;
@@ -418,7 +419,7 @@ export class CodePages {
   /** A jump inside one page found its target: next time it goes there directly. */
   link(from: number, to: number): void {
     const target = this.#byRecord.get(to);
-    if (target === undefined || target.nextPage >= 0) return;
+    if (target === undefined || target.nextPage >= 0 || from >= SCRATCH_FIRST) return;
     this.#cpu.i32[(from + REC.link) >> 2] = to;
     target.incoming.push(from);
   }

@@ -71,11 +71,35 @@ export class Mmu {
   modeChanged(): void {
     const cpu = this.cpu;
     const cpl = cpu.u32[CPU.cpl.offset >> 2];
-    this.#always = (cpu.dr[7] & 0xffn) !== 0n && this.#dataBreakpoints();
+    const dr7 = cpu.dr[7];
+    if (dr7 !== this.#dr7) {
+      this.#dr7 = dr7;
+      this.breakpointsArmed = (dr7 & 0xffn) !== 0n;
+      this.#always = this.breakpointsArmed && this.#dataBreakpoints();
+    }
     const alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0;
     const smap = cpl < 3 && (cpu.cr4 & 0x200000) !== 0;
     cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment || smap ? TLB_NEVER : cpl === 3 ? TLB_USER : TLB_SUPERVISOR;
     this.code.modeChanged();
+  }
+  #dr7 = 0x400n;
+  /** Some breakpoint is enabled in DR7. */
+  breakpointsArmed = false;
+  /** Data breakpoints that an access of `bytes` at `la` meets: their DR6 bits. */
+  watch(la: number, bytes: number, write: boolean): number {
+    if (!this.#always) return 0;
+    const cpu = this.cpu;
+    const dr7 = Number(cpu.dr[7]);
+    let hit = 0;
+    for (let i = 0; i < 4; i++) {
+      const kind = (dr7 >> (16 + i * 4)) & 3;
+      if (((dr7 >> (i * 2)) & 3) === 0 || !(kind === 3 || (kind === 1 && write))) continue;
+      const size = [1, 2, 8, 4][(dr7 >> (18 + i * 4)) & 3];
+      const at = Number(BigInt.asIntN(64, cpu.dr[i]));
+      const from = at - (((at % size) + size) % size);
+      if (la < from + size && from < la + bytes) hit |= 1 << i;
+    }
+    return hit;
   }
   #dataBreakpoints(): boolean {
     const dr7 = Number(this.cpu.dr[7]);
@@ -144,6 +168,7 @@ export class Mmu {
   // ---- slow arms: return false with a fault (cpu.fault) or an exit (cpu.exit) recorded
   /** Reads 1, 2, 4 or 8 bytes into CPU.scratch. */
   slowRead(la: number, bytes: number, user: boolean): boolean {
+    if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, false);
     const last = (la & 0xfff) + bytes > 4096;
     const scratch = CPU.scratch.offset;
     if (last) {
@@ -228,6 +253,7 @@ export class Mmu {
   }
   /** Writes 1, 2, 4 or 8 bytes from CPU.scratch. */
   slowWrite(la: number, bytes: number, user: boolean): boolean {
+    if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, true);
     const scratch = CPU.scratch.offset;
     const access = (user ? USER : 0) | WRITE;
     if ((la & 0xfff) + bytes > 4096) {
