@@ -251,7 +251,8 @@ export class CodePages {
     // The bytes that CS allows from here; code that would run over the limit is taken one instruction at a time.
     const allowed = codeSize === 64 ? Number.POSITIVE_INFINITY : cpu.limit(CS) - (ipLo >>> 0) + 1;
     if (host === 0) return this.#decodeUncached(la, gpa, codeSize, allowed);
-    if (limit >= MAX_BLOCK && allowed >= 4096 + 16) {
+    let wanted = limit;
+    if (limit >= MAX_BLOCK) {
       let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
       if (known !== undefined && known.nextPage >= 0) {
         const second = this.#mmu.translate(this.#nextPage(la), user | FETCH);
@@ -262,12 +263,14 @@ export class CodePages {
           known = undefined;
         }
       }
-      if (known !== undefined) {
+      if (known !== undefined && known.end - known.start + known.nextEnd <= allowed) {
         if (known.nextPage < 0) this.#cache(la, known.rec);
         return known.rec;
       }
+      // Kept for a code segment that reaches further: this one gets its own, shorter block each time.
+      if (known !== undefined) wanted = MAX_BLOCK - 1;
     }
-    return this.#decodeAt(la, page, off, host, codeSize, limit, allowed);
+    return this.#decodeAt(la, page, off, host, codeSize, wanted, allowed);
   }
   #nextPage(la: number): number {
     const next = la - (((la % 4096) + 4096) % 4096) + 4096;
@@ -299,7 +302,7 @@ export class CodePages {
     const lowering = this.#lowering;
     if (lowering === undefined) return 0;
     // A natural block may be kept; one that the limit, the budget or a crossing page cuts is decoded anew each time.
-    let scratch = limit < MAX_BLOCK || allowed < 4096 + 16;
+    let scratch = limit < MAX_BLOCK;
     if (!scratch && (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))) this.flush();
     if (scratch) this.#dropScratchInsns();
     const first = scratch ? SCRATCH_FIRST : REC_POOL + this.#nextRecord * REC_BYTES;
