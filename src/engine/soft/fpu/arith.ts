@@ -23,7 +23,7 @@ import {
   takeResult,
   ZERO_CLASS,
 } from "./floatx80.ts";
-import { linearAddress, plus, read16, read32, rememberOperand } from "./memory.ts";
+import { linearAddress, read16, readWords, rememberOperand, WORDS } from "./memory.ts";
 import {
   type Body,
   commit,
@@ -82,11 +82,14 @@ export function loadSt(cpu: Cpu, i: number): void {
 /** A real or integer memory operand into B. */
 export function loadMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, integer: boolean): void {
   const la = linearAddress(cpu, insn, op, op.size >> 3, false);
-  if (op.size === 64) {
-    const lo = read32(cpu, la);
-    fromFloat64(read32(cpu, plus(cpu, la, 4)), lo);
-  } else if (!integer) fromFloat32(read32(cpu, la));
-  else fromInt32(op.size === 32 ? read32(cpu, la) : (read16(cpu, la) << 16) >> 16);
+  if (op.size === 16) {
+    fromInt32((read16(cpu, la) << 16) >> 16);
+    return;
+  }
+  readWords(cpu, la, op.size >> 3);
+  if (op.size === 64) fromFloat64(WORDS[1], WORDS[0]);
+  else if (integer) fromInt32(WORDS[0]);
+  else fromFloat32(WORDS[0]);
 }
 /** The DE of a memory operand that was denormal in its own format: unless a NaN or an invalid operation took precedence. */
 function denormalMemory(nan: boolean): void {

@@ -165,6 +165,12 @@ export function roundPack(sign: number, exp: number, hi: number, lo: number, ext
 }
 
 export function roundPackTo(sign: number, exp: number, hi: number, lo: number, ext: number, precision: number): void {
+  if (exp > 0 && exp < 0x7fff && (precision === 0 ? (hi & 0xff) | lo | ext : precision === 2 ? (lo & 0x7ff) | ext : ext) === 0) {
+    R[SE] = sign | exp;
+    R[HI] = hi;
+    R[LO] = lo;
+    return;
+  }
   const carried = roundSignificand(sign !== 0, hi, lo, ext, precision);
   let e = carried ? exp + 1 : exp;
   if (e > 0 && e < 0x7fff) {

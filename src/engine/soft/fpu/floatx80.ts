@@ -282,10 +282,10 @@ export function mul(ase: number, ahi: number, alo: number, bse: number, bhi: num
   let p1 = 0;
   let sticky = 0;
   if (al !== 0) {
-    const m = Math.imul(al, bh);
-    p1 = m;
-    p2 = (p2 + umulh(al, bh)) | 0;
-    if (p2 >>> 0 < umulh(al, bh) >>> 0) p3 = (p3 + 1) | 0;
+    const up = umulh(al, bh);
+    p1 = Math.imul(al, bh);
+    p2 = (p2 + up) | 0;
+    if (p2 >>> 0 < up >>> 0) p3 = (p3 + 1) | 0;
   }
   if (bl !== 0) {
     const m = Math.imul(ah, bl);

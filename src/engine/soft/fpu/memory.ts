@@ -67,13 +67,50 @@ export function read16(cpu: Cpu, la: number): number {
 export function read32(cpu: Cpu, la: number): number {
   return cpu.mmu.read(la, 4, cpu.cpl === 3) | 0;
 }
-/** Words of multi-word operands: every page is checked before the first one is written. */
-export function probe(cpu: Cpu, la: number, bytes: number): void {
-  if ((la & 0xfff) + bytes > 4096) cpu.mmu.probeWrite(la, bytes, cpu.cpl === 3);
+/** Operand words, low first: filled by `readWords`, stored by `writeWords`. */
+export const WORDS = new Int32Array(4);
+/** Reads 4, 8 or 10 bytes: straight from RAM where they lie in one page of it. */
+export function readWords(cpu: Cpu, la: number, bytes: number): void {
+  const user = cpu.cpl === 3;
+  if ((la & 0xfff) + bytes <= 4096) {
+    const host = cpu.mmu.hostRead(la, user);
+    if (host !== 0) {
+      WORDS[0] = cpu.view.getInt32(host, true);
+      if (bytes > 4) WORDS[1] = cpu.view.getInt32(host + 4, true);
+      if (bytes > 8) WORDS[2] = cpu.view.getUint16(host + 8, true);
+      return;
+    }
+  }
+  WORDS[0] = cpu.mmu.read(la, 4, user);
+  if (bytes > 4) WORDS[1] = cpu.mmu.read(plus(cpu, la, 4), 4, user);
+  if (bytes > 8) WORDS[2] = cpu.mmu.read(plus(cpu, la, 8), 2, user);
 }
 export function write16(cpu: Cpu, la: number, v: number): void {
   cpu.mmu.write(la, 2, v & 0xffff, cpu.cpl === 3);
 }
 export function write32(cpu: Cpu, la: number, v: number): void {
   cpu.mmu.write(la, 4, v >>> 0, cpu.cpl === 3);
+}
+/** Writes 2, 4, 8 or 10 bytes; every page is checked before the first byte is written. */
+export function writeWords(cpu: Cpu, la: number, bytes: number, words: Int32Array): void {
+  const user = cpu.cpl === 3;
+  if ((la & 0xfff) + bytes <= 4096) {
+    const host = cpu.mmu.hostWrite(la, user);
+    if (host !== 0) {
+      if (bytes === 2) cpu.view.setUint16(host, words[0], true);
+      else {
+        cpu.view.setInt32(host, words[0], true);
+        if (bytes > 4) cpu.view.setInt32(host + 4, words[1], true);
+        if (bytes > 8) cpu.view.setUint16(host + 8, words[2], true);
+      }
+      return;
+    }
+  } else cpu.mmu.probeWrite(la, bytes, user);
+  if (bytes === 2) {
+    cpu.mmu.write(la, 2, words[0] & 0xffff, user);
+    return;
+  }
+  cpu.mmu.write(la, 4, words[0] >>> 0, user);
+  if (bytes > 4) cpu.mmu.write(plus(cpu, la, 4), 4, words[1] >>> 0, user);
+  if (bytes > 8) cpu.mmu.write(plus(cpu, la, 8), 2, words[2] & 0xffff, user);
 }

@@ -4,7 +4,7 @@ import { loadMemory, loadSt, stIndex } from "./arith.ts";
 import { B, bcdIndefinite, fromBcd, fromInt32, fromInt64, integerIndefinite, M, toBcd, toFloat, toInt } from "./convert.ts";
 import { BIAS, DE, ENV, HI, IE, INDEFINITE_HI, INDEFINITE_SE, INT_BIT, LO, MASK, NEAREST, QUIET, RAISED, RC, SE, setResult, UP } from "./env.ts";
 import { classify, NAN } from "./floatx80.ts";
-import { linearAddress, plus, probe, read16, read32, rememberOperand, write16, write32 } from "./memory.ts";
+import { linearAddress, read16, readWords, rememberOperand, WORDS, writeWords } from "./memory.ts";
 import {
   type Body,
   commit,
@@ -47,11 +47,10 @@ const fld: Body = (cpu, insn) => {
   }
   if (op.size === 80) {
     const la = linearAddress(cpu, insn, op, 10, false);
-    const lo = read32(cpu, la);
-    const hi = read32(cpu, plus(cpu, la, 4));
-    B[SE] = read16(cpu, plus(cpu, la, 8));
-    B[HI] = hi;
-    B[LO] = lo;
+    readWords(cpu, la, 10);
+    B[SE] = WORDS[2];
+    B[HI] = WORDS[1];
+    B[LO] = WORDS[0];
     rememberOperand(cpu, op);
     pushB(cpu);
     return;
@@ -79,10 +78,12 @@ const fild: Body = (cpu, insn) => {
   const op = insn.operands[0];
   if (op === undefined || op.kind !== "mem") return;
   const la = linearAddress(cpu, insn, op, op.size >> 3, false);
-  if (op.size === 64) {
-    const lo = read32(cpu, la);
-    fromInt64(read32(cpu, plus(cpu, la, 4)), lo);
-  } else fromInt32(op.size === 32 ? read32(cpu, la) : (read16(cpu, la) << 16) >> 16);
+  if (op.size === 16) fromInt32((read16(cpu, la) << 16) >> 16);
+  else {
+    readWords(cpu, la, op.size >> 3);
+    if (op.size === 64) fromInt64(WORDS[1], WORDS[0]);
+    else fromInt32(WORDS[0]);
+  }
   rememberOperand(cpu, op);
   pushB(cpu);
 };
@@ -90,29 +91,16 @@ const fbld: Body = (cpu, insn) => {
   const op = insn.operands[0];
   if (op === undefined || op.kind !== "mem") return;
   const la = linearAddress(cpu, insn, op, 10, false);
-  const lo = read32(cpu, la);
-  const hi = read32(cpu, plus(cpu, la, 4));
-  fromBcd(read16(cpu, plus(cpu, la, 8)), hi, lo);
+  readWords(cpu, la, 10);
+  fromBcd(WORDS[2], WORDS[1], WORDS[0]);
   rememberOperand(cpu, op);
   pushB(cpu);
 };
 
-/** Writes M to a memory operand of 16 to 80 bits; may fault, nothing has been committed yet. */
-function storeM(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number): void {
-  const la = linearAddress(cpu, insn, op, bytes, true);
-  if (bytes === 2) {
-    write16(cpu, la, M[0]);
-    return;
-  }
-  if (bytes > 4) probe(cpu, la, bytes);
-  write32(cpu, la, M[0]);
-  if (bytes > 4) write32(cpu, plus(cpu, la, 4), M[1]);
-  if (bytes > 8) write16(cpu, plus(cpu, la, 8), M[2]);
-}
 /** The end of a store instruction: memory first, then status and stack. */
 function finishStore(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, allowed: boolean, pops: boolean): void {
-  if (allowed) storeM(cpu, insn, op, bytes);
-  else linearAddress(cpu, insn, op, bytes, true);
+  const la = linearAddress(cpu, insn, op, bytes, true);
+  if (allowed) writeWords(cpu, la, bytes, M);
   rememberOperand(cpu, op);
   if (allowed && pops) pop(cpu);
   commit(cpu);
