@@ -3,26 +3,9 @@ import type { Cpu } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { B, fromFloat32, fromFloat64, fromInt32 } from "./convert.ts";
 import { BIAS, C1, DE, ENV, HI, IE, INT_BIT, LO, R, RAISED, SE, setResult, ZE } from "./env.ts";
-import {
-  add,
-  classify,
-  compare,
-  DENORMAL,
-  div,
-  fromSmallInt,
-  INFINITY,
-  mul,
-  N,
-  NAN,
-  normalize,
-  remainder,
-  roundToInt,
-  scale,
-  specialOne,
-  sqrt,
-  takeResult,
-  ZERO_CLASS,
-} from "./floatx80.ts";
+import { classify, DENORMAL, INFINITY, N, NAN, normalize, specialOne, ZERO_CLASS } from "./classes.ts";
+import { add, div, mul, sqrt } from "./floatx80.ts";
+import { compare, fromSmallInt, remainder, roundToInt, scale, takeResult } from "./integral.ts";
 import { linearAddress, read16, readWords, rememberOperand, WORDS } from "./memory.ts";
 import {
   type Body,

@@ -23,7 +23,8 @@ import {
   W,
   ZERO,
 } from "./env.ts";
-import { classify, DENORMAL, INFINITY, isSignaling, N, NAN, normalize, toInteger, UNSUPPORTED, ZERO_CLASS } from "./floatx80.ts";
+import { classify, DENORMAL, INFINITY, isSignaling, N, NAN, normalize, UNSUPPORTED, ZERO_CLASS } from "./classes.ts";
+import { toInteger } from "./integral.ts";
 
 /** Between the 80-bit format and the memory formats: single, double, integers, packed decimal. */
 

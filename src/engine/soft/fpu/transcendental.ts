@@ -3,7 +3,8 @@ import { loadSt } from "./arith.ts";
 import { atan, cos, exp2m1, type Fixed, fixedOf, log2OfRatio, PI, quotient, roundFixed, sin, times, withFraction } from "./bigfix.ts";
 import { B } from "./convert.ts";
 import { BIAS, DE, ENV, HI, INT_BIT, invalid, LO, PE, R, RAISED, RC, roundPackTo, SE, setResult, UE, ZE, ZERO } from "./env.ts";
-import { classify, DENORMAL, INFINITY, N, normalize, specialOne, specialTwo, takeResult, ZERO_CLASS } from "./floatx80.ts";
+import { classify, DENORMAL, INFINITY, N, normalize, specialOne, specialTwo, ZERO_CLASS } from "./classes.ts";
+import { takeResult } from "./integral.ts";
 import { type Body, commit, commitWith, forbidden, isEmpty, overflowed, pop, pushResult, setSt, storeResult, underflowed } from "./stack.ts";
 import { CPU } from "../state-layout.ts";
 

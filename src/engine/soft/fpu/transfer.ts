@@ -3,7 +3,7 @@ import type { Cpu } from "../cpu.ts";
 import { loadMemory, loadSt, stIndex } from "./arith.ts";
 import { B, bcdIndefinite, fromBcd, fromInt32, fromInt64, integerIndefinite, M, toBcd, toFloat, toInt } from "./convert.ts";
 import { BIAS, DE, ENV, HI, IE, INDEFINITE_HI, INDEFINITE_SE, INT_BIT, LO, MASK, NEAREST, QUIET, RAISED, RC, SE, setResult, UP } from "./env.ts";
-import { classify, NAN } from "./floatx80.ts";
+import { classify, NAN } from "./classes.ts";
 import { linearAddress, read16, readWords, rememberOperand, WORDS, writeWords } from "./memory.ts";
 import {
   type Body,
