@@ -88,34 +88,38 @@ describe("HostClock", () => {
     const seen: number[] = [];
     const tick = clock.createTimer("tick", () => {
       seen.push(clock.nowNs());
-      tick.arm(seen.length * 10_000_000 + 10_000_000);
+      tick.arm(seen.length * 1_000_000 + 1_000_000);
     });
-    tick.arm(10_000_000);
-    hostMs = 35;
-    expect(clock.nowNs()).toBe(10_000_000);
+    tick.arm(1_000_000);
+    hostMs = 3.5;
+    expect(clock.nowNs()).toBe(1_000_000);
     clock.fireDue();
-    expect(seen).toEqual([10_000_000]);
-    expect(clock.nowNs()).toBe(20_000_000);
+    expect(seen).toEqual([1_000_000]);
+    expect(clock.nowNs()).toBe(2_000_000);
     clock.fireDue();
     clock.fireDue();
-    expect(seen).toEqual([10_000_000, 20_000_000, 30_000_000]);
+    expect(seen).toEqual([1_000_000, 2_000_000, 3_000_000]);
     clock.fireDue();
     expect(seen).toHaveLength(3);
-    expect(clock.nowNs()).toBe(35_000_000);
-    expect(clock.idle()).toBe(5);
+    expect(clock.nowNs()).toBe(3_500_000);
+    expect(clock.idle()).toBe(0.5);
   });
 
-  it("forgives a lag beyond a quarter of a second", () => {
+  it("steps back by a lag that it cannot make up at once and regains it at one per cent", () => {
     let hostMs = 0;
     const clock = new HostClock(
       () => 0,
       () => hostMs,
     );
     clock.createTimer("t", () => {}).arm(1_000_000);
-    hostMs = 10_000;
+    hostMs = 101;
     clock.fireDue();
     expect(clock.nowNs()).toBe(1_000_000);
-    expect(clock.lostNs).toBe(9_999_000_000);
+    expect(clock.lostNs).toBe(100_000_000);
+    hostMs = 1101;
+    expect(clock.nowNs()).toBe(1_011_000_000);
+    hostMs = 101 + 20_000;
+    expect(clock.nowNs()).toBe(20_101_000_000);
   });
 
   it("does not count the time of a pause", () => {

@@ -196,8 +196,12 @@ export class VirtualClock extends QueueClock implements MachineClock {
 /** The host's monotonic clock, for `HostClock`: milliseconds with a fraction. */
 export type HostNow = () => number;
 
-/** More lag than this is not made up for: the guest loses that time instead of running its timers in a frenzy. */
-const MAX_LAG_NS = 250_000_000;
+/** More lag than this is not made up for at once: the guest's clock steps back by it and regains it slowly (`SLEW`). */
+const MAX_LAG_NS = 4_000_000;
+/** How much faster than the host a guest's clock runs while it regains lost time: little enough for programs that measure. */
+const SLEW = 0.01;
+/** Lost time beyond this is gone for good (the host slept, a debugger stopped us). */
+const MAX_DEBT_MS = 2000;
 
 /**
  * Time is the host's. A guest that falls behind (a slow host, a busy event loop) gets its timers in order, each with a
@@ -207,6 +211,10 @@ export class HostClock extends QueueClock implements MachineClock {
   readonly kind = "host";
   readonly #hostNow: HostNow;
   #originMs: number;
+  #started = false;
+  /** Host milliseconds that the guest is still behind, and when `#raw` last looked. */
+  #debtMs = 0;
+  #lookedMs = 0;
   /** Never goes back, even when a timer's deadline ran ahead of the host. */
   #floorNs = 0;
   /** While timers fire, the time is their deadline. */
@@ -226,7 +234,14 @@ export class HostClock extends QueueClock implements MachineClock {
     this.#originMs = hostNow();
   }
   #raw(): number {
-    return Math.floor((this.#hostNow() - this.#originMs) * 1e6);
+    const host = this.#hostNow();
+    if (this.#debtMs > 0) {
+      const back = Math.min(this.#debtMs, Math.max(0, host - this.#lookedMs) * SLEW);
+      this.#debtMs -= back;
+      this.#originMs -= back;
+    }
+    this.#lookedMs = host;
+    return Math.floor((host - this.#originMs) * 1e6);
   }
   nowNs(): number {
     const deadline = Math.min(this.#ceilingNs, this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER);
@@ -243,6 +258,7 @@ export class HostClock extends QueueClock implements MachineClock {
     const lag = raw - deadline;
     if (lag > MAX_LAG_NS) {
       this.#originMs += lag / 1e6;
+      this.#debtMs = Math.min(MAX_DEBT_MS, this.#debtMs + lag / 1e6);
       this.lostNs += lag;
     }
     // Only this instant's timers: the guest runs before the next deadline is looked at.
@@ -253,6 +269,11 @@ export class HostClock extends QueueClock implements MachineClock {
     this.#ceilingNs = Number.MAX_SAFE_INTEGER;
   }
   budget(limit: number): number {
+    if (!this.#started) {
+      // Power-on is when the guest first runs, not when its parts were made.
+      this.#started = true;
+      this.#originMs = this.#hostNow() - this.#floorNs / 1e6;
+    }
     const now = this.nowNs();
     const deadline = this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER;
     // A lagging guest still gets a stretch that is long enough to take the interrupt and serve it.

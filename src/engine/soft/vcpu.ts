@@ -346,6 +346,8 @@ export class SoftVcpu implements EngineVcpu {
   #fault(): void {
     const cpu = this.cpu;
     this.#faults++;
+    // Counted as an instruction: a guest whose handler faults at once would otherwise stop time and never come back.
+    this.#retired++;
     raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
     if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
   }
