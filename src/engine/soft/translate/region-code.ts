@@ -1,7 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
 import type { FunctionWriter, Label } from "../ir/codegen.ts";
 import { isPure, type MutableNode, type Node } from "../ir/nodes.ts";
-import type { Leaving } from "./translate-emit.ts";
 
 /**
  * From a block's IR to code, with more care than the interpreter's generator: dead writes to tracked variables are
@@ -14,10 +13,11 @@ export type BitOf = (m: MutableNode | undefined) => number;
 const ALL = 0x1fffff;
 
 /**
- * Backward liveness over one block. Gives the variables live at its start; with `drop`, marks the statements that can go.
- * `liveAt(block)` is the live set at the start of another block (by record).
+ * Marks the writes of tracked variables in a block that no one sees: the variable is written again before anything reads it
+ * or control can leave. (Between blocks there is nothing to win: each entry may be where the budget ends.)
  */
-export function liveness(nodes: readonly Node[], leaving: Leaving, bitOf: BitOf, liveAt: (rec: number) => number, drop?: Set<Node>): number {
+export function deadWrites(nodes: readonly Node[], bitOf: BitOf): Set<Node> {
+  const dead = new Set<Node>();
   let live = ALL;
   let depth = 0;
   let loops = 0;
@@ -31,12 +31,11 @@ export function liveness(nodes: readonly Node[], leaving: Leaving, bitOf: BitOf,
   for (let i = nodes.length - 1; i >= 0; i--) {
     const n = nodes[i];
     switch (n.kind) {
-      case "end": {
+      case "end":
         depth++;
         opened.push(isLoopEnd(nodes, i));
         if (opened.at(-1) === true) loops++;
         break;
-      }
       case "loop":
       case "if":
         depth--;
@@ -44,13 +43,10 @@ export function liveness(nodes: readonly Node[], leaving: Leaving, bitOf: BitOf,
         n.args.forEach(use);
         break;
       case "raw":
-      case "leave-if": {
-        const target = leaving.get(n) ?? 0;
-        const there = target === 0 ? ALL : liveAt(target);
-        live = n.kind === "raw" && depth === 0 ? there : live | there;
+      case "leave-if":
+        live = ALL;
         n.args.forEach(use);
         break;
-      }
       case "get":
         if (used.has(n)) live |= bitOf(n.mutable);
         break;
@@ -58,7 +54,7 @@ export function liveness(nodes: readonly Node[], leaving: Leaving, bitOf: BitOf,
         const bit = bitOf(n.mutable);
         if (bit !== 0 && loops === 0) {
           if ((live & bit) === 0) {
-            drop?.add(n);
+            dead.add(n);
             break;
           }
           if (depth === 0) live &= ~bit;
@@ -73,7 +69,7 @@ export function liveness(nodes: readonly Node[], leaving: Leaving, bitOf: BitOf,
         if (!isPure(n)) n.args.forEach(use);
     }
   }
-  return live;
+  return dead;
 }
 /** Whether the "end" at i closes a loop. */
 function isLoopEnd(nodes: readonly Node[], i: number): boolean {

@@ -8,7 +8,7 @@ import { CPU, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES, ARM_SIGNATURE } from "./core-arms.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { C, FLAGS_MASK, LazyFlagsEmit, R, TRACKED, X } from "./lazy-flags.ts";
-import { generateBlock, liveness, LocalPool } from "./region-code.ts";
+import { deadWrites, generateBlock, LocalPool } from "./region-code.ts";
 import { TranslateEmit, translatable } from "./translate-emit.ts";
 
 /** One block of a region: a run of instructions of a decoded block, with the records they came from. */
@@ -156,12 +156,12 @@ class RegionWriter {
       e.finish(i.rec + REC_BYTES);
     }
     const next = b.next;
-    if (next.kind === "resume") e.leave(undefined, 0, () => this.#leaveWith(next.rec));
+    if (next.kind === "resume") e.leave(undefined, () => this.#leaveWith(next.rec));
     else if (next.kind === "fall") {
       const target = this.#edge(index, next.target) < 0 ? 0 : next.target;
       this.#targets.set(next.rec, target);
       const charge = target === 0 ? 0 : b.count;
-      e.fallThrough(next.rec, charge, target);
+      e.fallThrough(next.rec, charge);
     }
     this.#code.set(index, e.nodes);
   }
@@ -280,24 +280,10 @@ class RegionWriter {
     const e = this.#emit;
     const bits = new Map<MutableNode, number>(e.tracked.map((t, i) => [t, 1 << i]));
     const bitOf = (m: MutableNode | undefined): number => (m === undefined ? 0 : (bits.get(m) ?? 0));
-    const live = new Map<number, number>();
-    const liveAt = (rec: number): number => live.get(rec) ?? 0;
-    for (let changed = true; changed; ) {
-      changed = false;
-      for (const [i, nodes] of this.#code) {
-        const rec = this.#blocks[i].rec;
-        const now = liveness(nodes, e.leaving, bitOf, liveAt) | liveAt(rec);
-        if (now !== liveAt(rec)) {
-          live.set(rec, now);
-          changed = true;
-        }
-      }
-    }
     let readMask = 0;
     let writeMask = 0;
     for (const [i, nodes] of this.#code) {
-      const dropped = new Set<Node>();
-      liveness(nodes, e.leaving, bitOf, liveAt, dropped);
+      const dropped = deadWrites(nodes, bitOf);
       this.#dropped.set(i, dropped);
       for (const n of nodes) {
         if (n.kind === "set" && !dropped.has(n)) writeMask |= bitOf(n.mutable);

@@ -5,7 +5,7 @@ import type { Shape } from "../interp/interp-emit.ts";
 import { type CoreFunctions, loadOpcode, type SegmentRef, storeOpcode } from "../interp/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
-import type { MutableNode, Node } from "../ir/nodes.ts";
+import type { MutableNode } from "../ir/nodes.ts";
 import type { SystemEmit } from "../ir/system-emit.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
 import { ARM } from "./core-arms.ts";
@@ -22,9 +22,6 @@ export interface RegionExits {
   /** Transfer to CPU.rip. */
   ip(rec: number): void;
 }
-/** Where a leaving node of the IR goes: record of the block in the region, or 0 for out of the region. */
-export type Leaving = Map<Node, number>;
-
 /** State fields that cannot change while a region runs, except as the emitter itself says: loaded once at the entry. */
 export interface Hoisted {
   readonly variable: MutableNode;
@@ -49,7 +46,6 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   readonly hoisted = new Map<string, Hoisted>();
   readonly budget: MutableNode;
   readonly stale: MutableNode;
-  readonly leaving: Leaving = new Map();
   readonly exits: RegionExits;
   /** Signature index of the arms. */
   readonly #signature: number;
@@ -97,19 +93,16 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   /** Ends the instruction: its own stores may have hit code of this region. */
   finish(next: number): void {
     if (!this.#wrote) return;
-    this.leave(this.get(this.stale), 0, () => this.exits.resume(next));
+    this.leave(this.get(this.stale), () => this.exits.resume(next));
   }
-  /** Leaves when the condition holds (or always); `target` is the block in the region or 0. */
-  leave(condition: Val | undefined, target: number, hook: () => void): void {
-    const before = this.nodes.length;
+  /** Leaves when the condition holds, or always. */
+  leave(condition: Val | undefined, hook: () => void): void {
     if (condition === undefined) this.raw(hook);
     else this.leaveIf(condition, hook);
-    const n = this.nodes.at(-1);
-    if (this.nodes.length > before && n !== undefined) this.leaving.set(n, target);
   }
   /** The transfer of a block's last record, which is no instruction. */
-  fallThrough(rec: number, charge: number, target: number): void {
-    this.leave(undefined, target, () => this.exits.link(rec, charge));
+  fallThrough(rec: number, charge: number): void {
+    this.leave(undefined, () => this.exits.link(rec, charge));
   }
   get code64(): boolean {
     return this.#insn.codeSize === 64;
@@ -390,13 +383,13 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     if (this.kind(n) !== "rel") throw new Error("jumpRelative wants a rel operand");
     const rec = this.#rec;
     if (this.#target === 0) {
-      this.leave(condition, 0, () => this.exits.link(rec, 0));
+      this.leave(condition, () => this.exits.link(rec, 0));
       return;
     }
     // A push that hit code of this region: the link may be gone.
-    if (this.#wrote) this.leave(this.get(this.stale), 0, () => this.exits.link(rec, 0));
+    if (this.#wrote) this.leave(this.get(this.stale), () => this.exits.link(rec, 0));
     const charge = this.#charge;
-    this.leave(condition, this.#target, () => this.exits.link(rec, charge));
+    this.leave(condition, () => this.exits.link(rec, charge));
   }
   /** Return sites in the region: offset of the block and its record. */
   returns: readonly { readonly off: number; readonly rec: number }[] = [];
@@ -405,11 +398,11 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const charge = this.#charge;
     if (this.#shape.sem === "ret" || this.#shape.sem === "ret_imm") {
       for (const site of this.returns) {
-        this.leave(this.eq(ip, this.#ip(site.off)), site.rec, () => this.exits.link(-site.rec, charge));
+        this.leave(this.eq(ip, this.#ip(site.off)), () => this.exits.link(-site.rec, charge));
       }
     }
     this.setState64(CPU.rip, ip);
-    this.leave(undefined, 0, () => this.exits.ip(rec));
+    this.leave(undefined, () => this.exits.ip(rec));
   }
   checkIp(ip: Val): void {
     if (this.code64) return;
@@ -418,14 +411,14 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   faultIf(condition: Val, vector: number, errorCode?: number): void {
     this.if(condition, () => {
       this.#arm(ARM.raise, this.i64(errorCode ?? -1), vector);
-      this.leave(undefined, 0, () => this.leaveFault());
+      this.leave(undefined, () => this.leaveFault());
     });
   }
 
   // ---- SystemEmit
   deferIf(condition: Val): void {
     const rec = this.#rec;
-    this.leave(condition, 0, () => this.exits.resume(rec));
+    this.leave(condition, () => this.exits.resume(rec));
   }
   realMode(): Val {
     return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import type { TranslatorOptions } from "../index.ts";
+import { CODE, type Mode, Random, randomProgram, TranslateMachine } from "./testing.ts";
+
+/** Runs one random program on a machine: episodes that begin at random blocks, with random budgets. */
+function episodes(mode: Mode, seed: number, jit: TranslatorOptions | false): { readonly text: string[]; readonly machine: TranslateMachine } {
+  const r = new Random(seed);
+  const machine = new TranslateMachine(mode, { jit });
+  const variant = r.below(8);
+  const text: string[] = [];
+  machine.start(r, variant);
+  const codeBase = mode === 16 && variant & 1 ? 0x10 : 0;
+  for (let p = 0; p < 3; p++) {
+    const program = randomProgram(r, mode);
+    machine.load(program, codeBase);
+    for (let episode = 0; episode < 6; episode++) {
+      const c = machine.vm.vcpu;
+      c.setRip(BigInt(CODE + r.pick(program.starts)));
+      c.setGpr(4, 0x7000n);
+      c.setGpr(1, BigInt(1 + r.below(60)));
+      for (let i = 0; i < 6; i++) {
+        const line = machine.step({ kind: "run" }, r.chance(30) ? 1 + r.below(40) : 200 + r.below(4000));
+        text.push(line);
+        if (!line.startsWith("budget")) break;
+      }
+      text.push(machine.ram());
+      text.push(...machine.log.splice(0));
+    }
+  }
+  return { text, machine };
+}
+
+const RUNS = Number(process.env["WHYVE_JIT_RUNS"] ?? 60);
+const FIRST = Number(process.env["WHYVE_JIT_SEED"] ?? 1);
+
+describe.each([16, 32, 64] as const)("translated %i-bit code", (mode) => {
+  it.each([1, 2, 5])(
+    "does what the interpreter does, threshold %i",
+    (threshold) => {
+      let regions = 0;
+      let runs = 0;
+      for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
+        const expected = episodes(mode, seed * 31 + threshold, false);
+        const got = episodes(mode, seed * 31 + threshold, { threshold, maxRegions: 50 });
+        const at = expected.text.findIndex((line, i) => line !== got.text[i]);
+        if (at >= 0) expect(`seed ${seed} line ${at}: ${got.text[at]}`).toBe(`seed ${seed} line ${at}: ${expected.text[at]}`);
+        expect(got.text.length).toBe(expected.text.length);
+        const stats = got.machine.vm.vcpu.stats();
+        expect(stats["regionFailures"]).toBe(0);
+        regions += stats["regionsTranslated"] ?? 0;
+        runs += stats["regionRuns"] ?? 0;
+      }
+      expect(regions).toBeGreaterThan(RUNS);
+      expect(runs).toBeGreaterThan(RUNS * 10);
+    },
+    120_000,
+  );
+});
