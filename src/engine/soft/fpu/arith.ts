@@ -1,12 +1,12 @@
 import type { Insn, MemoryOperand, Operand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { B, fromFloat32, fromFloat64, fromInt32 } from "./convert.ts";
-import { BIAS, C1, DE, ENV, HI, IE, INT_BIT, LO, R, RAISED, SE, setResult, ZE } from "./env.ts";
-import { classify, DENORMAL, INFINITY, N, NAN, normalize, specialOne, ZERO_CLASS } from "./classes.ts";
+import { fromFloat32, fromFloat64, fromInt32 } from "./convert.ts";
+import { setResult, X87 } from "./env.ts";
+import { classify, normalize, specialOne } from "./classes.ts";
 import { add, div, mul, sqrt } from "./floatx80.ts";
 import { compare, fromSmallInt, remainder, roundToInt, scale, takeResult } from "./integral.ts";
-import { linearAddress, read16, readWords, rememberOperand, WORDS } from "./memory.ts";
+import { linearAddress, read16, readWords, rememberOperand } from "./memory.ts";
 import {
   type Body,
   commit,
@@ -22,6 +22,8 @@ import {
   storeResult,
   underflowed,
 } from "./stack.ts";
+
+const { IE, DE, ZE, C1, R, SE, HI, LO, ENV, RAISED, INT_BIT, BIAS, B, N, WORDS, ZERO_CLASS, DENORMAL, INFINITY, NAN } = X87;
 
 /** Arithmetic, comparison and the simple one-operand instructions. */
 

@@ -1,4 +1,6 @@
-import { BIAS, ENV, PE, RAISED, roundPackTo, setResult } from "./env.ts";
+import { roundPackTo, setResult, X87 } from "./env.ts";
+
+const { PE, ENV, RAISED, BIAS } = X87;
 
 /**
  * The elementary functions in fixed point on bigint: a value is an integer `v` with `w` fraction bits. About 110 bits are

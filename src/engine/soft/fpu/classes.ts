@@ -1,14 +1,8 @@
-import { ENV, IE, INT_BIT, invalid, QUIET, RAISED, setResult } from "./env.ts";
+import { invalid, setResult, X87 } from "./env.ts";
+
+const { IE, ENV, RAISED, INT_BIT, QUIET, N, ZERO_CLASS, NORMAL, DENORMAL, INFINITY, NAN, UNSUPPORTED } = X87;
 
 /** What 80-bit operands are, what NaNs answer, and denormals brought to normal form. */
-
-/** What an operand is. Denormals include pseudo-denormals. Unsupported: unnormal, pseudo-infinity, pseudo-NaN. */
-export const ZERO_CLASS = 0,
-  NORMAL = 1,
-  DENORMAL = 2,
-  INFINITY = 3,
-  NAN = 4,
-  UNSUPPORTED = 5;
 
 export function classify(se: number, hi: number, lo: number): number {
   const e = se & 0x7fff;
@@ -58,8 +52,6 @@ export function specialOne(c: number, se: number, hi: number, lo: number): boole
   return true;
 }
 
-/** A denormal operand brought to normal form: N[0] exponent (may be below 1), N[1] hi, N[2] lo. */
-export const N = new Int32Array(4);
 export function normalize(hi: number, lo: number): void {
   let h = hi;
   let l = lo;

@@ -1,7 +1,7 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { linearAddress, plus, read16, read32, write16, write32 } from "./memory.ts";
+import { imageAddress, linearAddress, plus, read16, read32, write16, write32 } from "./memory.ts";
 import { type Body, setControlWord, top, updateSummary } from "./stack.ts";
 import { statusWord, tagWord } from "./state.ts";
 
@@ -125,7 +125,7 @@ const fnstenv: Body = (cpu, insn) => {
   const op = memoryOperand(insn);
   if (op === undefined) return;
   const wide = insn.opSize !== 16;
-  const la = linearAddress(cpu, insn, op, wide ? 28 : 14, true);
+  const la = imageAddress(cpu, insn, op, wide ? 28 : 14, true);
   cpu.probeWrite(la, wide ? 28 : 14);
   storeEnvironment(cpu, la, wide);
   // All exceptions are masked, nothing is pending any more.
@@ -135,7 +135,7 @@ const fldenv: Body = (cpu, insn) => {
   const op = memoryOperand(insn);
   if (op === undefined) return;
   const wide = insn.opSize !== 16;
-  readEnvironment(cpu, linearAddress(cpu, insn, op, wide ? 28 : 14, false), wide);
+  readEnvironment(cpu, imageAddress(cpu, insn, op, wide ? 28 : 14, false), wide);
   applyEnvironment(cpu, wide);
 };
 const fnsave: Body = (cpu, insn) => {
@@ -143,7 +143,7 @@ const fnsave: Body = (cpu, insn) => {
   if (op === undefined) return;
   const wide = insn.opSize !== 16;
   const head = wide ? 28 : 14;
-  const la = linearAddress(cpu, insn, op, head + 80, true);
+  const la = imageAddress(cpu, insn, op, head + 80, true);
   cpu.probeWrite(la, head + 80);
   storeEnvironment(cpu, la, wide);
   for (let i = 0; i < 8; i++) {
@@ -163,7 +163,7 @@ const frstor: Body = (cpu, insn) => {
   if (op === undefined) return;
   const wide = insn.opSize !== 16;
   const head = wide ? 28 : 14;
-  const la = linearAddress(cpu, insn, op, head + 80, false);
+  const la = imageAddress(cpu, insn, op, head + 80, false);
   readEnvironment(cpu, la, wide);
   readRegisters(cpu, plus(cpu, la, head), 10);
   applyEnvironment(cpu, wide);
@@ -193,7 +193,7 @@ function withSse(cpu: Cpu): boolean {
   return cpu.features.sse && (cpu.cr4 & 0x200) !== 0;
 }
 function fxAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, write: boolean): number {
-  const la = linearAddress(cpu, insn, op, 512, write);
+  const la = imageAddress(cpu, insn, op, 512, write);
   if ((la & 15) !== 0) cpu.gp(0);
   return la;
 }

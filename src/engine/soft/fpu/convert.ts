@@ -1,35 +1,40 @@
-import {
-  BIAS,
-  C1,
-  DOWN,
-  ENV,
-  HI,
-  IE,
-  INDEFINITE_HI,
-  INT_BIT,
-  LO,
-  MASK,
-  NEAREST,
-  OE,
-  PE,
-  QUIET,
-  RAISED,
-  RC,
-  roundSignificand,
-  SE,
-  shiftRightJam,
-  UE,
-  UP,
-  W,
-  ZERO,
-} from "./env.ts";
-import { classify, DENORMAL, INFINITY, isSignaling, N, NAN, normalize, UNSUPPORTED, ZERO_CLASS } from "./classes.ts";
+import { roundSignificand, shiftRightJam, X87 } from "./env.ts";
+import { classify, isSignaling, normalize } from "./classes.ts";
 import { toInteger } from "./integral.ts";
 
-/** Between the 80-bit format and the memory formats: single, double, integers, packed decimal. */
+const {
+  IE,
+  OE,
+  UE,
+  PE,
+  C1,
+  NEAREST,
+  DOWN,
+  UP,
+  ZERO,
+  SE,
+  HI,
+  LO,
+  ENV,
+  RC,
+  MASK,
+  RAISED,
+  INDEFINITE_HI,
+  INT_BIT,
+  QUIET,
+  BIAS,
+  W,
+  B,
+  M,
+  N,
+  ZERO_CLASS,
+  DENORMAL,
+  INFINITY,
+  NAN,
+  UNSUPPORTED,
+} = X87;
 
-/** A memory operand made 80-bit: B[SE], B[HI], B[LO]; B[3] is 1 when it was a denormal of its own format. NaNs stay as they are. */
-export const B = new Int32Array(4);
+/** Between the 80-bit format and the memory formats: single, double, integers, packed decimal. */
 
 export function fromFloat32(bits: number): void {
   const sign = (bits >>> 16) & 0x8000;
@@ -107,9 +112,6 @@ export function fromInt32(v: number): void {
   B[SE] = (v < 0 ? 0x8000 : 0) | (BIAS + 31 - n);
   B[HI] = magnitude << n;
 }
-
-/** Results for memory: M[0] low word, M[1] next, M[2] the rest (packed decimal). */
-export const M = new Int32Array(4);
 
 /** To single (`double` false, M[0]) or double (M[0..1]). False: an unmasked exception forbids the store. */
 export function toFloat(se: number, hi: number, lo: number, double: boolean): boolean {

@@ -5,7 +5,7 @@
  */
 
 /** Exception flags and condition codes as in the status word (SDM vol. 1 8.1.3). */
-export const IE = 1,
+const IE = 1,
   DE = 2,
   ZE = 4,
   OE = 8,
@@ -13,7 +13,7 @@ export const IE = 1,
   PE = 32,
   SF = 64,
   ES = 128;
-export const C0 = 0x100,
+const C0 = 0x100,
   C1 = 0x200,
   C2 = 0x400,
   C3 = 0x4000,
@@ -21,32 +21,103 @@ export const C0 = 0x100,
   BUSY = 0x8000;
 
 /** Rounding control (SDM vol. 1 table 4-8). */
-export const NEAREST = 0,
+const NEAREST = 0,
   DOWN = 1,
   UP = 2,
   ZERO = 3;
 
 /** The 80-bit result: R[SE], R[HI], R[LO]. */
-export const R = new Int32Array(4);
-export const SE = 0,
+const R = new Int32Array(4);
+const SE = 0,
   HI = 1,
   LO = 2;
 
 /** Control of the instruction in progress, and what it raised. */
-export const ENV = new Int32Array(8);
-export const RC = 0;
+const ENV = new Int32Array(8);
+const RC = 0;
 /** 0: 24 bits, 2: 53, 3 (and the reserved 1): 64. */
-export const PREC = 1;
+const PREC = 1;
 /** Control word bits 5:0: set = masked. */
-export const MASK = 2;
+const MASK = 2;
 /** Exception bits raised and C1 (rounded up). */
-export const RAISED = 3;
+const RAISED = 3;
 
-export const INDEFINITE_SE = 0xffff;
-export const INDEFINITE_HI = 0xc0000000 | 0;
-export const INT_BIT = 0x80000000 | 0;
-export const QUIET = 0x40000000;
-export const BIAS = 0x3fff;
+const INDEFINITE_SE = 0xffff;
+const INDEFINITE_HI = 0xc0000000 | 0;
+const INT_BIT = 0x80000000 | 0;
+const QUIET = 0x40000000;
+const BIAS = 0x3fff;
+
+/** Outputs of `shiftRightJam` and of the rounding core: significand words, high first; W[2] is the fraction below, sticky in its bit 0. */
+const W = new Int32Array(4);
+/** A memory operand made 80-bit: B[SE], B[HI], B[LO]; B[3] is 1 when it was a denormal of its own format. NaNs stay as they are. */
+const B = new Int32Array(4);
+/** Results for memory: M[0] low word, M[1] next, M[2] the rest (packed decimal). */
+const M = new Int32Array(4);
+/** A denormal operand brought to normal form: N[0] exponent (may be below 1), N[1] hi, N[2] lo. */
+const N = new Int32Array(4);
+/** Output of `divideDigit`: quotient digit, then the remainder's two words. */
+const D = new Int32Array(4);
+/** Operand words, low first: filled by `readWords`, stored by `writeWords`. */
+const WORDS = new Int32Array(4);
+/** What an operand is. Denormals include pseudo-denormals. Unsupported: unnormal, pseudo-infinity, pseudo-NaN. */
+const ZERO_CLASS = 0,
+  NORMAL = 1,
+  DENORMAL = 2,
+  INFINITY = 3,
+  NAN = 4,
+  UNSUPPORTED = 5;
+
+/**
+ * All of the above. Modules take what they need as constants of their own (`const { R, HI } = X87`): the compiler knows a local constant,
+ * but looks an imported one up on every use, which costs half of the speed.
+ */
+export const X87 = {
+  IE,
+  DE,
+  ZE,
+  OE,
+  UE,
+  PE,
+  SF,
+  ES,
+  C0,
+  C1,
+  C2,
+  C3,
+  CC,
+  BUSY,
+  NEAREST,
+  DOWN,
+  UP,
+  ZERO,
+  R,
+  SE,
+  HI,
+  LO,
+  ENV,
+  RC,
+  PREC,
+  MASK,
+  RAISED,
+  INDEFINITE_SE,
+  INDEFINITE_HI,
+  INT_BIT,
+  QUIET,
+  BIAS,
+  W,
+  B,
+  M,
+  N,
+  D,
+  WORDS,
+  ZERO_CLASS,
+  NORMAL,
+  DENORMAL,
+  INFINITY,
+  NAN,
+  UNSUPPORTED,
+} as const;
 
 export function setResult(se: number, hi: number, lo: number): void {
   R[SE] = se;
@@ -69,9 +140,6 @@ export function umulh(a: number, b: number): number {
   const w2 = (Math.imul(al, bh) + (w1 & 0xffff)) | 0;
   return (Math.imul(ah, bh) + (w1 >>> 16) + (w2 >>> 16)) | 0;
 }
-
-/** Outputs of `shiftRightJam` and of the rounding core: significand words, high first; W[2] is the fraction below, sticky in its bit 0. */
-export const W = new Int32Array(4);
 
 /** Shifts the 96 bits hi:lo:ext right by n >= 0; what falls out sticks to bit 0 of W[2]. */
 export function shiftRightJam(hi: number, lo: number, ext: number, n: number): void {

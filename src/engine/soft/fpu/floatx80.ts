@@ -1,5 +1,7 @@
-import { ZERO_CLASS, NORMAL, DENORMAL, INFINITY, classify, specialTwo, specialOne, N, normalize } from "./classes.ts";
-import { BIAS, DE, DOWN, ENV, INT_BIT, invalid, normalizeRoundPack, RAISED, RC, roundPack, setResult, shiftRightJam, umulh, W, ZE } from "./env.ts";
+import { classify, specialTwo, specialOne, normalize } from "./classes.ts";
+import { invalid, normalizeRoundPack, roundPack, setResult, shiftRightJam, umulh, X87 } from "./env.ts";
+
+const { DE, ZE, DOWN, ENV, RC, RAISED, INT_BIT, BIAS, W, N, D, ZERO_CLASS, NORMAL, DENORMAL, INFINITY } = X87;
 
 /**
  * Arithmetic on 80-bit extended reals as the x87 does it (SDM vol. 1 chapters 4 and 8), on int32 words, without allocation.
@@ -210,8 +212,6 @@ export function mul(ase: number, ahi: number, alo: number, bse: number, bhi: num
   else roundPack(sign, e - 1, (p3 << 1) | (p2 >>> 31), (p2 << 1) | (p1 >>> 31), p1 << 1);
 }
 
-/** Output of `divideDigit`: quotient digit, then the remainder's two words. */
-export const D = new Int32Array(4);
 /**
  * One 32-bit digit of a division: (r2:r1:r0) / (bh:bl) where r2:r1 < bh:bl and bit 31 of bh is set. The estimate in
  * double precision is off by one at most.

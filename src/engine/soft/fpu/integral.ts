@@ -1,28 +1,33 @@
-import { ZERO_CLASS, DENORMAL, INFINITY, NAN, UNSUPPORTED, classify, isSignaling, specialTwo, specialOne, N, normalize } from "./classes.ts";
-import {
-  BIAS,
-  C1,
-  DE,
-  DOWN,
-  ENV,
-  HI,
+import { classify, isSignaling, specialTwo, specialOne, normalize } from "./classes.ts";
+import { invalid, roundPackTo, setResult, shiftRightJam, X87 } from "./env.ts";
+import { divideDigit } from "./floatx80.ts";
+
+const {
   IE,
-  INT_BIT,
-  invalid,
-  LO,
-  NEAREST,
+  DE,
   PE,
-  R,
-  RAISED,
-  RC,
-  roundPackTo,
-  SE,
-  setResult,
-  shiftRightJam,
+  C1,
+  NEAREST,
+  DOWN,
   UP,
+  R,
+  SE,
+  HI,
+  LO,
+  ENV,
+  RC,
+  RAISED,
+  INT_BIT,
+  BIAS,
   W,
-} from "./env.ts";
-import { D, divideDigit } from "./floatx80.ts";
+  N,
+  D,
+  ZERO_CLASS,
+  DENORMAL,
+  INFINITY,
+  NAN,
+  UNSUPPORTED,
+} = X87;
 
 /** Comparison, rounding to integers, remainders and scaling of 80-bit reals. */
 

@@ -1,10 +1,15 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
+import { X87 } from "./env.ts";
+
+const { WORDS } = X87;
 
 /** Memory operands of x87 instructions without bigint where the address allows it. */
 
 const GPR = CPU.gpr.offset >> 2;
+const FPU_DP = CPU.fpuDp.offset >> 2;
+const FPU_DS = CPU.fpuDs.offset >> 1;
 const SAFE = 2 ** 46;
 
 /** Offset of a memory operand as a number: exact, or NaN when only a bigint can tell. */
@@ -41,7 +46,7 @@ export function linearAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: nu
     return cpu.segmentAddress(op.segment, exact, bytes, write);
   }
   lastOffset = offset;
-  if (cpu.code64 && insn.addrSize === 64) {
+  if (cpu.code64 && insn.addrSize === 64 && !cpu.mmu.alignment) {
     // Below 2^46 in magnitude: canonical; FS and GS add their base.
     if (op.segment < 4) return offset;
     const la = cpu.baseNumber(op.segment) + offset;
@@ -49,12 +54,20 @@ export function linearAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: nu
   }
   return cpu.segmentAddress(op.segment, offset, bytes, write);
 }
+/** Images of many words: the last byte is touched first, as the processor does. */
+export function imageAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, write: boolean): number {
+  const la = linearAddress(cpu, insn, op, bytes, write);
+  const user = cpu.cpl === 3;
+  const last = plus(cpu, la, bytes - 1);
+  if (write) cpu.mmu.probeWrite(last, 1, user);
+  else cpu.mmu.read(last, 1, user);
+  return la;
+}
 /** Records the operand pointer for FSTENV; after the instruction can no longer fault. */
 export function rememberOperand(cpu: Cpu, op: MemoryOperand): void {
-  const at = CPU.fpuDp.offset >> 2;
-  cpu.u32[at] = lastOffset;
-  cpu.u32[at + 1] = Math.floor(lastOffset / 4294967296);
-  cpu.u16[CPU.fpuDs.offset >> 1] = cpu.selector(op.segment);
+  cpu.u32[FPU_DP] = lastOffset;
+  cpu.u32[FPU_DP + 1] = Math.floor(lastOffset / 4294967296);
+  cpu.u16[FPU_DS] = cpu.selector(op.segment);
 }
 
 /** The address `by` bytes on, wrapping where addresses are 32 bits wide. */
@@ -67,8 +80,6 @@ export function read16(cpu: Cpu, la: number): number {
 export function read32(cpu: Cpu, la: number): number {
   return cpu.mmu.read(la, 4, cpu.cpl === 3) | 0;
 }
-/** Operand words, low first: filled by `readWords`, stored by `writeWords`. */
-export const WORDS = new Int32Array(4);
 /** Reads 4, 8 or 10 bytes: straight from RAM where they lie in one page of it. */
 export function readWords(cpu: Cpu, la: number, bytes: number): void {
   const user = cpu.cpl === 3;

@@ -1,7 +1,9 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { BUSY, C1, DE, ENV, ES, HI, IE, INDEFINITE_HI, INDEFINITE_SE, LO, MASK, PREC, R, RAISED, RC, SE, setResult, SF, ZE } from "./env.ts";
+import { setResult, X87 } from "./env.ts";
+
+const { IE, DE, ZE, SF, ES, C1, BUSY, R, SE, HI, LO, ENV, RC, PREC, MASK, RAISED, INDEFINITE_SE, INDEFINITE_HI } = X87;
 
 /** The register stack, the status word and the frame every x87 instruction runs in. */
 
@@ -136,16 +138,21 @@ export function begin(cpu: Cpu): void {
   ENV[RAISED] = 0;
 }
 
+const RIP = CPU.rip.offset >> 2;
+const FPU_IP = CPU.fpuIp.offset >> 2;
+const FPU_CS = CPU.fpuCs.offset >> 1;
+const FPU_OPCODE = CPU.fpuOpcode.offset >> 1;
+const CS_SELECTOR = (CPU.segSelector.offset >> 1) + 1;
 /** Remembers the instruction for FSTENV: opcode and IP (SDM vol. 1 8.1.8). Kept as processors before FCS/FDS deprecation do. */
 function remember(cpu: Cpu, insn: Insn): void {
-  const at = CPU.fpuIp.offset >> 2;
-  const ip = CPU.rip.offset >> 2;
-  cpu.u32[at] = cpu.u32[ip];
-  cpu.u32[at + 1] = cpu.u32[ip + 1];
-  cpu.u16[CPU.fpuCs.offset >> 1] = cpu.selector(1);
+  const u32 = cpu.u32;
+  const u16 = cpu.u16;
+  u32[FPU_IP] = u32[RIP];
+  u32[FPU_IP + 1] = u32[RIP + 1];
+  u16[FPU_CS] = u16[CS_SELECTOR];
   // "D8".."DF": the row says the first byte.
   const digit = insn.row.encoding.charCodeAt(1);
-  cpu.u16[CPU.fpuOpcode.offset >> 1] = ((digit < 60 ? digit - 56 : digit - 63) << 8) | (insn.modrm & 0xff);
+  u16[FPU_OPCODE] = ((digit < 60 ? digit - 56 : digit - 63) << 8) | (insn.modrm & 0xff);
 }
 
 export type Body = (cpu: Cpu, insn: Insn) => void;

@@ -42,4 +42,7 @@ export function writeFpuState(cpu: Cpu, s: FpuState): void {
   }
   cpu.u32[CPU.fpuEmpty.offset >> 2] = empty;
   cpu.u32[CPU.mxcsr.offset >> 2] = s.mxcsr;
+  // The pointers to the last instruction and operand are not part of FpuState.
+  cpu.u64[CPU.fpuIp.offset >> 3] = cpu.u64[CPU.fpuDp.offset >> 3] = 0n;
+  cpu.u16[CPU.fpuOpcode.offset >> 1] = cpu.u16[CPU.fpuCs.offset >> 1] = cpu.u16[CPU.fpuDs.offset >> 1] = 0;
 }

@@ -1,12 +1,13 @@
 import type { Cpu } from "../cpu.ts";
 import { loadSt } from "./arith.ts";
 import { atan, cos, exp2m1, type Fixed, fixedOf, log2OfRatio, PI, quotient, roundFixed, sin, times, withFraction } from "./bigfix.ts";
-import { B } from "./convert.ts";
-import { BIAS, DE, ENV, HI, INT_BIT, invalid, LO, PE, R, RAISED, RC, roundPackTo, SE, setResult, UE, ZE, ZERO } from "./env.ts";
-import { classify, DENORMAL, INFINITY, N, normalize, specialOne, specialTwo, ZERO_CLASS } from "./classes.ts";
+import { invalid, roundPackTo, setResult, X87 } from "./env.ts";
+import { classify, normalize, specialOne, specialTwo } from "./classes.ts";
 import { takeResult } from "./integral.ts";
 import { type Body, commit, commitWith, forbidden, isEmpty, overflowed, pop, pushResult, setSt, storeResult, underflowed } from "./stack.ts";
 import { CPU } from "../state-layout.ts";
+
+const { DE, ZE, UE, PE, ZERO, R, SE, HI, LO, ENV, RC, RAISED, INT_BIT, BIAS, B, N, ZERO_CLASS, DENORMAL, INFINITY } = X87;
 
 /**
  * FSIN FCOS FSINCOS FPTAN FPATAN F2XM1 FYL2X FYL2XP1 (SDM vol. 1 8.3.8 to 8.3.10). Arguments of the trigonometric ones are reduced

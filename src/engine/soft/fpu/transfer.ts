@@ -1,10 +1,10 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { loadMemory, loadSt, stIndex } from "./arith.ts";
-import { B, bcdIndefinite, fromBcd, fromInt32, fromInt64, integerIndefinite, M, toBcd, toFloat, toInt } from "./convert.ts";
-import { BIAS, DE, ENV, HI, IE, INDEFINITE_HI, INDEFINITE_SE, INT_BIT, LO, MASK, NEAREST, QUIET, RAISED, RC, SE, setResult, UP } from "./env.ts";
-import { classify, NAN } from "./classes.ts";
-import { linearAddress, read16, readWords, rememberOperand, WORDS, writeWords } from "./memory.ts";
+import { bcdIndefinite, fromBcd, fromInt32, fromInt64, integerIndefinite, toBcd, toFloat, toInt } from "./convert.ts";
+import { setResult, X87 } from "./env.ts";
+import { classify } from "./classes.ts";
+import { linearAddress, read16, readWords, rememberOperand, writeWords } from "./memory.ts";
 import {
   type Body,
   commit,
@@ -20,6 +20,8 @@ import {
   storeResult,
   underflowed,
 } from "./stack.ts";
+
+const { IE, DE, NEAREST, UP, SE, HI, LO, ENV, RC, MASK, RAISED, INDEFINITE_SE, INDEFINITE_HI, INT_BIT, QUIET, BIAS, B, M, WORDS, NAN } = X87;
 
 /** Loads, stores, exchanges, constants and stack management. */
 
@@ -99,8 +101,8 @@ const fbld: Body = (cpu, insn) => {
 
 /** The end of a store instruction: memory first, then status and stack. */
 function finishStore(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, allowed: boolean, pops: boolean): void {
-  const la = linearAddress(cpu, insn, op, bytes, true);
-  if (allowed) writeWords(cpu, la, bytes, M);
+  // An unmasked exception goes before the memory access and its faults.
+  if (allowed) writeWords(cpu, linearAddress(cpu, insn, op, bytes, true), bytes, M);
   rememberOperand(cpu, op);
   if (allowed && pops) pop(cpu);
   commit(cpu);
