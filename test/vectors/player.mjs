@@ -7,7 +7,7 @@ import { undefinedFlags } from "./undefined-flags.mjs";
 
 const RAM = 0x200000;
 /** Supervisor pages of the player itself. */
-const TABLES = 0x100000, GDT_AT = 0x108000, IDT_AT = 0x109000, LDT_AT = 0x10a000, TSS_AT = 0x10b000;
+const TABLES = 0x100000, GDT_AT = 0x108000, IDT_AT = 0x109000, LDT_AT = 0x10a000, TSS_AT = 0x10b000, HANDLERS = 0x10c000, STACK0 = 0x10e000;
 const SEGMENT_NAMES = ["cs", "ss", "ds", "es", "fs", "gs"];
 const FLAGS_COMPARED = 0x254fd5 & ~0x300 & ~0x10000; // TF, IF and RF belong to the recorder
 const ARITHMETIC = 0x8d5;
@@ -45,9 +45,10 @@ export class Player {
     for (let i = 0; i < env.LDT.length; i++) this.#q(LDT_AT + i * 8, env.ldtDescriptor(i));
     // Gates at CPL 0 except INT3 and INTO, as Linux has them.
     for (let i = 0; i < 256; i++) {
-      this.#q(IDT_AT + i * 16, (0x10n << 16n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n));
+      this.#q(IDT_AT + i * 16, BigInt((HANDLERS + i * 16) & 0xffff) | (0x10n << 16n) | (BigInt(HANDLERS >>> 16) << 48n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n));
       this.#q(IDT_AT + i * 16 + 8, 0n);
     }
+    this.#q(TSS_AT + 4, BigInt(STACK0));
     this.#q(TSS_AT + 0x66, 0xffffn);
     const v = this.vcpu;
     v.setDescriptorTable("gdtr", BigInt(GDT_AT), env.GDT_LIMIT);
@@ -87,6 +88,12 @@ export class Player {
     let exit = v.run({ kind: "run" }, shadowed ? 2 : 1);
     for (let i = 0; repeats && exit.kind === "budget" && v.getRip() === c.rip && i < 10000; i++) exit = v.run({ kind: "run" }, 1);
 
+    // INT 3 and INT 4 are no exceptions to a monitor: they arrive.
+    if (row.sem === "int" && (result.vector === 3 || result.vector === 4)) {
+      const at = v.getRip();
+      v.setRflags(2);
+      return at === BigInt(HANDLERS + result.vector * 16) ? [] : [`handler ${at.toString(16)}`];
+    }
     const wrong = [];
     const say = (what, got, want) => wrong.push(`${what} ${got}, not ${want}`);
     let vector = NO_FAULT;
@@ -100,7 +107,9 @@ export class Player {
     } else if (exit.kind !== "budget") say("exit", exit.kind, "none");
     if (vector !== result.vector) say("vector", name(vector), `${name(result.vector)}${result.vector === NO_FAULT ? "" : `(${result.error.toString(16)})`}`);
     else if (vector !== NO_FAULT) {
-      if ((exit.errorCode ?? 0) !== result.error) say(`#${vector} error code`, hex(exit.errorCode ?? 0), hex(result.error));
+      // Linux hides whether its own half of the address space is present.
+      const hides = vector === 14 && result.cr2 >> 47n !== 0n ? 1 : 0;
+      if (((exit.errorCode ?? 0) | hides) !== (result.error | hides)) say(`#${vector} error code`, hex(exit.errorCode ?? 0), hex(result.error));
       if (vector === 14 && exit.qualification !== result.cr2) say("CR2", hex(exit.qualification), hex(result.cr2));
     }
     if (rip !== result.rip) say("rip", hex(rip), hex(result.rip));
@@ -118,7 +127,8 @@ export class Player {
     }
     for (let i = 0; i < 6; i++) {
       const got = v.getSegment(SEGMENT_NAMES[i]).selector;
-      if (got !== result.segments[i]) say(SEGMENT_NAMES[i], hex(got), hex(result.segments[i]));
+      // On the way out of the recorder's kernel a null selector loses its RPL.
+      if (got !== result.segments[i] && !(i > 1 && got < 4 && result.segments[i] === 0)) say(SEGMENT_NAMES[i], hex(got), hex(result.segments[i]));
     }
     this.#compareMemory(c, row, say);
     if (c.fpu) this.#compareFpu(result.fpu, row, say);
@@ -192,6 +202,14 @@ function ignoredBytes(row, c) {
     const flag = (c.result.memory[0]?.address ?? 0);
     void flag;
     return (_a, got, want) => ((got ^ want) & ~0x01) === 0;
+  }
+  if (row.sem.startsWith("call") && c.result.vector === 13) {
+    // A CALL whose target faults has already stored its return address below RSP on silicon; the engine checks first.
+    return (a) => {
+      const h = env.hidden(c.segments[1]);
+      const sp = c.codeSize === 64 ? Number(c.input.gpr[4]) : h.base + Number(c.input.gpr[4] & ((h.access & 0x4000) !== 0 ? 0xffffffffn : 0xffffn));
+      return a < sp && a >= sp - 16;
+    };
   }
   return () => false;
 }

@@ -248,7 +248,8 @@ const SPECIAL = {
   ret_far: (c) => farStack(c, () => []),
   ret_far_imm: (c) => farStack(c, () => []),
   iret(c) {
-    const flags = BigInt(c.random.u32()) & 0x254dd5n;
+    // TF, or the recorder would never come back. AC in the frame already checks the frame's own alignment, and Linux takes that #AC for a split lock.
+    const flags = (BigInt(c.random.u32()) & ((reg(c, RSP) & 7n) !== 0n ? 0x214dd5n : 0x254dd5n)) | 0x100n;
     farStack(c, (n, selector) => {
       const sp = c.codeSize === 64 ? [...littleEndian(env.STACK + 0x800 + c.random.below(0x800), n), ...littleEndian(c.random.pick([env.DS_USER, env.DS_USER, env.ldtSelector(14), env.ldtSelector(2), 0, 3, env.ldtSelector(8), env.ldtSelector(10), 0x28]), n)] : [];
       void selector;

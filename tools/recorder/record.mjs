@@ -98,11 +98,11 @@ export function runCases(binary, cases, flagsOf) {
     const input = join(directory, "cases"), output = join(directory, "results");
     writeFileSync(input, caseFile(cases, flagsOf));
     try {
-      execFileSync(binary, [input, output], { stdio: ["ignore", "inherit", "inherit"], timeout: 120_000 });
+      execFileSync(binary, [input, output], { stdio: ["ignore", "inherit", "inherit"], timeout: 30_000 });
     } catch (e) {
       const done = countResults(readFileSync(output));
       const c = cases[done];
-      throw new Error(`recorder ended (${e.status ?? e.signal}) near case ${done}: ${c && JSON.stringify({ ...c, overrides: [], patches: [] }, (_, x) => (typeof x === "bigint" ? x.toString(16) : x))}`);
+      throw new Error(`recorder ended (${e.status ?? e.signal}) near case ${done}: ${c && JSON.stringify({ ...c, overrides: c.overrides.map((o) => `${o.index}=${o.value.toString(16)}`) }, (_, x) => (typeof x === "bigint" ? x.toString(16) : x))}`);
     }
     const bytes = readFileSync(output);
     const v = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

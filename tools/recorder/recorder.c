@@ -63,6 +63,7 @@ u16 guestSeg[4]; /* ds es fs gs */
 void entry(int, siginfo_t *, void *);
 __asm__(
   ".globl entry\nentry:\n"
+  "push $0x202\n popfq\n" /* AC and NT come with the guest */
   "rdfsbase %rax\n mov %rax, guestFs(%rip)\n rdgsbase %rax\n mov %rax, guestGs(%rip)\n"
   "mov %ds, guestSeg(%rip)\n mov %es, 2+guestSeg(%rip)\n mov %fs, 4+guestSeg(%rip)\n mov %gs, 6+guestSeg(%rip)\n"
   "xor %eax, %eax\n mov %eax, %fs\n mov %eax, %gs\n mov hostFs(%rip), %rax\n wrfsbase %rax\n mov hostGs(%rip), %rax\n wrgsbase %rax\n"
@@ -70,7 +71,8 @@ __asm__(
   "mov guestSeg(%rip), %ds\n mov 2+guestSeg(%rip), %es\n mov 4+guestSeg(%rip), %fs\n mov 6+guestSeg(%rip), %gs\n"
   "cmpw $0, 4+guestSeg(%rip)\n jne 1f\n mov guestFs(%rip), %rax\n wrfsbase %rax\n"
   "1: cmpw $0, 6+guestSeg(%rip)\n jne 2f\n mov guestGs(%rip), %rax\n wrgsbase %rax\n"
-  "2: mov $15, %eax\n syscall\n");
+  /* rt_sigreturn keeps NT and ID of the caller */
+  "2: push $0x202\n popfq\n mov $15, %eax\n syscall\n");
 
 static void die(const char *what) { perror(what); exit(2); }
 
@@ -180,6 +182,7 @@ int main(int argc, char **argv) {
   cases = (const struct input *)(image + head.pages * 4096);
   results = fopen(argv[2], "wb");
   if (!results) die(argv[2]);
+  setvbuf(results, NULL, _IONBF, 0); /* what is there when a case hangs names it */
 
   int memory = memfd_create("pages", 0);
   if (memory < 0 || ftruncate(memory, head.pages * 4096)) die("memfd");

@@ -17,6 +17,8 @@ import { CPU, REC, REC_BYTES } from "./state-layout.ts";
 import { completeIo, deliverAll, raiseDebug, raiseFault, readMsr, resetCpu, SYSTEM, writeMsr } from "./sys/index.ts";
 import { FALLBACK } from "./fallback.ts";
 import { FPU } from "./fpu/index.ts";
+import { waitForErrors } from "./fpu/stack.ts";
+import { isAvailable } from "./sys/available.ts";
 import { readFpuState, writeFpuState } from "./fpu/state.ts";
 import type { Translator } from "./translate/index.ts";
 
@@ -140,7 +142,7 @@ export class SoftVcpu implements EngineVcpu {
     const lo = u32[base] + offset;
     if (this.cpu.code64) {
       u32[rip] = lo >>> 0;
-      u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : 0);
+      u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : lo < 0 ? -1 : 0);
     } else {
       u32[rip] = (lo & u32[CPU.ipMask.offset >> 2]) >>> 0;
       u32[rip + 1] = 0;
@@ -241,7 +243,8 @@ export class SoftVcpu implements EngineVcpu {
     this.#flushes = this.cpu.mmu.code.flushes;
     const rec = this.#find(FULL_BLOCK);
     this.#flushes = this.cpu.mmu.code.flushes;
-    if (rec === 0) this.#left = LEFT_AT_FAULT;
+    // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.
+    if (rec === 0) this.#left = LEFT_STOP;
     else if (this.#translator !== undefined) this.#translator.touch(rec, 1);
     return rec;
   }
@@ -699,9 +702,18 @@ export class SoftVcpu implements EngineVcpu {
 
 const LEFT_DEFAULT = 0, LEFT_STOP = 1, LEFT_EXIT = 2, LEFT_AT_FAULT = 3;
 
+const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
+/** An MMX instruction whose generated code deferred: CR0.EM, CR0.TS, or a pending x87 exception. */
+const mmxUnavailable: SystemHelper = (cpu) => {
+  if ((cpu.cr0 & 4) !== 0) cpu.ud();
+  if ((cpu.cr0 & 8) !== 0) cpu.raise(7);
+  return waitForErrors(cpu) ? cpu.raise(16) : "repeat";
+};
 const HELPERS = new Map<string, SystemHelper>();
 /** The helper of an instruction, found once by name. */
-export function helperFor(insn: Insn): SystemHelper {
+export function helperFor(cpu: Cpu, insn: Insn): SystemHelper {
+  if (!isAvailable(cpu.features, insn.row.facts.feature)) return undefinedOpcode;
+  if (insn.operands.some((o) => o.kind === "reg" && o.cls === "mm") && FPU[insn.row.sem] === undefined) return mmxUnavailable;
   const name = insn.rep !== 0 && insn.row.facts.rep ? `rep_${insn.row.sem}` : insn.row.sem;
   const known = HELPERS.get(name);
   if (known !== undefined) return known;

@@ -1,8 +1,7 @@
 import { decode, type Insn } from "../../../isa/index.ts";
-import type { Emit } from "../ir/emit.ts";
-import type { SystemEmit } from "../ir/system-emit.ts";
 import { SEMANTICS } from "../sem/index.ts";
 import { SYSTEM_FAST } from "../sem/system-fast.ts";
+import type { SystemEmit } from "../ir/system-emit.ts";
 import { type Shape, shapeOf } from "./interp-emit.ts";
 
 /** Special handlers, before all others. */
@@ -18,7 +17,7 @@ export interface SemanticUses {
 /** Text by which equal handlers are found again at decode time. */
 export function handlerKey(shape: Shape, uses: SemanticUses): string {
   let key = `${shape.sem}/${shape.size}`;
-  for (const o of shape.operands) key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
+  for (const o of shape.operands) key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
   if (uses.addrSize) key += `;a${shape.addrSize}`;
   if (uses.codeSize) key += `;c${shape.codeSize}`;
   if (uses.cc) key += `;${shape.cc}`;
@@ -37,14 +36,14 @@ export function handledShape(insn: Insn): Shape | undefined {
   return shapeOf(insn);
 }
 /** Emits the semantics of a shape. */
-export function emitSemantics(sem: string, e: Emit & SystemEmit): void {
+export function emitSemantics(sem: string, e: SystemEmit): void {
   const plain = SEMANTICS[sem];
   if (plain !== undefined) plain(e);
   else SYSTEM_FAST[sem]?.(e);
 }
 /** Records of these keep their instruction for the helper they may defer to. */
-export function mayDefer(sem: string): boolean {
-  return SEMANTICS[sem] === undefined;
+export function mayDefer(shape: Shape): boolean {
+  return shape.mm || SEMANTICS[shape.sem] === undefined;
 }
 
 /** Operations worth a place in the main function, by semantic name; the rest are called through the table. */
@@ -70,7 +69,8 @@ export function allShapes(): Shape[] {
       for (const map of maps) {
         for (let opcode = 0; opcode < 256; opcode++) {
           for (let reg = 0; reg < 8; reg++) {
-            for (const modrm of [0x00 | (reg << 3), 0xc1 | (reg << 3), 0xc5 | (reg << 3)]) {
+            // FA and FB with F3 are ENDBR64 and ENDBR32.
+            for (const modrm of reg === 7 ? [0x38, 0xf9, 0xfa, 0xfb, 0xfd] : [reg << 3, 0xc1 | (reg << 3), 0xc5 | (reg << 3)]) {
               bytes.fill(0);
               let at = 0;
               for (const p of prefix) bytes[at++] = p;

@@ -27,7 +27,9 @@ export interface Shape {
   readonly addrSize: 16 | 32 | 64;
   readonly codeSize: 16 | 32 | 64;
   readonly cc: number;
-  readonly operands: readonly { readonly kind: "reg" | "mem" | "imm" | "rel" | "none"; readonly size: OpSize; readonly access: "r" | "w" | "rw" | "n" }[];
+  /** Works on the MMX registers: availability is checked before, tags and TOP are set after. */
+  readonly mm: boolean;
+  readonly operands: readonly { readonly kind: "reg" | "mem" | "imm" | "rel" | "none"; readonly size: OpSize; readonly access: "r" | "w" | "rw" | "n"; readonly mm?: boolean }[];
 }
 
 /** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
@@ -122,7 +124,10 @@ export class InterpEmit extends MemoryEmit implements SystemEmit {
     const o = this.shape.operands[n];
     if (o === undefined) throw new Error(`${this.shape.sem}: no operand ${n}`);
     if (o.kind === "reg") {
-      this.#storeRegister(this.#field16(this.#registerField(n)), 0, o.size, value);
+      const address = this.#field16(this.#registerField(n));
+      this.#storeRegister(address, 0, o.size, value);
+      // A written MMX register has sign and exponent all ones (SDM vol. 1 9.5).
+      if (o.mm === true) this.rawStore(OP.i32_store16, address, this.i32(0xffff), 8);
       return;
     }
     const place = this.#places.get(n);
@@ -220,9 +225,10 @@ export class InterpEmit extends MemoryEmit implements SystemEmit {
     this.raw(() => this.exits.takeIp());
   }
   checkIp(ip: Val): void {
-    // In 64-bit code the limit is none; a non-canonical target faults at its fetch, see quirks.
+    // In 64-bit code the limit is none and the target must be canonical; other targets always are.
     const limit = this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset);
-    this.if(this.gtU(ip, limit), () => {
+    const stray = this.ne(this.shrS(this.shl(ip, this.i64(16)), this.i64(16)), ip);
+    this.if(this.or(this.gtU(ip, limit), stray), () => {
       this.#raise(13, 0);
     });
   }
@@ -233,6 +239,17 @@ export class InterpEmit extends MemoryEmit implements SystemEmit {
   }
   faultIf(condition: Val, vector: number, errorCode?: number): void {
     this.if(condition, () => this.#raise(vector, errorCode));
+  }
+
+  /** Before an MMX instruction: CR0.EM, CR0.TS or a pending x87 exception make the helper raise the fault. */
+  beginMmx(): void {
+    const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.fpuStatus.offset);
+    this.deferIf(this.or(this.and(this.state32(CPU.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
+  }
+  /** After it: all registers valid, TOP = 0. */
+  endMmx(): void {
+    this.setState32(CPU.fpuEmpty, this.i32(0));
+    this.setState32(CPU.fpuTop, this.i32(0));
   }
 
   // ---- SystemEmit
@@ -314,19 +331,21 @@ export function shapeOf(insn: Insn): Shape | undefined {
   const operands: Shape["operands"][number][] = [];
   let registers = 0;
   let immediates = 0;
+  let mm = false;
   for (const o of insn.operands) {
     // CMPXCHG16B names 128 bits of memory and uses only its address.
     const size = (o.size === 0 ? insn.opSize : o.size === 128 && o.kind === "mem" ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
     if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
     if (o.kind === "far") return undefined;
     if (o.kind === "reg") {
-      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg") return undefined;
+      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg" && o.cls !== "mm") return undefined;
+      if (o.cls === "mm") mm = true;
       registers++;
     }
     // ENTER's second immediate is packed into the upper half of the first.
     if (o.kind === "imm" && immediates++ > 0) continue;
     if (o.kind === "mem" && o.dispHi !== o.disp >> 31) return undefined;
-    operands.push({ kind: o.kind, size, access: o.access });
+    operands.push({ kind: o.kind, size, access: o.access, mm: o.kind === "reg" && o.cls === "mm" });
   }
   if (registers > 3 || (registers === 3 && immediates > 0)) return undefined;
   return {
@@ -335,6 +354,7 @@ export function shapeOf(insn: Insn): Shape | undefined {
     addrSize: insn.addrSize,
     codeSize: insn.codeSize,
     cc: insn.row.facts.cc,
+    mm,
     operands,
   };
 }

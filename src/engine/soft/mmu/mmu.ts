@@ -77,12 +77,14 @@ export class Mmu {
       this.breakpointsArmed = (dr7 & 0xffn) !== 0n;
       this.#always = this.breakpointsArmed && this.#dataBreakpoints();
     }
-    const alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0;
+    const alignment = (this.alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0);
     const smap = cpl < 3 && (cpu.cr4 & 0x200000) !== 0;
     cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment || smap ? TLB_NEVER : cpl === 3 ? TLB_USER : TLB_SUPERVISOR;
     this.code.modeChanged();
   }
   #dr7 = 0x400n;
+  /** #AC is on: CPL 3, CR0.AM, EFLAGS.AC. */
+  alignment = false;
   /** Some breakpoint is enabled in DR7. */
   breakpointsArmed = false;
   /** Data breakpoints that an access of `bytes` at `la` meets: their DR6 bits. */
@@ -336,8 +338,9 @@ export class Mmu {
     for (let at = 0; at < bytes; at += at === 0 ? 4096 - (la & 0xfff) : 4096) if (this.translate(this.#next(la, at), access) < 0) this.#throw();
     if (this.translate(this.#next(la, bytes - 1), access) < 0) this.#throw();
   }
-  /** Wasm address of a RAM byte readable to its page's end, or 0: MMIO, not present, breakpoints. Never faults. */
+  /** Wasm address of a RAM byte readable to its page's end, or 0: MMIO, not present, breakpoints, #AC on. Never faults. */
   hostRead(la: number, user: boolean): number {
+    if (this.alignment) return 0;
     const hit = this.#lookup(la, 1, user, TLB.read);
     if (hit !== 0 || this.#always) return hit;
     const gpa = this.translate(la, user ? USER : 0);
@@ -348,6 +351,7 @@ export class Mmu {
   }
   /** The same for writing: 0 also for ROM and pages that hold decoded code. */
   hostWrite(la: number, user: boolean): number {
+    if (this.alignment) return 0;
     const hit = this.#lookup(la, 1, user, TLB.write);
     if (hit !== 0 || this.#always) return hit;
     const gpa = this.translate(la, (user ? USER : 0) | WRITE);
@@ -389,7 +393,13 @@ export class Mmu {
         return offset > limit && offset + bytes - 1 <= top ? true : fault();
       }
     }
-    return offset + bytes - 1 <= limit ? true : fault();
+    // A segment of 4 GiB has no end to pass: accesses go round, as on silicon.
+    return offset + bytes - 1 <= limit || limit === 0xffffffff ? true : fault();
+  }
+  /** #AC of an operand of `bytes`: far pointers by their offset, x87 images by their word (SDM vol. 3 table 6-7). */
+  #align(la: number, bytes: number): void {
+    const unit = bytes === 2 || bytes === 14 || bytes === 94 ? 2 : bytes === 4 || bytes === 6 || bytes === 28 || bytes === 108 ? 4 : bytes === 8 || bytes === 10 ? 8 : 1;
+    if ((la & (unit - 1)) !== 0) this.cpu.raise(17, 0);
   }
   /** Linear address of segment:offset after its checks; throws #GP(0)/#SS(0). */
   segmentAddress(s: number, offset: bigint | number, bytes: number, write: boolean): number {
@@ -398,10 +408,13 @@ export class Mmu {
       const base = s === 4 || s === 5 ? cpu.base(s) : 0n;
       const la = BigInt.asIntN(64, base + BigInt(offset));
       if (BigInt.asIntN(48, la) !== la) cpu.raise(s === SS ? 12 : 13, 0);
+      if (this.alignment) this.#align(Number(la & 0xffn), bytes);
       return Number(la);
     }
     const at = Number(offset);
     if (!this.segmentAllows(s, at, bytes, write)) cpu.raise(cpu.fault.vector, cpu.fault.errorCode);
-    return (cpu.baseNumber(s) + at) >>> 0;
+    const la = (cpu.baseNumber(s) + at) >>> 0;
+    if (this.alignment) this.#align(la, bytes);
+    return la;
   }
 }

@@ -1,5 +1,5 @@
 import type { Emit, OpSize, SemanticFunction, Val } from "../ir/emit.ts";
-import { source, toI32, topBit } from "./parts.ts";
+import { source, topBit } from "./parts.ts";
 
 /**
  * Add, subtract, compare and bitwise logic (SDM volume 2, ADD … XOR). Flags are those of Intel silicon: AF after a
@@ -121,17 +121,6 @@ function addWithOne(name: "cf" | "of"): SemanticFunction {
 
 export const adcx = addWithOne("cf");
 export const adox = addWithOne("of");
-
-/** ARPL: raises the RPL of operand 0 to that of operand 1. Changes ZF only. */
-export const arpl: SemanticFunction = (e) => {
-  const a = toI32(e, e.read(0));
-  const b = toI32(e, e.read(1));
-  const three = e.i32(3);
-  const lower = e.ltU(e.and(a, three), e.and(b, three));
-  const raised = e.or(e.and(a, e.i32(0xfffc)), e.and(b, three));
-  e.write(0, e.select(lower, raised, a));
-  e.setFlags({ zf: lower });
-};
 
 /** BOUND: the pair of signed bounds is one memory operand; #BR when the index is outside. */
 export const bound: SemanticFunction = (e) => {

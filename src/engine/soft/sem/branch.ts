@@ -15,7 +15,11 @@ function relativeTarget(e: Emit): Val {
 
 export const jmp: SemanticFunction = (e) => e.jumpRelative(0);
 export const jcc: SemanticFunction = (e) => e.jumpRelative(0, e.condition(e.cc));
-export const jmpInd: SemanticFunction = (e) => e.jump(toI64(e, e.read(0)));
+export const jmpInd: SemanticFunction = (e) => {
+  const target = toI64(e, e.read(0));
+  e.checkIp(target);
+  e.jump(target);
+};
 export const jcxz: SemanticFunction = (e) => e.jumpRelative(0, e.eqz(e.addrReg(RCX)));
 
 function loopWhile(also: (e: Emit) => Val | undefined): SemanticFunction {

@@ -30,7 +30,6 @@ export const SEMANTICS: Readonly<Record<string, SemanticFunction>> = {
   xadd: arith.xadd,
   adcx: arith.adcx,
   adox: arith.adox,
-  arpl: arith.arpl,
   bound: arith.bound,
   lahf: arith.lahf,
   sahf: arith.sahf,

@@ -152,8 +152,9 @@ export const scas: SemanticFunction = (e) => {
 export const cmps: SemanticFunction = (e) => {
   const from = e.addrReg(RSI);
   const at = e.addrReg(RDI);
-  const a = e.load(e.stringSource(), from, e.size);
+  // Silicon reads ES:RDI first: it names the fault when both would.
   const b = e.load(ES, at, e.size);
+  const a = e.load(e.stringSource(), from, e.size);
   const by = step(e, e.size);
   advance(e, RSI, from, by);
   advance(e, RDI, at, by);

@@ -444,7 +444,6 @@ const FAULTING: readonly (readonly [name: string, options: EvalOptions])[] = [
   ["mov", { size: 64, operands: [mem(64, { write: true }), reg(0, 64)] }],
   ["setcc", { size: 8, cc: 4, operands: [mem(8, { write: true })] }],
   ["cmovcc", { size: 64, cc: 4, operands: [reg(0, 64), mem(64)] }],
-  ["arpl", { size: 16, operands: [mem(16), reg(3, 16)] }],
   ["call", { size: 64, operands: [{ kind: "rel", size: 32, value: 0x10n }] }],
   ["enter", { size: 64, operands: [imm(16, 16), imm(4)] }],
   ...["ret", "leave", "movs", "stos", "lods", "scas", "cmps", "xlat"].map((name) => [name, { size: 64 }] as const),

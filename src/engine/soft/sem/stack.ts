@@ -98,10 +98,12 @@ export const enter: SemanticFunction = (e) => {
       e.store(SS, e.get(top), size, saved);
     });
     e.set(top, masked(e.sub(e.get(top), bytes)));
-    e.store(SS, e.get(top), size, forStack(e, frame, size));
+    // The frame pointer as it will be, bits above a 16-bit stack pointer included.
+    e.store(SS, e.get(top), size, forStack(e, e.or(e.and(rsp, e.not(mask)), frame), size));
   });
   const end = masked(e.sub(e.get(top), allocation));
   e.loadForWrite(SS, end, 8);
   e.addRsp(e.sub(end, rsp));
-  e.setGpr(RBP, 64, e.or(e.and(rbp, e.not(mask)), frame));
+  // EBP is written whole by a 32-bit ENTER even on a 16-bit stack: measured.
+  e.setGpr(RBP, 64, e.or(e.and(size === 16 ? rbp : rsp, e.not(mask)), frame));
 };

@@ -219,8 +219,11 @@ export function returnFar(cpu: Cpu, insn: Insn, release: number): Outcome {
   if (rpl === cpu.cpl) {
     checkTarget(cpu, d, ip);
     touch(cpu, d);
-    setSp(cpu, spAdd(cpu, spOf(cpu), 2 * size + release));
-    return enter(cpu, d, ip, rpl);
+    // The frame is popped at the stack's width before, the parameters at the width after the switch of code segments.
+    setSp(cpu, spAdd(cpu, spOf(cpu), 2 * size));
+    const outcome = enter(cpu, d, ip, rpl);
+    if (release !== 0) setSp(cpu, spAdd(cpu, spOf(cpu), release));
+    return outcome;
   }
   const newSp = peekWide(cpu, 2 * size + release, size);
   const newSs = peekItem(cpu, 3 * size + release, size) & 0xffff;

@@ -106,10 +106,22 @@ function advanceIndices(cpu: Cpu, addrSize: number, n: number, size: number, dow
   addIndex(cpu, RCX, addrSize, -n);
 }
 
+/**
+ * What Intel processors do before the first element, even with a count of zero and before a fault: with 32-bit addresses the upper halves of
+ * RCX, and of the index registers of MOVS and STOS, are cleared.
+ */
+function narrow(cpu: Cpu, addrSize: number, si: boolean, di: boolean): void {
+  if (addrSize !== 32) return;
+  cpu.setR32(RCX, gprLo(cpu, RCX));
+  if (si) cpu.setR32(RSI, gprLo(cpu, RSI));
+  if (di) cpu.setR32(RDI, gprLo(cpu, RDI));
+}
+
 const isDown = (cpu: Cpu): boolean => (cpu.systemFlags & FLAG.DF) !== 0;
 
 const repMovs: SystemHelper = (cpu, insn) => {
   const a = insn.addrSize;
+  narrow(cpu, a, true, true);
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
@@ -168,6 +180,7 @@ function fillElements(cpu: Cpu, low: number, n: number, size: number): void {
 
 const repStos: SystemHelper = (cpu, insn) => {
   const a = insn.addrSize;
+  narrow(cpu, a, false, true);
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
@@ -197,6 +210,7 @@ const repStos: SystemHelper = (cpu, insn) => {
 
 const repLods: SystemHelper = (cpu, insn) => {
   const a = insn.addrSize;
+  narrow(cpu, a, false, false);
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
@@ -255,6 +269,11 @@ function accumulator(cpu: Cpu, size: number): number {
   return size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0);
 }
 
+/*
+ * Flags of SCAS and CMPS are written when the repetition ends: a fault or an interrupt in the middle leaves those from before the instruction
+ * (SDM vol. 2 REP).
+ */
+
 /** REPE (F3) goes on while equal, REPNE (F2) while different. */
 function stops(insn: Insn, equal: boolean): boolean {
   return insn.rep === 0xf2 ? equal : !equal;
@@ -262,6 +281,7 @@ function stops(insn: Insn, equal: boolean): boolean {
 
 const repScas: SystemHelper = (cpu, insn) => {
   const a = insn.addrSize;
+  narrow(cpu, a, false, false);
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
@@ -288,9 +308,10 @@ const repScas: SystemHelper = (cpu, insn) => {
         p += by;
         i++;
       }
-      setSubFlags(cpu, accLo, accHi, lo, hi, size);
       advanceIndices(cpu, a, i, size, down, false, true);
-      return finish(cpu, stop || countIsZero(cpu, a));
+      if (!stop && !countIsZero(cpu, a)) return finish(cpu, false);
+      setSubFlags(cpu, accLo, accHi, lo, hi, size);
+      return finish(cpu, true);
     }
   }
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
@@ -298,15 +319,17 @@ const repScas: SystemHelper = (cpu, insn) => {
     const wide = size === 8 ? cpu.mmu.read64(la, user) : 0n;
     const lo = size === 8 ? Number(wide & 0xffff_ffffn) : load(cpu, la, size, user) >>> 0;
     const hi = size === 8 ? Number(wide >> 32n) : 0;
-    setSubFlags(cpu, accLo, accHi, lo, hi, size);
     advanceIndices(cpu, a, 1, size, down, false, true);
-    if (stops(insn, lo === accLo && hi === accHi)) return finish(cpu, true);
+    if (!stops(insn, lo === accLo && hi === accHi) && !countIsZero(cpu, a)) continue;
+    setSubFlags(cpu, accLo, accHi, lo, hi, size);
+    return finish(cpu, true);
   }
-  return finish(cpu, countIsZero(cpu, a));
+  return finish(cpu, false);
 };
 
 const repCmps: SystemHelper = (cpu, insn) => {
   const a = insn.addrSize;
+  narrow(cpu, a, false, false);
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
@@ -333,22 +356,25 @@ const repCmps: SystemHelper = (cpu, insn) => {
       }
       p -= by;
       q -= by;
-      setSubFlags(cpu, loadLow(cpu, p, size), loadHigh(cpu, p, size), loadLow(cpu, q, size), loadHigh(cpu, q, size), size);
       advanceIndices(cpu, a, i, size, down, true, true);
-      return finish(cpu, stop || countIsZero(cpu, a));
+      if (!stop && !countIsZero(cpu, a)) return finish(cpu, false);
+      setSubFlags(cpu, loadLow(cpu, p, size), loadHigh(cpu, p, size), loadLow(cpu, q, size), loadHigh(cpu, q, size), size);
+      return finish(cpu, true);
     }
   }
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
-    const la1 = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
-    const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(load(cpu, la1, size, user) >>> 0);
+    // ES:RDI is read first.
     const la2 = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const y = size === 8 ? cpu.mmu.read64(la2, user) : BigInt(load(cpu, la2, size, user) >>> 0);
+    const la1 = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
+    const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(load(cpu, la1, size, user) >>> 0);
     const low = (v: bigint): number => Number(v & 0xffff_ffffn);
-    setSubFlags(cpu, low(x), Number(x >> 32n), low(y), Number(y >> 32n), size);
     advanceIndices(cpu, a, 1, size, down, true, true);
-    if (stops(insn, x === y)) return finish(cpu, true);
+    if (!stops(insn, x === y) && !countIsZero(cpu, a)) continue;
+    setSubFlags(cpu, low(x), Number(x >> 32n), low(y), Number(y >> 32n), size);
+    return finish(cpu, true);
   }
-  return finish(cpu, countIsZero(cpu, a));
+  return finish(cpu, false);
 };
 
 // ---- ports
@@ -410,6 +436,9 @@ function bulkOuts(cpu: Cpu, insn: Insn, allowed: number): number {
 function repPort(element: (cpu: Cpu, insn: Insn) => void, bulk: (cpu: Cpu, insn: Insn, allowed: number) => number): SystemHelper {
   return (cpu, insn) => {
     const a = insn.addrSize;
+    // The right to use the port is checked even when nothing is moved.
+    checkIoPermission(cpu, cpu.r16(2), accessSize(insn.opSize));
+    narrow(cpu, a, false, false);
     if (countIsZero(cpu, a)) return finish(cpu, true);
     const allowed = Math.min(allowance(cpu, a), SINGLES);
     if (cpu.intercepts.unconditionalIo || bulk(cpu, insn, allowed) === 0) {

@@ -72,10 +72,12 @@ const popSreg: SystemHelper = (cpu, insn) => {
 function loadFar(s: number): SystemHelper {
   return (cpu, insn) => {
     const size = insn.opSize >> 3;
-    const la = operandAddress(cpu, insn, 1, size + 2, false);
+    // Offset and selector are two accesses.
+    const la = operandAddress(cpu, insn, 1, size, false);
     const user = cpu.cpl === 3;
     const lo = load(cpu, la, size === 2 ? 2 : 4, user);
     const hi = size === 8 ? load(cpu, linearAdd(cpu, la, 4), 4, user) : 0;
+    operandAddress(cpu, insn, 1, size + 2, false);
     const selector = load(cpu, linearAdd(cpu, la, size), 2, user);
     loadDataSegment(cpu, s, selector);
     writeGpr(cpu, registerOf(insn, 0), insn.opSize, lo, hi);

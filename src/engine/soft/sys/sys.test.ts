@@ -137,7 +137,7 @@ describe("segment loads in protected mode", () => {
     const m = protectedMachine();
     m.cpu.setR32(0, SEL.data3);
     m.exec(0x0f, 0x02, 0xc8);
-    expect([m.cpu.r32(1), m.cpu.eflags & 0x40]).toEqual([0xc0f300, 0x40]);
+    expect([m.cpu.r32(1), m.cpu.eflags & 0x40]).toEqual([0xcff300, 0x40]);
     m.exec(0x0f, 0x03, 0xc8);
     expect(m.cpu.r32(1)).toBe(0xffffffff);
     m.cpu.setR32(0, SEL.executeOnly);

@@ -176,11 +176,13 @@ const arpl: SystemHelper = (cpu, insn) => {
   const rpl = (source.kind === "reg" ? cpu.r16(source.index) : 0) & 3;
   const target = readWord(cpu, insn, 0);
   const lower = (target & 3) < rpl;
-  // Memory is written in both cases, as the locked-cycle microcode does: a read-only page faults either way.
+  // Memory is read as by a load, and written only when it changes: so says silicon.
   const op = insn.operands[0];
-  const value = lower ? (target & 0xfffc) | rpl : target;
-  if (op.kind === "reg") cpu.setR16(op.index, value);
-  else store(cpu, operandAddress(cpu, insn, 0, 2, true), 2, value, cpu.cpl === 3);
+  if (lower) {
+    const value = (target & 0xfffc) | rpl;
+    if (op.kind === "reg") cpu.setR16(op.index, value);
+    else store(cpu, operandAddress(cpu, insn, 0, 2, true), 2, value, cpu.cpl === 3);
+  }
   setArithmetic(cpu, FLAG.ZF, lower ? FLAG.ZF : 0);
   return "next";
 };
@@ -194,7 +196,7 @@ export const TABLES: Readonly<Record<string, SystemHelper>> = {
   str: storeSystemSegment(TR, 1),
   lldt,
   ltr,
-  lar: inspect(LAR_TYPES, LAR_TYPES_LONG, (d) => d.hi & 0x00f0ff00),
+  lar: inspect(LAR_TYPES, LAR_TYPES_LONG, (d) => d.hi & 0x00ffff00),
   lsl: inspect(LSL_TYPES, LSL_TYPES_LONG, (d) => d.limit),
   verr: verify(false),
   verw: verify(true),

@@ -183,7 +183,7 @@ export function setSp(cpu: Cpu, sp: number): void {
 /** Linear address of a stack access after the limit check (#SS(0)). */
 export function stackAddress(cpu: Cpu, sp: number, size: number, write: boolean): number {
   const at = (write ? WRITE32 : READ32) + SS * 2;
-  const top = cpu.i32[at + 1];
+  const top = cpu.mmu.alignment ? -1 : cpu.i32[at + 1];
   if (top === 0) {
     if (sp + size - 1 <= cpu.u32[at]) return (cpu.u32[BASE32 + SS * 2] + sp) >>> 0;
   } else if (top > 0 && isCanonical(sp) && isCanonical(sp + size - 1)) return sp;

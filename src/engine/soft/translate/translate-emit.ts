@@ -8,7 +8,7 @@ import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
 import type { MutableNode } from "../ir/nodes.ts";
 import type { SystemEmit } from "../ir/system-emit.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
-import { ARM } from "./core-arms.ts";
+import { ARM, LINEAR } from "./core-arms.ts";
 import { LazyFlagsEmit, TRACKED } from "./lazy-flags.ts";
 
 /** How an instruction leaves straight-line code; the region turns these into branches. Called while generating. */
@@ -37,7 +37,9 @@ const CS = 1,
 export function translatable(insn: Insn): Shape | undefined {
   const sem = insn.row.sem;
   if (sem === "in" || sem === "out") return undefined;
-  return handledShape(insn);
+  const shape = handledShape(insn);
+  // MMX is left to the interpreter: no region keeps the FPU state in locals yet.
+  return shape?.mm === true ? undefined : shape;
 }
 
 /** Translator back end: operands are constants, registers are locals, the slow arms are behind the private helper table. */
@@ -72,6 +74,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   startBlock(): void {
     this.nodes = [];
     this.resetKnown();
+    this.#low.clear();
   }
   /** Sets the instruction that the semantic function called next is about. */
   begin(
@@ -176,62 +179,61 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     return segment === "record" ? this.#insn.segment : segment;
   }
   /** Calls a helper of the private table. */
-  #arm(slot: number, address: Val, info: number): Val {
-    return this.tableCall(this.#signature, [address, this.i32(info), this.i32(this.#rec), this.get(this.budget), this.i32(slot)]);
+  #arm(slot: number, offset: Val, info: number): Val {
+    return this.tableCall(this.#signature, [offset, this.i32(info), this.i32(this.#rec), this.get(this.budget), this.i32(slot)]);
   }
-  /** Helpers may have taken from the budget to stop us. */
-  #afterArm(bad: Val): void {
-    this.set(this.budget, this.state32(CPU.budget));
-    this.leaveIf(bad, () => this.leaveFault());
+  /** The generator reloads the budget here: helpers may have taken from it to stop us. */
+  #faultWhen(bad: Val): void {
+    this.leaveIf(bad, this.exits.fault);
   }
 
   // ---- memory
-  /** Linear address after the limit check: i32 outside 64-bit code. */
-  #linear(s: number, offset: Val, bytes: number, write: boolean): Val {
-    if (this.code64) return s < FS ? offset : this.add(offset, this.get(this.#baseVariable(s)));
-    const last = bytes === 1 ? offset : this.add(offset, this.i64(bytes - 1));
-    this.if(this.gtS(last, write ? this.#writeLimit(s) : this.#readLimit(s)), () => {
-      this.#afterArm(this.#arm(ARM.segment, offset, s | (bytes << 8) | (write ? 0x80 : 0)));
-    });
-    return this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
-  }
-  /** wasm address of the access if the TLB knows the page, and whether it does not. */
-  #translate(la: Val, tag: number, bytes: number): { readonly host: Mutable; readonly miss: Val; readonly wide: Val } {
+  /**
+   * The fast path of an access: wasm address of the bytes, and whether it must not be taken (the segment's limit, or
+   * the TLB does not know the page). Linear addresses are i32 outside 64-bit code.
+   */
+  #access(s: number, offset: Val, bytes: number, write: boolean): { readonly host: Mutable; readonly slow: Val } {
+    let beyond: Val | undefined;
+    let la = offset;
+    if (s === LINEAR) la = this.code64 ? offset : this.wrap(offset);
+    else if (!this.code64) {
+      const last = bytes === 1 ? offset : this.add(offset, this.i64(bytes - 1));
+      beyond = this.gtS(last, write ? this.#writeLimit(s) : this.#readLimit(s));
+      la = this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
+    } else if (s >= FS) la = this.add(offset, this.get(this.#baseVariable(s)));
     const low = this.wrap(la);
     const index = this.and(this.shrU(low, this.i32(12 - 5)), this.i32((TLB_ENTRIES - 1) << 5));
     const entry = this.add(index, this.#tlb());
-    const wide = this.extU(la);
-    const miss = this.geU(this.xor(wide, this.rawLoad("i64", OP.i64_load, entry, tag)), this.i64(4097 - bytes));
+    const tag = this.rawLoad("i64", OP.i64_load, entry, write ? TLB.write : TLB.read);
+    const miss = this.geU(this.xor(this.extU(la), tag), this.i64(4097 - bytes));
     const host = this.fresh("i32");
     this.set(host, this.add(low, this.rawLoad("i32", OP.i32_load, entry, TLB.addend)));
-    return { host, miss, wide };
+    return { host, slow: beyond === undefined ? miss : this.or(beyond, miss) };
   }
   override load(segment: Segment, offset: Val, size: OpSize): Val {
-    const s = this.#segmentNumber(segment);
-    return this.#read(this.#linear(s, offset, size >> 3, false), size, s);
+    return this.#read(this.#segmentNumber(segment), offset, size);
   }
-  #read(la: Val, size: OpSize, s: number): Val {
+  #read(s: number, offset: Val, size: OpSize): Val {
     const bytes = size >> 3;
-    const { host, miss, wide } = this.#translate(la, TLB.read, bytes);
-    this.if(miss, () => {
-      this.#afterArm(this.#arm(ARM.read, wide, bytes | (s << 8)));
+    const { host, slow } = this.#access(s, offset, bytes, false);
+    this.if(slow, () => {
+      this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
       this.set(host, this.i32(CPU.scratch.offset));
     });
     return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.get(host));
   }
-  #writeArm(wide: Val, bytes: number, s: number): void {
-    const bad = this.#arm(ARM.write, wide, bytes | (s << 8));
+  #writeArm(s: number, offset: Val, bytes: number): void {
+    this.#faultWhen(this.#arm(ARM.write, offset, bytes | (s << 8)));
     this.set(this.stale, this.state32(CPU.regionStale));
-    this.#afterArm(bad);
     this.#wrote = true;
   }
   override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
     const bytes = size >> 3;
     const s = this.#segmentNumber(segment);
-    const { host, miss, wide } = this.#translate(this.#linear(s, offset, bytes, true), TLB.write, bytes);
-    this.if(miss, () => {
+    const { host, slow } = this.#access(s, offset, bytes, true);
+    this.if(slow, () => {
       this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
-      this.#writeArm(wide, bytes, s);
+      this.#writeArm(s, offset, bytes);
       this.set(host, this.i32(CPU.scratch.offset));
     });
     this.rawStore(storeOpcode(size), this.get(host), value);
@@ -240,13 +242,13 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const bytes = size >> 3;
     const s = this.#segmentNumber(segment);
     // What may be written may be read, with the same limit.
-    const { host, miss, wide } = this.#translate(this.#linear(s, offset, bytes, true), TLB.write, bytes);
-    this.if(miss, () => {
-      const probed = this.#arm(ARM.probe, wide, bytes | (s << 8));
-      this.#afterArm(this.eqz(probed));
+    const { host, slow } = this.#access(s, offset, bytes, true);
+    this.if(slow, () => {
+      const probed = this.#arm(ARM.probe, offset, bytes | (s << 8));
+      this.#faultWhen(this.eqz(probed));
       this.set(host, probed);
       this.if(this.eq(probed, this.i32(1)), () => {
-        if (read) this.#afterArm(this.#arm(ARM.read, wide, bytes | (s << 8)));
+        if (read) this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
         this.set(host, this.i32(CPU.scratch.offset));
       });
     });
@@ -256,12 +258,12 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
       value,
       storeBack: (result: Val) => {
         this.rawStore(storeOpcode(size), at, result);
-        this.if(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(wide, bytes, s));
+        this.if(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(s, offset, bytes));
       },
     };
   }
   loadLinear(la: Val, size: OpSize): Val {
-    return this.#read(this.code64 ? la : this.wrap(la), size, 3);
+    return this.#read(LINEAR, la, size);
   }
 
   // ---- operands
@@ -308,8 +310,9 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
       if (o.index >= 0) sum = this.add(sum, this.shl(this.var(o.index), this.i64(o.scale)));
       return this.add(sum, this.i64(o.base === 16 ? o.disp + this.#ipOff + this.#insn.length : o.disp));
     }
-    let sum: Val = o.base === 16 ? this.wrap(this.#ipBase()) : o.base < 0 ? this.i32(0) : this.wrap(this.var(o.base));
-    if (o.index >= 0) sum = this.add(sum, this.shl(this.wrap(this.var(o.index)), this.i32(o.scale)));
+    const size = this.addrSize;
+    let sum: Val = o.base === 16 ? this.wrap(this.#ipBase()) : o.base < 0 ? this.i32(0) : this.gpr(o.base, size);
+    if (o.index >= 0) sum = this.add(sum, this.shl(this.gpr(o.index, size), this.i32(o.scale)));
     sum = this.add(sum, this.i32(o.base === 16 ? o.disp + this.#ipOff + this.#insn.length : o.disp));
     return this.extU(this.addrSize === 16 ? this.and(sum, this.i32(0xffff)) : sum);
   }
@@ -319,22 +322,60 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   }
 
   // ---- registers
+  /**
+   * What was last written to the low 8 or 16 bits of a register, so that reading it again does not wait for the merge
+   * with the upper bits.
+   */
+  readonly #low = new Map<number, { readonly size: OpSize; readonly value: Val }>();
+  override if(condition: Val, then: () => void, otherwise?: () => void): void {
+    const before = new Map(this.#low);
+    const forgetChanged = (): void => {
+      for (const i of [...this.#low.keys(), ...before.keys()]) {
+        if (this.#low.get(i) === before.get(i)) continue;
+        this.#low.delete(i);
+        before.delete(i);
+      }
+    };
+    super.if(
+      condition,
+      then,
+      otherwise === undefined
+        ? undefined
+        : () => {
+            if (this.constantOf(condition) === undefined) forgetChanged();
+            otherwise();
+          },
+    );
+    if (this.constantOf(condition) === undefined) forgetChanged();
+  }
+  override loop(body: (breakIf: (condition: Val) => void) => void): void {
+    this.#low.clear();
+    super.loop(body);
+    this.#low.clear();
+  }
   gpr(index: number, size: OpSize): Val {
+    const low = this.#low.get(index);
+    if (low !== undefined && size <= low.size) return size === low.size ? low.value : this.trunc(low.value, size);
     const v = this.var(index);
     return size === 64 ? v : this.trunc(this.wrap(v), size);
   }
   setGpr(index: number, size: OpSize, value: Val): void {
+    this.#low.delete(index);
     if (size === 64) this.setVar(index, value);
     else if (size === 32) this.setVar(index, this.extU(value));
     else {
-      const mask = size === 8 ? 0xff : 0xffff;
-      this.setVar(index, this.or(this.and(this.var(index), this.i64(~mask)), this.extU(this.trunc(value, size))));
+      const low = this.trunc(value, size);
+      this.setVar(index, this.or(this.and(this.var(index), this.i64(size === 8 ? ~0xff : ~0xffff)), this.extU(low)));
+      this.#low.set(index, { size, value: low });
     }
   }
   high8(index: number): Val {
+    const low = this.#low.get(index);
+    if (low !== undefined && low.size === 16) return this.shrU(low.value, this.i32(8));
     return this.and(this.shrU(this.wrap(this.var(index)), this.i32(8)), this.i32(0xff));
   }
   setHigh8(index: number, value: Val): void {
+    if (this.#low.get(index)?.size === 16) this.#low.delete(index);
     const byte = this.shl(this.trunc(value, 8), this.i32(8));
     this.setVar(index, this.or(this.and(this.var(index), this.i64(~0xff00)), this.extU(byte)));
   }
@@ -345,17 +386,16 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     return this.addrSize === 64 ? offset : this.and(offset, this.i64(this.addrSize === 32 ? 0xffffffff : 0xffff));
   }
   addrReg(index: number): Val {
-    return this.maskAddress(this.var(index));
+    return this.extU(this.gpr(index, this.addrSize));
   }
   setAddrReg(index: number, value: Val): void {
-    if (this.addrSize === 16) this.setVar(index, this.or(this.and(this.var(index), this.i64(~0xffff)), this.and(value, this.i64(0xffff))));
-    else this.setVar(index, this.maskAddress(value));
+    this.setGpr(index, this.addrSize, this.addrSize === 64 ? value : this.wrap(value));
   }
 
   // ---- stack
   #commitRsp(old: Val, moved: Val): void {
     const mask = this.stackMask();
-    this.setVar(4, this.or(this.and(old, this.not(mask)), this.and(moved, mask)));
+    this.setGpr(4, 64, this.or(this.and(old, this.not(mask)), this.and(moved, mask)));
   }
   push(size: 16 | 32 | 64, value: Val): void {
     const rsp = this.var(4);
@@ -405,7 +445,10 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     this.leave(undefined, () => this.exits.ip(rec));
   }
   checkIp(ip: Val): void {
-    if (this.code64) return;
+    if (this.code64) {
+      this.faultIf(this.ne(this.shrS(this.shl(ip, this.i64(16)), this.i64(16)), ip), 13, 0);
+      return;
+    }
     this.faultIf(this.gtU(ip, this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset)), 13, 0);
   }
   faultIf(condition: Val, vector: number, errorCode?: number): void {
