@@ -14,8 +14,10 @@ export function nextOptionRom(ctx: BiosContext): ServiceResult {
     const base = segment * 16;
     if (mem.read8(base) !== 0x55 || mem.read8(base + 1) !== 0xaa) continue;
     const length = mem.read8(base + 2) * 512;
+    const rom = new Uint8Array(length);
+    mem.read(base, rom);
     let sum = 0;
-    for (let i = 0; i < length; i++) sum += mem.read8(base + i);
+    for (let i = 0; i < length; i++) sum += rom[i] ?? 0;
     if (length === 0 || (sum & 0xff) !== 0) continue;
     regs.ax = ENTRY_OFFSET;
     regs.bx = segment;
