@@ -84,7 +84,7 @@ class SoftVm implements EngineVm {
     const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
     if ("failure" in ud2) throw new Error("UD2 does not decode");
     const invalid = (sem: string): Insn => ({ ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } });
-    cpu.mmu.code.helperFor = helperFor;
+    cpu.mmu.code.helperFor = (insn) => helperFor(cpu, insn);
     cpu.mmu.code.setLowering(new RecordWriter(cpu, image, invalid("ud2"), invalid("too_long")));
     cpu.u64[CPU.addrMask.offset >> 3] = 0xffffn;
     cpu.u64[(CPU.addrMask.offset >> 3) + 1] = 0xffffffffn;

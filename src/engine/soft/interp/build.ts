@@ -85,7 +85,7 @@ function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[];
   for (const shape of shapes) {
     const w = new FunctionWriter(1);
     const e = new InterpEmit(shape, w, core, noExits);
-    emitSemantics(shape.sem, e);
+    emit(shape, e);
     const u = (seen[shape.sem] ??= { addrSize: false, codeSize: false, cc: false });
     u.addrSize ||= e.usesAddrSize;
     u.codeSize ||= e.usesCodeSize;
@@ -100,9 +100,15 @@ function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[];
   return { hot: all.filter((c) => isHot(c.shape)), cold: all.filter((c) => !isHot(c.shape)), uses: seen };
 }
 
+function emit(shape: Shape, e: InterpEmit): void {
+  if (shape.mm) e.beginMmx();
+  emitSemantics(shape.sem, e);
+  if (shape.mm) e.endMmx();
+}
+
 function emitHandler(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits: HandlerExits): void {
   const e = new InterpEmit(shape, w, core, exits);
-  emitSemantics(shape.sem, e);
+  emit(shape, e);
   generate(e.nodes, w);
 }
 

@@ -4,6 +4,7 @@ import type { Lowering } from "../mmu/code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { H_END, H_HELPER, handledShape, handlerKey, mayDefer } from "./handlers.ts";
 import type { InterpreterImage } from "./build.ts";
+import { isAvailable } from "../sys/available.ts";
 
 /** Branches that may fall through; a forward one does not end its block. */
 const FALLS_THROUGH = new Set(["jcc", "jcxz", "loop", "loope", "loopne"]);
@@ -30,9 +31,13 @@ export class RecordWriter implements Lowering {
     const target = insn.operands[0];
     return target !== undefined && target.kind === "rel" && target.disp < 0;
   }
+  #defers = false;
   #handler(insn: Insn): number {
+    this.#defers = true;
+    if (!isAvailable(this.#cpu.features, insn.row.facts.feature)) return H_HELPER;
     const shape = handledShape(insn);
     if (shape === undefined) return H_HELPER;
+    this.#defers = mayDefer(shape);
     const uses = this.#image.uses[shape.sem];
     if (uses === undefined) return H_HELPER;
     return this.#image.handlers[handlerKey(shape, uses)] ?? H_HELPER;
@@ -53,7 +58,11 @@ export class RecordWriter implements Lowering {
       for (const o of insn.operands) {
         if (o.kind === "reg") {
           const address =
-            o.cls === "sreg" ? CPU.segSelector.offset + o.index * 2 : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
+            o.cls === "sreg"
+              ? CPU.segSelector.offset + o.index * 2
+              : o.cls === "mm"
+                ? CPU.fpr.offset + o.index * 16
+                : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
           u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
           registers++;
         } else if (o.kind === "imm") {
@@ -77,7 +86,7 @@ export class RecordWriter implements Lowering {
         }
       }
     }
-    if (handler === H_HELPER || mayDefer(insn.row.sem)) i32[(rec + REC.link) >> 2] = keep(insn);
+    if (handler === H_HELPER || this.#defers) i32[(rec + REC.link) >> 2] = keep(insn);
     u16[(rec + REC.handler) >> 1] = handler;
   }
   writeEnd(rec: number, ipOff: number, index: number): void {

@@ -77,7 +77,7 @@ export function defaultFeatures(): CpuFeatures {
     monitor: false,
     apic: false,
     x2apic: false,
-    lzcnt: true,
+    lzcnt: false,
     bmi1: false,
     bmi2: false,
     adx: false,
