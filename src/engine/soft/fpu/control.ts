@@ -270,6 +270,8 @@ const fxrstor: Body = (cpu, insn) => {
 /** EMMS: every register becomes empty. CR0.EM makes it undefined, as every MMX instruction. */
 export function emms(cpu: Cpu): void {
   cpu.u32[CPU.fpuEmpty.offset >> 2] = 0xff;
+  // Measured; the manual speaks of the tags only.
+  cpu.u32[CPU.fpuTop.offset >> 2] = 0;
 }
 
 export const WAITING_CONTROL: Readonly<Record<string, Body>> = { fldcw, fldenv, frstor };

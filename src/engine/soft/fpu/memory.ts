@@ -54,13 +54,16 @@ export function linearAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: nu
   }
   return cpu.segmentAddress(op.segment, offset, bytes, write);
 }
-/** Images of many words: the last byte is touched first, as the processor does. */
-export function imageAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, write: boolean): number {
-  const la = linearAddress(cpu, insn, op, bytes, write);
+function touch(cpu: Cpu, la: number, write: boolean): void {
   const user = cpu.cpl === 3;
-  const last = plus(cpu, la, bytes - 1);
-  if (write) cpu.mmu.probeWrite(last, 1, user);
-  else cpu.mmu.read(last, 1, user);
+  if (write) cpu.mmu.probeWrite(la, 1, user);
+  else cpu.mmu.read(la, 1, user);
+}
+/** Images of many words: the processor touches the first byte, then the last; FXSAVE and FXRSTOR (512 bytes) the last first. Measured. */
+export function imageAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, write: boolean): number {
+  if (bytes !== 512) touch(cpu, linearAddress(cpu, insn, op, bytes & 2 ? 2 : 4, write), write);
+  const la = linearAddress(cpu, insn, op, bytes, write);
+  touch(cpu, plus(cpu, la, bytes - 1), write);
   return la;
 }
 /** Records the operand pointer for FSTENV; after the instruction can no longer fault. */
@@ -72,7 +75,7 @@ export function rememberOperand(cpu: Cpu, op: MemoryOperand): void {
 
 /** The address `by` bytes on, wrapping where addresses are 32 bits wide. */
 export function plus(cpu: Cpu, la: number, by: number): number {
-  return cpu.longMode ? la + by : (la + by) >>> 0;
+  return cpu.code64 ? la + by : (la + by) >>> 0;
 }
 export function read16(cpu: Cpu, la: number): number {
   return cpu.mmu.read(la, 2, cpu.cpl === 3);

@@ -272,11 +272,13 @@ function farOperand(cpu: Cpu, insn: Insn, go: (cpu: Cpu, insn: Insn, selector: n
   const op = insn.operands[0];
   if (op.kind === "far") return go(cpu, insn, op.selector, insn.opSize === 16 ? op.offset & 0xffff : op.offset >>> 0);
   const size = insn.opSize >> 3;
-  const la = operandAddress(cpu, insn, 0, size + 2, false);
+  // Offset and selector are two accesses.
+  const la = operandAddress(cpu, insn, 0, size, false);
   const user = cpu.cpl === 3;
   let offset = load(cpu, la, size === 2 ? 2 : 4, user);
   if (size === 8) offset = wide(offset, load(cpu, la + 4, 4, user));
   else offset >>>= 0;
+  operandAddress(cpu, insn, 0, size + 2, false);
   return go(cpu, insn, load(cpu, linearAdd(cpu, la, size), 2, user), offset);
 }
 
