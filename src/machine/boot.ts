@@ -63,7 +63,7 @@ export function createMachine(config: MachineConfig, engine: CpuEngine, options:
 async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {
   if (typeof engine !== "string") return engine;
   const { createSoftEngine } = await import("../engine/soft/index.ts");
-  return createSoftEngine();
+  return createSoftEngine({ jit: engine === "soft,jit=on" });
 }
 
 async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {

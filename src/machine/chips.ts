@@ -30,6 +30,8 @@ export interface ChipWires {
   readonly vram: Uint8Array;
   readonly intr: (level: boolean) => void;
   readonly a20: (enabled: boolean) => void;
+  /** OUT F0h: the FPU error was taken. */
+  readonly clearFpuBusy: () => void;
   readonly reset: (kind: ResetKind, by: string) => void;
   readonly powerOff: (by: string) => void;
   /** The frame buffer's BAR moved; undefined: it is not decoded. */
@@ -126,6 +128,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const system = new SystemPorts({
     a20,
     fpuPin: pin(IRQ.FPU),
+    clearFpuBusy: wires.clearFpuBusy,
     reset: (kind) => wires.reset(kind, kind === "cpu" ? "port 92h" : "port CF9h"),
   });
   handles.system = system;

@@ -69,6 +69,7 @@ class WiredPc implements Pc {
       ],
       io: this.#io,
       readTsc: () => this.clock.nowNs(),
+      ferr: () => this.#chips.system.fpuError(),
     });
     this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction) : new HostClock(instructions, HOST.now);
     this.#mapMemory();
@@ -145,6 +146,7 @@ class WiredPc implements Pc {
       vram: this.#region("vram").bytes,
       intr: (level) => this.vcpu.setInterruptLine(level),
       a20: (enabled) => this.#setA20(enabled),
+      clearFpuBusy: () => this.vm.setIgnne(true),
       reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
       frameBuffer: (address) => this.#moveFrameBuffer(address),
@@ -172,6 +174,7 @@ class WiredPc implements Pc {
       a20Enabled: () => this.#a20,
       powerOff: () => this.request({ kind: "power-off", by: "APM" }),
       systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
+      instructionCount: () => this.vcpu.instructionCount(),
     });
   }
 

@@ -44,6 +44,9 @@ export class Vm {
   get slots(): readonly MemorySlot[] {
     return this.#slots;
   }
+  setIgnne(asserted: boolean): void {
+    this.#engine.setIgnne(asserted);
+  }
   setA20(enabled: boolean): void {
     this.#engine.setA20(enabled);
   }

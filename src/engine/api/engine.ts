@@ -8,6 +8,8 @@ export interface EngineVmOptions {
   readonly io: GuestIo;
   /** Time-stamp counter: called on RDTSC and by clocks; guest TSC ticks as a number below 2^53. */
   readonly readTsc: () => number;
+  /** FERR#: an unmasked x87 exception waits and CR0.NE is clear (a PC wires it to IRQ 13). */
+  readonly ferr?: () => void;
 }
 
 /** Creates VMs. One engine serves many VMs in one process; nothing is global. */
@@ -27,6 +29,8 @@ export interface EngineVm {
   unmapSlot(gpa: number, sizeBytes: number): void;
   /** The A20 gate: when off, physical address bit 20 reads as zero. */
   setA20(enabled: boolean): void;
+  /** IGNNE#: while asserted, x87 instructions run with an exception pending. */
+  setIgnne(asserted: boolean): void;
   dispose(): void;
 }
 

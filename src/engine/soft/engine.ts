@@ -96,6 +96,7 @@ class SoftVm implements EngineVm {
     if (typeof run !== "function") throw new Error("core module has no run");
     vcpu.setRun((rec) => Number(run(rec)));
     if (translator !== undefined) vcpu.setTranslator(new Translator(cpu, memory, instance.exports, image.hotCount, translator));
+    cpu.ferr = options.ferr;
     resetCpu(cpu);
   }
   mapSlot(slot: MemorySlot): void {
@@ -105,6 +106,9 @@ class SoftVm implements EngineVm {
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#physical.unmap(gpa, sizeBytes);
     this.#cpu.mmu.code.flush();
+  }
+  setIgnne(asserted: boolean): void {
+    this.#cpu.ignne = asserted;
   }
   setA20(enabled: boolean): void {
     this.#cpu.mmu.setA20(enabled);
