@@ -34,6 +34,10 @@ export interface Node extends Val {
   readonly types: { readonly signature: number } | undefined;
   uses: number;
   local: number;
+  /** For the translator's generator: place in the list, place of the last use, the one consumer. */
+  at: number;
+  last: number;
+  parent: Node | undefined;
 }
 
 export interface MutableNode extends Mutable {
@@ -55,6 +59,9 @@ export function makeNode(kind: NodeKind, ty: Ty, fields: Partial<Pick<Node, "opc
     types: fields.types,
     uses: 0,
     local: -1,
+    at: -1,
+    last: -1,
+    parent: undefined,
   };
 }
 

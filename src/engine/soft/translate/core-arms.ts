@@ -3,19 +3,21 @@ import { FunctionWriter } from "../ir/codegen.ts";
 import type { CoreFunctions } from "../interp/memory-emit.ts";
 import { CPU } from "../state-layout.ts";
 
-/** All helpers of regions have one signature: (linear address or offset, info, record, budget) → i32. */
+/** All helpers of regions have one signature: (offset, info, record, budget) → i32. */
 export const ARM_SIGNATURE: Signature = { params: [I64, I32, I32, I32], results: [I32] };
 /** Slots of a region's private helper table, and the names under which the core module exports the functions. */
-export const ARM = { read: 0, write: 1, probe: 2, segment: 3, raise: 4 } as const;
-export const ARM_NAMES = ["armRead", "armWrite", "armProbe", "armSegment", "armRaise"] as const;
+export const ARM = { read: 0, write: 1, probe: 2, raise: 3 } as const;
+export const ARM_NAMES = ["armRead", "armWrite", "armProbe", "armRaise"] as const;
+/** In info: bytes in the low byte, segment above; this "segment" means that the offset is a linear address already. */
+export const LINEAR = 7;
 
 /**
  * The slow arms as regions call them: real Wasm functions around the imports, because a region that imported
  * JavaScript functions itself would pay for their wrappers each time. They bring the state up to date that the
- * TypeScript side looks at: which instruction calls, and the instructions left.
+ * TypeScript side looks at (which instruction calls, and the instructions left) and repeat the limit check.
  */
 export function emitRegionArms(m: ModuleBuilder, core: CoreFunctions): void {
-  const [address, info, rec, budget] = [0, 1, 2, 3];
+  const [offset, info, rec, budget] = [0, 1, 2, 3];
   const arm = (name: string, body: (w: FunctionWriter) => void): void => {
     const f = m.declare();
     const w = new FunctionWriter(4);
@@ -30,24 +32,78 @@ export function emitRegionArms(m: ModuleBuilder, core: CoreFunctions): void {
     m.export(name, f);
   };
   const halves = (w: FunctionWriter): void => {
-    w.get(address);
+    w.get(offset);
     w.op(OP.i32_wrap_i64);
-    w.get(address);
+    w.get(offset);
     w.i64(32n);
     w.op(OP.i64_shr_u);
     w.op(OP.i32_wrap_i64);
-    w.get(info);
   };
-  const targets = [core.slowRead, core.slowWrite, core.slowProbe, core.segmentSlow];
-  targets.forEach((f, i) =>
-    arm(ARM_NAMES[i], (w) => {
+  /** `failed`: what the arm returns when the segment does not allow the access. */
+  const access = (name: string, f: number, write: boolean, failed: number): void =>
+    arm(name, (w) => {
+      const at = w.fixedLocal("i32");
+      w.get(info);
+      w.i32(8);
+      w.op(OP.i32_shr_u);
+      w.i32(3);
+      w.op(OP.i32_shl);
+      w.tee(at);
+      w.i32(LINEAR * 8);
+      w.op(OP.i32_ne);
+      w.if();
+      w.get(offset);
+      w.get(info);
+      w.i32(0xff);
+      w.op(OP.i32_and);
+      w.op(OP.i64_extend_i32_u);
+      w.op(OP.i64_add);
+      w.i64(1n);
+      w.op(OP.i64_sub);
+      w.get(at);
+      w.mem(OP.i64_load, (write ? CPU.segWriteLimit : CPU.segReadLimit).offset);
+      w.op(OP.i64_gt_s);
+      w.if();
       halves(w);
+      // segment | bytes << 8 | 80h for writes
+      w.get(info);
+      w.i32(8);
+      w.op(OP.i32_shl);
+      w.get(at);
+      w.i32(3);
+      w.op(OP.i32_shr_u);
+      w.op(OP.i32_or);
+      w.i32(write ? 0xff87 : 0xff07);
+      w.op(OP.i32_and);
+      if (write) {
+        w.i32(0x80);
+        w.op(OP.i32_or);
+      }
+      w.call(core.segmentSlow);
+      w.if();
+      w.i32(failed);
+      w.op(OP.return);
+      w.end();
+      w.end();
+      w.get(offset);
+      w.get(at);
+      w.mem(OP.i64_load, CPU.segEffBase.offset);
+      w.op(OP.i64_add);
+      w.i32(0);
+      w.mem(OP.i64_load, CPU.linearMask.offset);
+      w.op(OP.i64_and);
+      w.set(offset);
+      w.end();
+      halves(w);
+      w.get(info);
       w.call(f);
-    }),
-  );
-  arm(ARM_NAMES[ARM.raise], (w) => {
+    });
+  access("armRead", core.slowRead, false, 1);
+  access("armWrite", core.slowWrite, true, 1);
+  access("armProbe", core.slowProbe, true, 0);
+  arm("armRaise", (w) => {
     w.get(info);
-    w.get(address);
+    w.get(offset);
     w.op(OP.i32_wrap_i64);
     w.call(core.raise);
   });

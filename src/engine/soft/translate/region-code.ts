@@ -11,6 +11,7 @@ import { isPure, type MutableNode, type Node } from "../ir/nodes.ts";
 /** Bit of a tracked variable, 0 for others. */
 export type BitOf = (m: MutableNode | undefined) => number;
 const ALL = 0x1fffff;
+const USED = -2;
 
 /**
  * Marks the writes of tracked variables in a block that no one sees: the variable is written again before anything reads it
@@ -21,11 +22,11 @@ export function deadWrites(nodes: readonly Node[], bitOf: BitOf): Set<Node> {
   let live = ALL;
   let depth = 0;
   let loops = 0;
-  const used = new Set<Node>();
+  // `last` marks what is used, until generateBlock gives it its meaning.
   const use = (n: Node): void => {
-    if (used.has(n)) return;
-    used.add(n);
-    if (isPure(n)) n.args.forEach(use);
+    if (n.last === USED) return;
+    n.last = USED;
+    if (isPure(n)) for (const a of n.args) use(a);
   };
   const opened: boolean[] = [];
   for (let i = nodes.length - 1; i >= 0; i--) {
@@ -48,7 +49,7 @@ export function deadWrites(nodes: readonly Node[], bitOf: BitOf): Set<Node> {
         n.args.forEach(use);
         break;
       case "get":
-        if (used.has(n)) live |= bitOf(n.mutable);
+        if (n.last === USED) live |= bitOf(n.mutable);
         break;
       case "set": {
         const bit = bitOf(n.mutable);
@@ -63,7 +64,7 @@ export function deadWrites(nodes: readonly Node[], bitOf: BitOf): Set<Node> {
         break;
       }
       case "load":
-        if (used.has(n)) n.args.forEach(use);
+        if (n.last === USED) n.args.forEach(use);
         break;
       default:
         if (!isPure(n)) n.args.forEach(use);
@@ -97,47 +98,64 @@ export class LocalPool {
   }
 }
 
+/** The hook of leaving with a fault, and its label: a plain conditional branch. */
+export interface FaultExit {
+  readonly hook: () => void;
+  label(): Label;
+  /** Brings the budget back from memory; a helper has been called. */
+  reload(): void;
+}
+
 const INF = Number.POSITIVE_INFINITY;
 
 /** Writes one block. Statements in `dropped` are left out. */
-export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, w: FunctionWriter, pool: LocalPool): void {
+export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, w: FunctionWriter, pool: LocalPool, fault: FaultExit): void {
   const nodes = all.filter((n) => n.kind !== "const" && !dropped.has(n));
-  const at = new Map<Node, number>();
-  nodes.forEach((n, i) => at.set(n, i));
-  const parent = new Map<Node, Node>();
-  for (const n of nodes) if (!isPure(n) && n.kind !== "load") count(n, parent);
-  // Loads are wanted only when something uses them: they were counted through their consumers.
+  for (let i = 0; i < nodes.length; i++) {
+    nodes[i].at = i;
+    nodes[i].last = -1;
+  }
+  // Loads are wanted only when something uses them: they are counted through their consumers.
+  for (const n of nodes) if (!isPure(n) && n.kind !== "load") count(n);
   const loopEnd = loopEnds(nodes);
-  const delayed = delayedLoads(nodes, at, parent, loopEnd);
+  const delayed = delayedLoads(nodes, loopEnd);
   const inline = (n: Node): boolean => n.kind === "const" || (n.uses === 1 && isPure(n)) || delayed.has(n);
   // Last position at which each kept value is consumed.
-  const last = new Map<Node, number>();
   const consume = (n: Node, i: number): void => {
     if (n.kind === "const") return;
-    if (inline(n)) n.args.forEach((a) => consume(a, i));
-    else {
-      const from = at.get(n) ?? 0;
-      let to = i;
-      // Used in a loop that began after it was made: needed until the loop's end.
-      for (const [start, end] of loopEnd) if (start > from && start < i && end > to) to = end;
-      last.set(n, Math.max(last.get(n) ?? -1, to));
+    if (inline(n)) {
+      for (const a of n.args) consume(a, i);
+      return;
     }
+    let to = i;
+    // Used in a loop that began after it was made: needed until the loop's end.
+    for (const [start, end] of loopEnd) if (start > n.at && start < i && end > to) to = end;
+    if (to > n.last) n.last = to;
   };
-  nodes.forEach((n, i) => {
-    if (!inline(n) && (n.uses > 0 || !(isPure(n) || n.kind === "load" || n.kind === "get"))) n.args.forEach((a) => consume(a, i));
-  });
-  const writes = new Map<MutableNode, number[]>();
-  nodes.forEach((n, i) => {
-    if (n.kind !== "set" || n.mutable === undefined) return;
+  for (let i = 0; i < nodes.length; i++) {
+    const n = nodes[i];
+    if (!inline(n) && (n.uses > 0 || !(isPure(n) || n.kind === "load" || n.kind === "get"))) for (const a of n.args) consume(a, i);
+  }
+  const lastOf = (n: Node): number => (n.last < 0 ? n.at : n.last);
+  const writes = new Map<MutableNode, { readonly places: number[]; next: number }>();
+  for (const n of nodes) {
+    if (n.kind !== "set" || n.mutable === undefined) continue;
     const list = writes.get(n.mutable);
-    if (list === undefined) writes.set(n.mutable, [i]);
-    else list.push(i);
-  });
+    if (list === undefined) writes.set(n.mutable, { places: [n.at], next: 0 });
+    else list.places.push(n.at);
+  }
+  /** Place of the first write of a variable after the place being generated. */
+  const nextWrite = (m: MutableNode, i: number): number => {
+    const list = writes.get(m);
+    if (list === undefined) return INF;
+    while (list.next < list.places.length && list.places[list.next] <= i) list.next++;
+    return list.places[list.next] ?? INF;
+  };
   const mutableLast = new Map<MutableNode, number>();
   nodes.forEach((n, i) => {
     const m = n.mutable;
     if (m === undefined) return;
-    let end = Math.max(mutableLast.get(m) ?? -1, last.get(n) ?? i);
+    let end = Math.max(mutableLast.get(m) ?? -1, lastOf(n));
     for (const [from, to] of loopEnd) if (i > from && i < to && to > end) end = to;
     mutableLast.set(m, end);
   });
@@ -155,13 +173,30 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
     }
     return m.local;
   };
-  const keep = (n: Node, i: number): void => {
+  const keep = (n: Node): void => {
     n.local = pool.take(n.ty);
-    give(last.get(n) ?? i, n.ty, n.local);
+    give(lastOf(n), n.ty, n.local);
+  };
+  // A value that is used as soon as it was put in a local stays on the stack.
+  let setAt = -1;
+  let setEnd = -1;
+  let setLocal = -1;
+  const set = (local: number): void => {
+    setAt = w.code.length;
+    setLocal = local;
+    w.set(local);
+    setEnd = w.code.length;
   };
   const push = (n: Node): void => {
     if (n.local >= 0) {
-      w.get(n.local);
+      if (n.local === setLocal && setEnd === w.code.length) {
+        w.code.view()[setAt] = OP.local_tee;
+        setLocal = -1;
+      } else w.get(n.local);
+      return;
+    }
+    if (n.kind === "table-call") {
+      call(n);
       return;
     }
     if (n.kind === "const") {
@@ -173,6 +208,12 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
     if (n.kind === "load") w.mem(n.opcode, n.offset);
     else w.op(n.kind === "select" ? OP.select : n.opcode);
   };
+  const call = (n: Node): void => {
+    for (const a of n.args) push(a);
+    w.op(OP.call_indirect);
+    w.code.leb(n.types?.signature ?? 0);
+    w.code.leb(0);
+  };
   const loops: { readonly outer: Label; readonly inner: Label }[] = [];
   const nesting: ("if" | "loop")[] = [];
   nodes.forEach((n, i) => {
@@ -182,37 +223,33 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
       case "load":
         if (n.uses > 0 && !inline(n)) {
           push(n);
-          keep(n, i);
-          w.set(n.local);
+          keep(n);
+          set(n.local);
         }
         break;
       case "get": {
         if (n.uses === 0) break;
         const m = n.mutable;
-        const until = last.get(n) ?? i;
-        if (m !== undefined && !(writes.get(m) ?? []).some((p) => p > i && p < until)) {
+        const until = lastOf(n);
+        if (m !== undefined && nextWrite(m, i) >= until) {
           n.local = localOf(m);
           break;
         }
         w.get(localOf(m));
-        keep(n, i);
-        w.set(n.local);
+        keep(n);
+        set(n.local);
         break;
       }
       case "table-call":
-      case "call":
-        n.args.forEach(push);
-        if (n.kind === "call") w.call(n.opcode);
-        else {
-          w.op(OP.call_indirect);
-          w.code.leb(n.types?.signature ?? 0);
-          w.code.leb(0);
-        }
+        if (inline(n)) break;
+        call(n);
         if (n.uses > 0) {
-          keep(n, i);
-          w.set(n.local);
+          keep(n);
+          set(n.local);
         } else w.op(OP.drop);
         break;
+      case "call":
+        throw new Error("regions have no functions to call");
       case "store":
         push(n.args[0]);
         push(n.args[1]);
@@ -220,7 +257,7 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
         break;
       case "set":
         push(n.args[0]);
-        w.set(localOf(n.mutable));
+        set(localOf(n.mutable));
         break;
       case "if":
         push(n.args[0]);
@@ -252,6 +289,11 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
         break;
       case "leave-if":
         push(n.args[0]);
+        if (n.hook === fault.hook) {
+          fault.reload();
+          w.brIf(fault.label());
+          break;
+        }
         w.if();
         n.hook?.();
         w.end();
@@ -268,13 +310,11 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
   for (const [i, list] of freeAt) if (i >= nodes.length) for (const f of list) pool.give(f.ty, f.local);
 }
 
-function count(n: Node, parent: Map<Node, Node>): void {
+function count(n: Node): void {
   for (const a of n.args) {
-    a.uses++;
-    if (a.uses === 1) {
-      parent.set(a, n);
-      if (isPure(a) || a.kind === "load") count(a, parent);
-    }
+    if (a.uses++ > 0) continue;
+    a.parent = n;
+    if (isPure(a) || a.kind === "load") count(a);
   }
 }
 
@@ -292,23 +332,23 @@ function loopEnds(nodes: readonly Node[]): [number, number][] {
   return found;
 }
 
-/** Loads with one consumer and nothing between that could change what they read: they are made on the stack. */
-function delayedLoads(
-  nodes: readonly Node[],
-  at: ReadonlyMap<Node, number>,
-  parent: ReadonlyMap<Node, Node>,
-  loops: readonly [number, number][],
-): Set<Node> {
+/** Loads with one consumer and nothing between that could change what they read, and calls whose answer is tested next: they are
+ * made on the stack. */
+function delayedLoads(nodes: readonly Node[], loops: readonly [number, number][]): Set<Node> {
   const delayed = new Set<Node>();
   for (let i = nodes.length - 1; i >= 0; i--) {
     const n = nodes[i];
-    if (n.kind !== "load" || n.uses !== 1) continue;
-    let p = parent.get(n);
-    while (p !== undefined && p.uses === 1 && (isPure(p) || delayed.has(p))) p = parent.get(p);
-    const to = p === undefined ? INF : (at.get(p) ?? INF);
-    if (to === INF || loops.some(([start]) => start > i && start < to)) continue;
+    if (n.uses !== 1) continue;
+    if (n.kind === "table-call") {
+      if (n.parent?.kind === "leave-if" && n.parent.at === i + 1) delayed.add(n);
+      continue;
+    }
+    if (n.kind !== "load") continue;
+    let p = n.parent;
+    while (p !== undefined && p.uses === 1 && (isPure(p) || delayed.has(p))) p = p.parent;
+    if (p === undefined || p.at < 0 || loops.some(([start]) => start > i && start < (p?.at ?? 0))) continue;
     let safe = true;
-    for (let j = i + 1; j < to && safe; j++) {
+    for (let j = i + 1; j < p.at && safe; j++) {
       const k = nodes[j].kind;
       safe = k !== "store" && k !== "call" && k !== "table-call" && k !== "else" && k !== "end" && k !== "raw" && k !== "leave-if";
     }

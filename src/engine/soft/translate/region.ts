@@ -1,6 +1,5 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { emitSemantics } from "../interp/handlers.ts";
 import { REGION_BUDGET, REGION_FAULT, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
@@ -120,6 +119,11 @@ class RegionWriter {
   }
 
   // ---- exits
+  #reload(): void {
+    this.#w.i32(0);
+    this.#w.mem(OP.i32_load, CPU.budget.offset);
+    this.#w.set(this.#budget);
+  }
   #leaveWith(status: number): void {
     this.#w.i32(status);
     this.#w.set(this.#status);
@@ -152,7 +156,7 @@ class RegionWriter {
       e.returns = this.#returns.filter((r) => this.#edge(index, r.rec) >= 0);
       this.#targets.set(i.rec, target);
       e.begin(i.insn, shape, i.rec, { ipOff: i.ipOff, count: i.count, imm: immediate(i.insn), target });
-      emitSemantics(i.insn.row.sem, e);
+      e.emit();
       e.finish(i.rec + REC_BYTES);
     }
     const next = b.next;
@@ -212,7 +216,11 @@ class RegionWriter {
       w.br(this.#budgetExit);
       w.end();
     }
-    generateBlock(this.#code.get(i) ?? [], this.#dropped.get(i) ?? new Set(), w, this.#pool);
+    generateBlock(this.#code.get(i) ?? [], this.#dropped.get(i) ?? new Set(), w, this.#pool, {
+      hook: this.#emit.exits.fault,
+      label: () => this.#faultExit,
+      reload: () => this.#reload(),
+    });
   }
 
   build(): RegionModule {

@@ -1,6 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
 import type { Insn, Operand } from "../../../isa/insn.ts";
-import { handledShape } from "../interp/handlers.ts";
+import { emitSemantics, handledShape } from "../interp/handlers.ts";
 import type { Shape } from "../interp/interp-emit.ts";
 import { type CoreFunctions, loadOpcode, type SegmentRef, storeOpcode } from "../interp/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
@@ -272,6 +272,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const size = this.operandSize(n);
     if (o.kind === "reg") {
       if (o.cls === "sreg") return this.selector(o.index);
+      if (o.cls === "mm") return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.i32(0), CPU.fpr.offset + (o.index & 7) * 16);
       return o.cls === "gpr8h" ? this.high8(o.index - 4) : this.gpr(o.index, size);
     }
     if (o.kind === "imm") return size === 64 ? this.imm64(n) : this.trunc(this.i32(Number(BigInt.asIntN(32, this.#imm))), size);
@@ -289,7 +290,12 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const o = this.#operand(n);
     const size = this.operandSize(n);
     if (o.kind === "reg") {
-      if (o.cls === "gpr8h") this.setHigh8(o.index - 4, value);
+      if (o.cls === "mm") {
+        // A written MMX register has sign and exponent all ones (SDM vol. 1 9.5).
+        const at = CPU.fpr.offset + (o.index & 7) * 16;
+        this.rawStore(OP.i64_store, this.i32(0), this.extU(value), at);
+        this.rawStore(OP.i32_store16, this.i32(0), this.i32(0xffff), at + 8);
+      } else if (o.cls === "gpr8h") this.setHigh8(o.index - 4, value);
       else this.setGpr(o.index, size, value);
       return;
     }
@@ -462,6 +468,19 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   deferIf(condition: Val): void {
     const rec = this.#rec;
     this.leave(condition, () => this.exits.resume(rec));
+  }
+  /** Emits the whole instruction. */
+  emit(): void {
+    const { mm, sem } = this.#shape;
+    if (mm) {
+      // CR0.EM, CR0.TS or a pending x87 exception make the helper raise the fault.
+      const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.fpuStatus.offset);
+      this.deferIf(this.or(this.and(this.state32(CPU.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
+    }
+    emitSemantics(sem, this);
+    if (!mm) return;
+    this.setState32(CPU.fpuEmpty, this.i32(0));
+    this.setState32(CPU.fpuTop, this.i32(0));
   }
   realMode(): Val {
     return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));

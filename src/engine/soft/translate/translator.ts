@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { SEMANTICS } from "../sem/index.ts";
+import { mayDefer } from "../interp/handlers.ts";
 import type { Block } from "../mmu/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "./core-arms.ts";
@@ -158,7 +158,8 @@ export class Translator {
     const all = this.#decode(block);
     for (let from = 0; from < all.length; from++) {
       // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
-      if (SEMANTICS[all[from].row.sem] === undefined || translatable(all[from]) === undefined) continue;
+      const shape = translatable(all[from]);
+      if (shape === undefined || mayDefer(shape)) continue;
       return this.#make(block, all, from);
     }
     return undefined;
