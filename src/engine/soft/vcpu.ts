@@ -321,6 +321,8 @@ export class SoftVcpu implements EngineVcpu {
         if (entry.inject !== undefined) {
           const e = entry.inject;
           cpu.halted = false;
+          // Counted, as a fault is: a monitor that answers the handler's first instruction with the same event would never see time pass.
+          this.#retired++;
           this.#deliver(e.type, e.vector, e.errorCode, e.instructionLength ?? 0);
         }
         break;
@@ -475,6 +477,8 @@ export class SoftVcpu implements EngineVcpu {
       if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) === 0 && cpu.dr[i] === la) hit |= 1 << i;
     }
     if (hit === 0) return false;
+    // Counted, as a fault is: the handler may have the next breakpoint on its first instruction.
+    this.#retired++;
     raiseDebug(cpu, hit);
     if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
     return true;
