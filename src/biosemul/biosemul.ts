@@ -6,6 +6,7 @@ import { Context, MemoryVideoWindow } from "./context.ts";
 import { int11, int12 } from "./int/equipment.ts";
 import { int08 } from "./int/int08.ts";
 import { keyStroke } from "./int/int09.ts";
+import { IdleWatch } from "./int/idle.ts";
 import { Int14 } from "./int/int14.ts";
 import { Int16 } from "./int/int16.ts";
 import { Int17 } from "./int/int17.ts";
@@ -69,9 +70,9 @@ export interface BiosStateV1 {
 }
 
 const BIOS_DATE = "01/01/26";
-/** 1 for calls that show a guest at work: all but the clock, the keyboard, and what interrupts run. */
+/** 1 for calls that show a guest at work: all but the clock, the keyboard, the serial lines (they tell by themselves), and what interrupts run. */
 const WORK = new Uint8Array(TRAP_COUNT).fill(1);
-for (const id of [0x08, 0x11, 0x12, 0x15, 0x16, 0x1a, TRAP.KEY, TRAP.MOUSE, TRAP.RTC]) WORK[id] = 0;
+for (const id of [0x08, 0x11, 0x12, 0x14, 0x15, 0x16, 0x1a, TRAP.KEY, TRAP.MOUSE, TRAP.RTC]) WORK[id] = 0;
 
 const PE = 1n;
 const VM86 = 0x20000;
@@ -93,7 +94,8 @@ export class BiosEmul {
   readonly #ripAfter: bigint[];
   readonly #apm: ApmServices;
   readonly #mouse: MouseServices;
-  readonly #int14 = new Int14();
+  readonly #idle: IdleWatch;
+  readonly #int14: Int14;
   readonly #int15: Int15;
   readonly #int16: Int16;
   readonly #int17 = new Int17();
@@ -121,7 +123,9 @@ export class BiosEmul {
       this.#ripAfter[site.wait] = BigInt(site.wait);
       this.#ripAfter[site.wait + POLL_ARM] = BigInt(site.wait + POLL_ARM);
     }
-    this.#int16 = new Int16(parts.instructionCount);
+    this.#idle = new IdleWatch(parts.instructionCount);
+    this.#int14 = new Int14(this.#idle);
+    this.#int16 = new Int16(this.#idle);
     this.#apm = new ApmServices({ pm16: this.rom.address("apm16"), pm32: this.rom.address("apm32") }, () => this.#parts.powerOff?.());
     this.#mouse = new MouseServices(config.mouse);
     this.#int15 = new Int15(config, this.#apm, this.#mouse, this.#ctx);
@@ -322,7 +326,7 @@ export class BiosEmul {
     const ctx = this.#ctx;
     ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP);
     if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
-    if (WORK[id] === 1) this.#int16.notIdle();
+    if (WORK[id] === 1) this.#idle.working();
     const result = service(ctx);
     if (this.#tracer !== undefined) this.#tracer.after(ctx, id, result);
     if (this.#apm.off) {

@@ -1,6 +1,7 @@
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { BDA, TICKS_PER_DAY } from "../bda.ts";
 import { BAUD_DIVISORS } from "../rom/data.ts";
+import type { IdleWatch } from "./idle.ts";
 
 /** Offsets from the UART's base. */
 const DATA = 0;
@@ -27,12 +28,18 @@ const PORTS = 4;
  */
 export class Int14 {
   #startTick = 0;
+  readonly #idle: IdleWatch;
+
+  constructor(idle: IdleWatch) {
+    this.#idle = idle;
+  }
 
   readonly handle = (ctx: BiosContext): ServiceResult => {
     const { regs, mem } = ctx;
     const unit = regs.dx;
     const base = unit < PORTS ? mem.read16(BDA.COM + unit * 2) : 0;
     const ah = regs.ah;
+    if (ah !== 0x03) this.#idle.working();
     if (ah > 5) return "done";
     if (base === 0) {
       regs.ah = TIMED_OUT;
@@ -47,7 +54,7 @@ export class Int14 {
       case 0x02:
         return this.#receive(ctx, base, unit);
       case 0x03:
-        return status(ctx, base);
+        return this.#poll(ctx, base);
       case 0x04:
         return extendedInit(ctx, base);
       default:
@@ -90,6 +97,16 @@ export class Int14 {
     }
     regs.al = ports.in8(base + DATA);
     regs.ah = line & LSR_ERRORS;
+    return "done";
+  }
+
+  /** The line's state; a guest that asks for nothing else sleeps between two looks. */
+  #poll(ctx: BiosContext, base: number): ServiceResult {
+    const line = ctx.ports.in8(base + LSR); // reading clears the errors in it
+    if ((line & (LSR_READY | LSR_ERRORS)) !== 0) this.#idle.working();
+    else if (!ctx.resumed && this.#idle.noByte(ctx)) return "wait";
+    this.#idle.answered();
+    ctx.regs.ax = ((line & 0x7f) << 8) | (ctx.ports.in8(base + MSR) & 0xff);
     return "done";
   }
 

@@ -1,6 +1,7 @@
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { BDA } from "../bda.ts";
 import { dropKey, peekKey, pushKey } from "./key-ring.ts";
+import type { IdleWatch } from "./idle.ts";
 import { updateLeds } from "./int09.ts";
 
 const KBC_DATA = 0x60;
@@ -11,29 +12,14 @@ const KEYBOARD_ID = 0x41ab;
 const DEFAULT_RATE = 0x0b;
 const DEFAULT_DELAY = 0x01;
 
-/**
- * A guest that does nothing but ask for a key is idle: after this many empty peeks in a row, each at most so many guest
- * instructions after the one before and with no other BIOS work between, a peek sleeps until the next interrupt.
- */
-const IDLE_PEEKS = 200;
-const IDLE_GAP = 700;
-
 /** Typematic rate in 4:0 and delay in 6:5; the keyboard cannot be asked, so the BIOS remembers. */
 export class Int16 {
   #rate = DEFAULT_RATE;
   #delay = DEFAULT_DELAY;
-  readonly #instructions: (() => number) | undefined;
-  #emptyPeeks = 0;
-  #lastPeek = 0;
+  readonly #idle: IdleWatch;
 
-  /** `instructions`: guest instructions retired so far; without it an idle guest is never put to sleep. */
-  constructor(instructions?: () => number) {
-    this.#instructions = instructions;
-  }
-
-  /** The guest asked the BIOS for something else: it is not idle. */
-  notIdle(): void {
-    this.#emptyPeeks = 0;
+  constructor(idle: IdleWatch) {
+    this.#idle = idle;
   }
 
   readonly handle = (ctx: BiosContext): ServiceResult => {
@@ -94,7 +80,7 @@ export class Int16 {
       if (key < 0) break;
       const seen = ah === 1 ? classicKey(key) : enhancedKey(key);
       if (seen >= 0) {
-        this.#emptyPeeks = 0;
+        this.#idle.working();
         ctx.regs.ax = seen;
         ctx.setZero(false);
         return "done";
@@ -102,17 +88,10 @@ export class Int16 {
       dropKey(ctx.mem); // not a key of the 84-key keyboard
     }
     // Callers poll with interrupts off; IRQ1 must get a chance to bring the key.
-    if (!ctx.resumed) return this.#isIdle() ? "wait" : "poll";
-    if (this.#instructions !== undefined) this.#lastPeek = this.#instructions();
+    if (!ctx.resumed) return this.#idle.noKey(ctx) ? "wait" : "poll";
+    this.#idle.answered();
     ctx.setZero(true);
     return "done";
-  }
-
-  #isIdle(): boolean {
-    if (this.#instructions === undefined) return false;
-    if (this.#instructions() - this.#lastPeek > IDLE_GAP) this.#emptyPeeks = 0;
-    else if (this.#emptyPeeks < IDLE_PEEKS) this.#emptyPeeks++;
-    return this.#emptyPeeks >= IDLE_PEEKS;
   }
 
   #typematic(ctx: BiosContext): ServiceResult {

@@ -201,12 +201,15 @@ describe("INT 16h", () => {
   it("puts a guest that only polls to sleep, but not one that works between its polls", () => {
     let instructions = 0;
     const b = new Bench({ instructionCount: () => instructions });
+    b.ports.values.set(0x21, 0xb8); // IRQ0 on
+    const stack = b.regs.esp;
     const poll = (gap: number): string[] => {
       const kinds: string[] = [];
       b.onIdle = (kind) => kinds.push(kind);
       for (let i = 0; i < 300; i++) {
         instructions += gap;
         b.regs.ax = 0x0100;
+        b.regs.esp = stack;
         b.int(0x16);
         expect(b.zero).toBe(true);
       }
@@ -217,7 +220,11 @@ describe("INT 16h", () => {
     b.regs.ax = 0x0300;
     b.int(0x10);
     expect(poll(100).indexOf("wait")).toBe(199);
+    b.regs.si = 0x1234; // a program's pointer moved on
+    expect(poll(100).indexOf("wait")).toBe(200);
     type(b, 0x1e);
     expect(keys(b)).toEqual([0x1e61]);
+    b.ports.values.set(0x21, 0xff); // nothing would wake it
+    expect(poll(100)).not.toContain("wait");
   });
 });
