@@ -52,13 +52,19 @@ async function main(argv: readonly string[]): Promise<number> {
   return EXIT.USAGE;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  const known = error instanceof Error && (error.name === "UsageError" || error.name === "VmmError");
-  if (known) complain(error.message);
-  else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-  process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
+/** Runs the command line; a mistake is one line on standard error. */
+async function run(): Promise<void> {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    const known = error instanceof Error && (error.name === "UsageError" || error.name === "VmmError");
+    if (known) complain(error.message);
+    else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
+  }
+  // Standard input may still be open: nothing is left to do.
+  process.exit();
 }
-// Standard input may still be open: nothing is left to do.
-process.exit();
+
+// No top-level await: the bundle of this program is a script (tools/bundle-cli.mjs).
+void run();

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// run-whyve.mjs OUT GUEST [SCALE]    GUEST: bm-NAME
+// whyve on one CPU, in the shape of the other runners of the shared bench folder (WHYVE_BENCH_SHARED, default ../../shared/bench):
+// its drive.mjs timestamps the markers on COM1. Env: WHYVE (what to run; default dist/bin/whyve.cjs), WHYVE_ARGS (more options, for
+// example "--engine soft,jit=on"), CLOCK (host), MEM (256), CPUPIN (0), TIMEOUT (600), ANCHOR (label), LOG, NODE_ARGS.
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { env } = process;
+const shared = env["WHYVE_BENCH_SHARED"] ?? path.join(root, "../shared/bench");
+const [out, guest] = process.argv.slice(2);
+if (out === undefined || !guest?.startsWith("bm-")) {
+  console.error("usage: run-whyve.mjs OUT bm-NAME   (Linux guests need direct kernel boot, which this version does not have)");
+  process.exit(1);
+}
+const words = (text) => (text ?? "").split(" ").filter((word) => word !== "");
+const scale = fs.existsSync(path.join(out, "bmscale")) ? fs.readFileSync(path.join(out, "bmscale"), "utf8").trim() : "1";
+const drive = ["--anchor", env["ANCHOR"] ?? "whyve", "--guest", guest, "--scale", scale];
+drive.push("--timeout", env["TIMEOUT"] ?? "600", "--cpu", env["CPUPIN"] ?? "0");
+if (env["LOG"] !== undefined) drive.push("--log", env["LOG"]);
+const whyve = [process.execPath, ...words(env["NODE_ARGS"]), env["WHYVE"] ?? path.join(root, "dist/bin/whyve.cjs")];
+whyve.push("run", "--hd", path.join(out, `${guest}.img`), "--snapshot-disk", "--display", "none", "--serial", "stdio");
+whyve.push("--clock", env["CLOCK"] ?? "host", "--mem", `${env["MEM"] ?? 256}M`, ...words(env["WHYVE_ARGS"]));
+const { status } = spawnSync(process.execPath, [path.join(shared, "drive.mjs"), ...drive, "--", ...whyve], { stdio: "inherit" });
+process.exit(status ?? 1);
