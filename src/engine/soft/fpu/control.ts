@@ -193,9 +193,8 @@ function withSse(cpu: Cpu): boolean {
   return cpu.features.sse && (cpu.cr4 & 0x200) !== 0;
 }
 function fxAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, write: boolean): number {
-  const la = imageAddress(cpu, insn, op, 512, write);
-  if ((la & 15) !== 0) cpu.gp(0);
-  return la;
+  if ((linearAddress(cpu, insn, op, 512, write) & 15) !== 0) cpu.gp(0);
+  return imageAddress(cpu, insn, op, 512, write);
 }
 const fxsave: Body = (cpu, insn) => {
   const op = memoryOperand(insn);

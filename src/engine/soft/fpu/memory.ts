@@ -54,16 +54,17 @@ export function linearAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: nu
   }
   return cpu.segmentAddress(op.segment, offset, bytes, write);
 }
-function touch(cpu: Cpu, la: number, write: boolean): void {
+function touch(cpu: Cpu, la: number, bytes: number, write: boolean): void {
   const user = cpu.cpl === 3;
-  if (write) cpu.mmu.probeWrite(la, 1, user);
-  else cpu.mmu.read(la, 1, user);
+  if (write) cpu.mmu.probeWrite(la, bytes, user);
+  else cpu.mmu.read(la, bytes, user);
 }
-/** Images of many words: the processor touches the first byte, then the last; FXSAVE and FXRSTOR (512 bytes) the last first. Measured. */
+/** Images of many words: the processor touches the first word, then the last; FXSAVE and FXRSTOR (512 bytes) the last first. Measured. */
 export function imageAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, write: boolean): number {
-  if (bytes !== 512) touch(cpu, linearAddress(cpu, insn, op, bytes & 2 ? 2 : 4, write), write);
+  const word = bytes & 2 ? 2 : 4;
+  if (bytes !== 512) touch(cpu, linearAddress(cpu, insn, op, word, write), word, write);
   const la = linearAddress(cpu, insn, op, bytes, write);
-  touch(cpu, plus(cpu, la, bytes - 1), write);
+  touch(cpu, plus(cpu, la, bytes - 1), 1, write);
   return la;
 }
 /** Records the operand pointer for FSTENV; after the instruction can no longer fault. */

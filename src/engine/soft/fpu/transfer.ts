@@ -48,6 +48,8 @@ const fld: Body = (cpu, insn) => {
     return;
   }
   if (op.size === 80) {
+    // The significand is an access of its own, before the segment's end matters to the rest.
+    cpu.mmu.read(linearAddress(cpu, insn, op, 8, false), 4, cpu.cpl === 3);
     const la = linearAddress(cpu, insn, op, 10, false);
     readWords(cpu, la, 10);
     B[SE] = WORDS[2];

@@ -128,9 +128,11 @@ export const bound: SemanticFunction = (e) => {
   const index = e.sx(e.read(0), size);
   const address = e.address(1);
   const segment = e.segment(1);
+  // The upper bound is not read when the lower one is passed already.
   const lower = e.sx(e.load(segment, address, size), size);
+  e.faultIf(e.ltS(index, lower), 5);
   const upper = e.sx(e.load(segment, e.maskAddress(e.add(address, e.i64(size / 8))), size), size);
-  e.faultIf(e.or(e.ltS(index, lower), e.gtS(index, upper)), 5);
+  e.faultIf(e.gtS(index, upper), 5);
 };
 
 export const lahf: SemanticFunction = (e) => {

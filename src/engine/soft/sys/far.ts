@@ -219,10 +219,10 @@ export function returnFar(cpu: Cpu, insn: Insn, release: number): Outcome {
   if (rpl === cpu.cpl) {
     checkTarget(cpu, d, ip);
     touch(cpu, d);
-    // The frame is popped at the stack's width before, the parameters at the width after the switch of code segments.
-    setSp(cpu, spAdd(cpu, spOf(cpu), 2 * size));
+    // What is released is counted at the stack's width before the switch of code segments, added at the width after it: measured.
+    const narrow = !cpu.code64 && (cpu.access(SS) & 0x4000) === 0;
     const outcome = enter(cpu, d, ip, rpl);
-    if (release !== 0) setSp(cpu, spAdd(cpu, spOf(cpu), release));
+    setSp(cpu, spAdd(cpu, spOf(cpu), narrow ? (2 * size + release) & 0xffff : 2 * size + release));
     return outcome;
   }
   const newSp = peekWide(cpu, 2 * size + release, size);
@@ -278,7 +278,8 @@ function farOperand(cpu: Cpu, insn: Insn, go: (cpu: Cpu, insn: Insn, selector: n
   let offset = load(cpu, la, size === 2 ? 2 : 4, user);
   if (size === 8) offset = wide(offset, load(cpu, la + 4, 4, user));
   else offset >>>= 0;
-  operandAddress(cpu, insn, 0, size + 2, false);
+  // (m16:16 is aligned by its words, not as four bytes.)
+  operandAddress(cpu, insn, 0, size === 2 && cpu.mmu.alignment ? 3 : size + 2, false);
   return go(cpu, insn, load(cpu, linearAdd(cpu, la, size), 2, user), offset);
 }
 

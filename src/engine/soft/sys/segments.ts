@@ -77,7 +77,8 @@ function loadFar(s: number): SystemHelper {
     const user = cpu.cpl === 3;
     const lo = load(cpu, la, size === 2 ? 2 : 4, user);
     const hi = size === 8 ? load(cpu, linearAdd(cpu, la, 4), 4, user) : 0;
-    operandAddress(cpu, insn, 1, size + 2, false);
+    // (m16:16 is aligned by its words, not as four bytes.)
+    operandAddress(cpu, insn, 1, size === 2 && cpu.mmu.alignment ? 3 : size + 2, false);
     const selector = load(cpu, linearAdd(cpu, la, size), 2, user);
     loadDataSegment(cpu, s, selector);
     writeGpr(cpu, registerOf(insn, 0), insn.opSize, lo, hi);
