@@ -299,6 +299,7 @@ export class SoftVcpu implements EngineVcpu {
   // ---- run loop
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
+    cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
