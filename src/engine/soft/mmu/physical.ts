@@ -3,6 +3,8 @@ import type { EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../
 import { GUEST_BASE } from "../state-layout.ts";
 
 const PAGES_4G = 1 << 20;
+/** To whole WebAssembly pages; sizes go beyond 2^31. */
+const roundUp = (bytes: number): number => Math.ceil(bytes / 65536) * 65536;
 
 /**
  * Guest-physical address space: which page lies where in the WebAssembly memory. A page's entry is its wasm page
@@ -21,7 +23,7 @@ export class PhysicalMap implements GuestMemory {
 
   static bytesNeeded(options: EngineVmOptions): number {
     let total = GUEST_BASE;
-    for (const r of [{ sizeBytes: options.ramBytes }, ...options.regions]) total += (r.sizeBytes + 0xffff) & ~0xffff;
+    for (const r of [{ sizeBytes: options.ramBytes }, ...options.regions]) total += roundUp(r.sizeBytes);
     return total;
   }
 
@@ -34,7 +36,7 @@ export class PhysicalMap implements GuestMemory {
     for (const r of [{ name: "ram", sizeBytes: options.ramBytes }, ...options.regions]) {
       if (regions.has(r.name)) throw new VmmError("VMM_REGION_TWICE", `memory region ${r.name} is named twice`);
       regions.set(r.name, { name: r.name, sizeBytes: r.sizeBytes, bytes: new Uint8Array(memory, at, r.sizeBytes) });
-      at += (r.sizeBytes + 0xffff) & ~0xffff;
+      at += roundUp(r.sizeBytes);
     }
     this.regions = regions;
   }
