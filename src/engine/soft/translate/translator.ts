@@ -1,6 +1,7 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { mayDefer } from "../interp/handlers.ts";
+import { H_HELPER, mayDefer } from "../interp/handlers.ts";
+import type { Shape } from "../interp/interp-emit.ts";
 import type { Block } from "../mmu/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "./core-arms.ts";
@@ -158,11 +159,16 @@ export class Translator {
     const all = this.#decode(block);
     for (let from = 0; from < all.length; from++) {
       // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
-      const shape = translatable(all[from]);
+      const shape = this.#shape(block.rec + from * REC_BYTES, all[from]);
       if (shape === undefined || mayDefer(shape)) continue;
       return this.#make(block, all, from);
     }
     return undefined;
+  }
+  /** Undefined: the interpreter's. What went to a helper there (say, a feature that CPUID hides) does so here, but not for a wide immediate. */
+  #shape(rec: number, insn: Insn): Shape | undefined {
+    if (this.#cpu.u16[(rec + REC.handler) >> 1] === H_HELPER && insn.row.sem !== "mov") return undefined;
+    return translatable(insn);
   }
   #decode(block: Block): Insn[] {
     const cpu = this.#cpu;
@@ -184,8 +190,8 @@ export class Translator {
     const insns: RegionInsn[] = [];
     for (let i = from; i < all.length; i++) {
       const insn = all[i];
-      if (translatable(insn) === undefined) break;
       const rec = block.rec + i * REC_BYTES;
+      if (this.#shape(rec, insn) === undefined) break;
       insns.push({ insn, rec, ipOff: u16[(rec + REC.ipOff) >> 1], count: i, target: LINKED.has(insn.row.sem) ? i32[(rec + REC.link) >> 2] : 0 });
     }
     const end = from + insns.length;
