@@ -5,7 +5,6 @@ import { readCursor, selectPage, setCursorPosition, setCursorShape } from "./cur
 import type { VideoEnv } from "./env.ts";
 import { characterGenerator } from "./font-load.ts";
 import { readPixel, writePixel } from "./graphics-text.ts";
-import { PARAMETER_TABLES } from "./modes.ts";
 import { paletteService, setCgaColor } from "./palette.ts";
 import { ROM_FONT, VIDEO_ROM_BASE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
 import { saveRestoreService } from "./save-restore.ts";
@@ -96,9 +95,6 @@ export function createInt10(options: Int10Options): Int10 {
     },
   };
 }
-
-/** The standard parameter tables, for tests and tools. */
-export { PARAMETER_TABLES };
 
 function dispatch(ctx: BiosContext, env: VideoEnv): void {
   const r = ctx.regs;

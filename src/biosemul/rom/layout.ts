@@ -30,8 +30,7 @@ export const ENTRY = {
   MODEL: 0xfffe,
 } as const;
 
-/** F0000-F7FFF is left to the caller's data (fonts, video tables); tables and code of this room are above it. */
-export const ROM_TABLES = 0x8000;
+/** F0000-F7FFF is left to the caller's data (fonts, video tables); tables (from F8000) and code of this room are above it. */
 export const ROM_CODE = 0xd000;
 
 /** A write to this otherwise unused port is the trap of the "port" style. */

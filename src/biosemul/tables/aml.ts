@@ -39,7 +39,6 @@ export function integer(value: number): number[] {
   if (value < 0x10000) return [0x0b, value & 0xff, value >>> 8];
   return [0x0c, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
 }
-export const text = (s: string): number[] => [0x0d, ...[...s].map((c) => c.charCodeAt(0)), 0];
 
 /** EISAID("PNP0A03"). */
 export function eisaId(id: string): number[] {

@@ -96,8 +96,6 @@ export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 32;
 /** Entry: tags are the linear page address, or TLB_INVALID. `addend` + low 32 bits of the linear address = wasm address. */
 export const TLB = { read: 0, write: 8, addend: 16, smcBitmap: 20, writeSmc: 24 } as const;
-/** A tag no canonical or 32-bit page address equals. */
-export const TLB_INVALID = 0x7fff_ffff_ffff_f000n;
 
 /** Jump cache: linear IP → block. */
 export const JUMP_CACHE_ENTRIES = 4096;

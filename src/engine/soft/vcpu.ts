@@ -13,7 +13,7 @@ import { SEGMENT_NAMES } from "../api/index.ts";
 import type { Insn } from "../../isa/index.ts";
 import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
 import { LEFT_BUDGET } from "./interp/build.ts";
-import { CPU, REC, REC_BYTES } from "./state-layout.ts";
+import { CPU, REC } from "./state-layout.ts";
 import { completeIo, deliverAll, raiseDebug, raiseFault, readMsr, resetCpu, SYSTEM, writeMsr } from "./sys/index.ts";
 import { FALLBACK } from "./fallback.ts";
 import { FPU } from "./fpu/index.ts";
@@ -726,4 +726,3 @@ export function helperFor(cpu: Cpu, insn: Insn): SystemHelper {
   HELPERS.set(name, helper);
   return helper;
 }
-export const RECORD_STRIDE = REC_BYTES;

@@ -96,10 +96,6 @@ export function commitWith(cpu: Cpu, codes: number): void {
   cpu.u16[STATUS] = (cpu.u16[STATUS] & ~0x4500) | codes;
   commit(cpu);
 }
-
-export function controlWord(cpu: Cpu): number {
-  return cpu.u16[CONTROL];
-}
 /** Sets the control word and recomputes the error summary from it. */
 export function setControlWord(cpu: Cpu, value: number): void {
   // Bits 15:13 and 7 do not exist, bit 6 reads as 1; bit 12 (infinity control) is kept for the 287's sake.

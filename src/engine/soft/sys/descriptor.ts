@@ -1,5 +1,5 @@
 import type { Cpu } from "../cpu.ts";
-import { AR_G, AR_P, AR_S, AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
+import { AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, VEC, wide } from "./words.ts";
 import { hostForLoad, load, store } from "./memory.ts";
@@ -241,4 +241,4 @@ export function checkTarget(cpu: Cpu, d: Descriptor, ip: number, code = 0): void
   } else if (ip < 0 || ip > d.limit) cpu.gp(code);
 }
 
-export { AR_G, AR_P, AR_S, AR_UNUSABLE };
+export { AR_UNUSABLE };

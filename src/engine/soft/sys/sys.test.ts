@@ -675,7 +675,7 @@ describe("VMX instructions", () => {
     expect(m.exec(0x0f, 0x21, 0xfb)).toMatchObject({ exit: { kind: "dr-access", reason: 29, qualification: 0x317n } });
     expect(m.exec(0x0f, 0x22, 0xda)).toMatchObject({ exit: { kind: "cr-access", qualification: 0x203n } });
     expect(m.exec(0x0f, 0x01, 0x10)).toMatchObject({
-      exit: { reason: 46, instructionInfo: (2 << 28) | ((1 << 27) & 0) | (1 << 11) | (1 << 7) | (3 << 15) | (1 << 22) },
+      exit: { reason: 46, instructionInfo: (2 << 28) | (1 << 11) | (1 << 7) | (3 << 15) | (1 << 22) },
     });
     toUser(m);
     expect(m.exec(0xf4)).toEqual(fault(13, 0));

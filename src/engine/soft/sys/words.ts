@@ -133,10 +133,6 @@ export function isCanonicalBig(v: bigint): boolean {
 export function toWide(v: bigint): number {
   return Number(BigInt.asIntN(64, v));
 }
-/** A wide number as unsigned 64-bit value. */
-export function fromWide(v: number): bigint {
-  return BigInt.asUintN(64, BigInt(v));
-}
 
 /** IP as unsigned 32 bits, or wide in 64-bit code. */
 export function ipOf(cpu: Cpu): number {
@@ -150,10 +146,6 @@ export function nextIp(cpu: Cpu, insn: Insn): number {
 export function setIp(cpu: Cpu, ip: number): void {
   cpu.u32[RIP32] = lo32(ip);
   cpu.u32[RIP32 + 1] = ip >= 0 && ip < TWO32 ? 0 : hi32(ip);
-}
-/** IP may be out of the code segment only in 64-bit code; elsewhere beyond `limit` is #GP(code). */
-export function checkIpLimit(cpu: Cpu, ip: number, limit: number, code = 0): void {
-  if (ip > limit) cpu.gp(code);
 }
 
 /** Wraps a linear address: 32 bits outside IA-32e mode. */
