@@ -1,0 +1,63 @@
+// A number of fuzz runs in a worker thread that is watched: an exception, a hang or a swollen process is a failure with its seed.
+import { Worker } from "node:worker_threads";
+
+export const KINDS = ["boot", "ports", "bios", "cpu"];
+/** A single run that takes longer than this (host ms) hangs; the longest ordinary ones take about a second. */
+const HANG_MS = 40_000;
+
+/** Runs `runs` seeds from `seed` on. Resolves with `{ runs, failures: [{ seed, message }], ends, rssMiB }`; stops after `maxFailures`. */
+export async function campaign({ kind, seed, runs, maxFailures = 10 }) {
+  const result = { kind, runs, failures: [], ends: {}, rssMiB: 0 };
+  let next = seed;
+  while (next < seed + runs && result.failures.length < maxFailures) next = await stretch(kind, next, seed + runs, result, maxFailures);
+  return result;
+}
+
+/** One worker's life: to the end, or to a hang. Returns the seed to go on with. */
+function stretch(kind, from, to, result, maxFailures) {
+  return new Promise((resolve, reject) => {
+    const shared = new SharedArrayBuffer(8);
+    const progress = new Int32Array(shared);
+    const worker = new Worker(new URL("worker.mjs", import.meta.url), { workerData: { kind, from, to, shared } });
+    let seen = -1;
+    let since = performance.now();
+    let over = false;
+    const finish = (next) => {
+      if (over) return;
+      over = true;
+      clearInterval(timer);
+      void worker.terminate().then(() => resolve(next));
+    };
+    const timer = setInterval(() => {
+      const count = Atomics.load(progress, 1);
+      if (count !== seen) {
+        seen = count;
+        since = performance.now();
+      } else if (performance.now() - since > HANG_MS) {
+        const at = Atomics.load(progress, 0);
+        result.failures.push({ seed: at, message: `hangs: no end within ${HANG_MS} ms` });
+        finish(at + 1);
+      }
+    }, 250);
+    worker.on("message", ({ failure, done }) => {
+      if (failure !== undefined) {
+        result.failures.push(failure);
+        if (result.failures.length >= maxFailures) finish(to);
+      }
+      if (done !== undefined) {
+        for (const [end, n] of Object.entries(done.ends)) result.ends[end] = (result.ends[end] ?? 0) + n;
+        result.rssMiB = Math.max(result.rssMiB, Math.round(done.rss / 2 ** 20));
+        finish(to);
+      }
+    });
+    worker.on("error", (error) => {
+      if (over) return;
+      const at = Atomics.load(progress, 0);
+      result.failures.push({ seed: at, message: `the worker died: ${error.stack ?? error.message}` });
+      finish(at + 1);
+    });
+    worker.on("exit", () => {
+      if (!over) reject(new Error(`the worker for ${kind} ended without a word`));
+    });
+  });
+}
