@@ -6,10 +6,14 @@ export interface Signature {
   readonly results: readonly WasmType[];
 }
 
+/** An `if` or `br_if` at this offset of the code that is hardly ever taken (branch hinting proposal; engines may ignore it). */
+export type UnlikelyBranch = number;
+
 interface FunctionBody {
   readonly type: number;
   readonly locals: readonly WasmType[];
   readonly code: Uint8Array;
+  readonly unlikely: readonly UnlikelyBranch[];
 }
 
 /** Builds one module: imported memory and functions, own functions, an own table filled with functions, exports. */
@@ -52,8 +56,8 @@ export class ModuleBuilder {
     return this.#imports.length + this.#functions.length - 1;
   }
   /** `code` without the final `end`. */
-  define(index: number, signature: Signature, locals: readonly WasmType[], code: Uint8Array): void {
-    this.#functions[index - this.#imports.length] = { type: this.type(signature), locals, code: code.slice() };
+  define(index: number, signature: Signature, locals: readonly WasmType[], code: Uint8Array, unlikely: readonly UnlikelyBranch[] = []): void {
+    this.#functions[index - this.#imports.length] = { type: this.type(signature), locals, code: code.slice(), unlikely };
   }
   /** Appends a function to table 0 and returns its slot. */
   tableSlot(index: number): number {
@@ -145,26 +149,46 @@ export class ModuleBuilder {
         for (const f of this.#table) w.leb(f);
       });
     }
+    const bodies = this.#functions.map((f0) => {
+      const f = this.#body(f0);
+      const b = new ByteWriter();
+      const runs: { type: WasmType; count: number }[] = [];
+      for (const l of f.locals) {
+        const last = runs.at(-1);
+        if (last !== undefined && last.type === l) last.count++;
+        else runs.push({ type: l, count: 1 });
+      }
+      b.leb(runs.length);
+      for (const r of runs) {
+        b.leb(r.count);
+        b.u8(r.type);
+      }
+      const start = b.length;
+      b.bytes(f.code);
+      b.u8(0x0b);
+      return { bytes: b.view(), start, unlikely: f.unlikely };
+    });
+    if (bodies.some((b) => b.unlikely.length > 0)) {
+      section(0, (w) => {
+        w.name("metadata.code.branch_hint");
+        w.leb(bodies.filter((b) => b.unlikely.length > 0).length);
+        bodies.forEach((b, i) => {
+          if (b.unlikely.length === 0) return;
+          w.leb(this.#imports.length + i);
+          w.leb(b.unlikely.length);
+          for (const at of b.unlikely) {
+            w.leb(b.start + at);
+            w.leb(1);
+            w.u8(0);
+          }
+        });
+      });
+    }
     section(10, (w) => {
-      w.leb(this.#functions.length);
-      for (const f0 of this.#functions) {
-        const f = this.#body(f0);
-        const b = new ByteWriter();
-        const runs: { type: WasmType; count: number }[] = [];
-        for (const l of f.locals) {
-          const last = runs.at(-1);
-          if (last !== undefined && last.type === l) last.count++;
-          else runs.push({ type: l, count: 1 });
-        }
-        b.leb(runs.length);
-        for (const r of runs) {
-          b.leb(r.count);
-          b.u8(r.type);
-        }
-        b.bytes(f.code);
-        b.u8(0x0b);
-        w.leb(b.length);
-        w.bytes(b.view());
+      w.leb(bodies.length);
+      for (const b of bodies) {
+        w.leb(b.bytes.length);
+        w.bytes(b.bytes);
       }
     });
     return new Uint8Array(out.view());

@@ -19,7 +19,16 @@ function forms(mode: Mode): Uint8Array[] {
             if ("failure" in insn) continue;
             const shape = translatable(insn);
             if (shape === undefined) continue;
-            const key = [shape.sem, shape.size, shape.addrSize, shape.cc, insn.row.encoding, ...shape.operands.map((o) => o.kind + o.size), modrm >> 6, insn.operands.map((o) => (o.kind === "reg" ? o.cls : ""))].join();
+            const key = [
+              shape.sem,
+              shape.size,
+              shape.addrSize,
+              shape.cc,
+              insn.row.encoding,
+              ...shape.operands.map((o) => o.kind + o.size),
+              modrm >> 6,
+              insn.operands.map((o) => (o.kind === "reg" ? o.cls : "")),
+            ].join();
             if (!found.has(key)) found.set(key, bytes.slice(0, insn.length));
           }
         }

@@ -104,6 +104,8 @@ export interface FaultExit {
   label(): Label;
   /** Brings the budget back from memory; a helper has been called. */
   reload(): void;
+  /** The branch that comes next is hardly ever taken. */
+  unlikely(): void;
 }
 
 const INF = Number.POSITIVE_INFINITY;
@@ -261,6 +263,7 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
         break;
       case "if":
         push(n.args[0]);
+        if (n.value !== 0) fault.unlikely();
         w.if();
         nesting.push("if");
         break;
@@ -291,6 +294,7 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
         push(n.args[0]);
         if (n.hook === fault.hook) {
           fault.reload();
+          fault.unlikely();
           w.brIf(fault.label());
           break;
         }

@@ -118,6 +118,11 @@ class RegionWriter {
     return to >= 0 && this.#flow.has(from, to) ? to : -1;
   }
 
+  readonly #unlikely: number[] = [];
+  #hint(): void {
+    this.#unlikely.push(this.#w.code.length);
+  }
+
   // ---- exits
   #reload(): void {
     this.#w.i32(0);
@@ -210,6 +215,7 @@ class RegionWriter {
       w.get(this.#budget);
       w.i32(b.count);
       w.op(OP.i32_lt_s);
+      this.#hint();
       w.if();
       w.i32(b.rec);
       w.set(this.#status);
@@ -220,6 +226,7 @@ class RegionWriter {
       hook: this.#emit.exits.fault,
       label: () => this.#faultExit,
       reload: () => this.#reload(),
+      unlikely: () => this.#hint(),
     });
   }
 
@@ -274,12 +281,19 @@ class RegionWriter {
     epilogue();
     const head = new FunctionWriter(1);
     this.#prologue(head, readMask | writeMask);
+    const shift = head.code.length;
     head.code.bytes(w.code.view());
     const m = this.#module;
     m.importMemory("e", "m", 1, 65536);
     m.importTable("e", "t", ARM_NAMES.length);
     const run = m.declare();
-    m.define(run, { params: [I32], results: [I32] }, w.locals, head.code.view());
+    m.define(
+      run,
+      { params: [I32], results: [I32] },
+      w.locals,
+      head.code.view(),
+      this.#unlikely.map((at) => at + shift),
+    );
     m.export("r", run);
     return { bytes: m.build(), instructions: this.#blocks.reduce((n, b) => n + b.insns.length, 0) };
   }

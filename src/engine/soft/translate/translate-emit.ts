@@ -187,6 +187,14 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     this.leaveIf(bad, this.exits.fault);
   }
 
+  /** `if` for what hardly ever happens. */
+  #unlikely(condition: Val, then: () => void): void {
+    const at = this.nodes.length;
+    this.if(condition, then);
+    const n = this.nodes[at];
+    if (n?.kind === "if") this.nodes[at] = { ...n, value: 1 };
+  }
+
   // ---- memory
   /**
    * The fast path of an access: wasm address of the bytes, and whether it must not be taken (the segment's limit, or
@@ -216,7 +224,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   #read(s: number, offset: Val, size: OpSize): Val {
     const bytes = size >> 3;
     const { host, slow } = this.#access(s, offset, bytes, false);
-    this.if(slow, () => {
+    this.#unlikely(slow, () => {
       this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
       this.set(host, this.i32(CPU.scratch.offset));
     });
@@ -231,7 +239,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const bytes = size >> 3;
     const s = this.#segmentNumber(segment);
     const { host, slow } = this.#access(s, offset, bytes, true);
-    this.if(slow, () => {
+    this.#unlikely(slow, () => {
       this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
       this.#writeArm(s, offset, bytes);
       this.set(host, this.i32(CPU.scratch.offset));
@@ -243,7 +251,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     const s = this.#segmentNumber(segment);
     // What may be written may be read, with the same limit.
     const { host, slow } = this.#access(s, offset, bytes, true);
-    this.if(slow, () => {
+    this.#unlikely(slow, () => {
       const probed = this.#arm(ARM.probe, offset, bytes | (s << 8));
       this.#faultWhen(this.eqz(probed));
       this.set(host, probed);
@@ -258,7 +266,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
       value,
       storeBack: (result: Val) => {
         this.rawStore(storeOpcode(size), at, result);
-        this.if(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(s, offset, bytes));
+        this.#unlikely(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(s, offset, bytes));
       },
     };
   }
@@ -329,10 +337,10 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
 
   // ---- registers
   /**
-   * What was last written to the low 8 or 16 bits of a register, so that reading it again does not wait for the merge
-   * with the upper bits.
+   * What was last written to the low 8 or 16 bits of a register and what lies above, so that reading and writing it
+   * again does not wait for the merge.
    */
-  readonly #low = new Map<number, { readonly size: OpSize; readonly value: Val }>();
+  readonly #low = new Map<number, { readonly size: OpSize; readonly value: Val; readonly upper: Val }>();
   override if(condition: Val, then: () => void, otherwise?: () => void): void {
     const before = new Map(this.#low);
     const forgetChanged = (): void => {
@@ -366,13 +374,15 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     return size === 64 ? v : this.trunc(this.wrap(v), size);
   }
   setGpr(index: number, size: OpSize, value: Val): void {
+    const before = this.#low.get(index);
     this.#low.delete(index);
     if (size === 64) this.setVar(index, value);
     else if (size === 32) this.setVar(index, this.extU(value));
     else {
       const low = this.trunc(value, size);
-      this.setVar(index, this.or(this.and(this.var(index), this.i64(size === 8 ? ~0xff : ~0xffff)), this.extU(low)));
-      this.#low.set(index, { size, value: low });
+      const upper = before?.size === size ? before.upper : this.and(this.var(index), this.i64(size === 8 ? ~0xff : ~0xffff));
+      this.setVar(index, this.or(upper, this.extU(low)));
+      this.#low.set(index, { size, value: low, upper });
     }
   }
   high8(index: number): Val {
@@ -381,7 +391,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     return this.and(this.shrU(this.wrap(this.var(index)), this.i32(8)), this.i32(0xff));
   }
   setHigh8(index: number, value: Val): void {
-    if (this.#low.get(index)?.size === 16) this.#low.delete(index);
+    this.#low.delete(index);
     const byte = this.shl(this.trunc(value, 8), this.i32(8));
     this.setVar(index, this.or(this.and(this.var(index), this.i64(~0xff00)), this.extU(byte)));
   }
@@ -458,7 +468,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     this.faultIf(this.gtU(ip, this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset)), 13, 0);
   }
   faultIf(condition: Val, vector: number, errorCode?: number): void {
-    this.if(condition, () => {
+    this.#unlikely(condition, () => {
       this.#arm(ARM.raise, this.i64(errorCode ?? -1), vector);
       this.leave(undefined, () => this.leaveFault());
     });
