@@ -24,7 +24,12 @@ export const READ_ONLY = 0x24000;
 export const STACK = 0x28000;
 export const STACK_SIZE = 0x2000;
 
-const PRESENT = 1, CODE_SEGMENT = 2, DOWN = 4, RW = 8, BIG = 16, PAGES_LIMIT = 32;
+const PRESENT = 1,
+  CODE_SEGMENT = 2,
+  DOWN = 4,
+  RW = 8,
+  BIG = 16,
+  PAGES_LIMIT = 32;
 
 /** The LDT, by index. `limit` raw, in bytes or (flag 32) pages. Flags: 1 present, 2 code, 4 expand-down, 8 writable or readable, 16 D/B, 32 G. */
 export const LDT = [
@@ -52,7 +57,9 @@ export const LDT = [
 
 export const ldtSelector = (index) => (index << 3) | 7;
 /** 64-bit and 32-bit user code and user data of Linux' GDT. */
-export const CS64 = 0x33, CS32 = 0x23, DS_USER = 0x2b;
+export const CS64 = 0x33,
+  CS32 = 0x23,
+  DS_USER = 0x2b;
 /** What the players' GDT needs to hold to answer as Linux' does, entries 1..6 (64-bit values). */
 export const GDT = [0n, 0x00cf9b000000ffffn, 0x00af9b000000ffffn, 0x00cf93000000ffffn, 0x00cffb000000ffffn, 0x00cff3000000ffffn, 0x00affb000000ffffn];
 export const GDT_LIMIT = 0x7f;
@@ -74,7 +81,8 @@ const SETS = {
 export function segmentSet(codeSize, environment) {
   return SETS[codeSize][environment].map((i) => (i >= 1000 ? i - 1000 : ldtSelector(i)));
 }
-export const FS_BASE64 = 0x21000, GS_BASE64 = 0x20010;
+export const FS_BASE64 = 0x21000,
+  GS_BASE64 = 0x20010;
 
 /** A selector's descriptor as VMCS-style fields; undefined: none. Null gives an unusable segment. */
 export function hidden(selector) {
@@ -82,7 +90,8 @@ export function hidden(selector) {
   if ((selector & 4) !== 0) {
     const d = LDT[selector >> 3];
     if (d === undefined) return undefined;
-    const type = (d.flags & CODE_SEGMENT) !== 0 ? 9 | ((d.flags & RW) !== 0 ? 2 : 0) : 1 | ((d.flags & DOWN) !== 0 ? 4 : 0) | ((d.flags & RW) !== 0 ? 2 : 0);
+    const type =
+      (d.flags & CODE_SEGMENT) !== 0 ? 9 | ((d.flags & RW) !== 0 ? 2 : 0) : 1 | ((d.flags & DOWN) !== 0 ? 4 : 0) | ((d.flags & RW) !== 0 ? 2 : 0);
     const big = (d.flags & BIG) !== 0 ? 0x4000 : 0;
     const pages = (d.flags & PAGES_LIMIT) !== 0;
     return {
@@ -104,7 +113,11 @@ export function ldtDescriptor(index) {
   const limit = BigInt(d.limit);
   const base = BigInt(d.base);
   return (
-    (limit & 0xffffn) | ((base & 0xffffffn) << 16n) | (BigInt(h.access & 0xff) << 40n) | ((limit >> 16n) << 48n) | (BigInt((h.access >> 12) & 15) << 52n) |
+    (limit & 0xffffn) |
+    ((base & 0xffffffn) << 16n) |
+    (BigInt(h.access & 0xff) << 40n) |
+    ((limit >> 16n) << 48n) |
+    (BigInt((h.access >> 12) & 15) << 52n) |
     ((base >> 24n) << 56n)
   );
 }
@@ -140,8 +153,31 @@ export class Random {
 }
 
 const EDGES = [
-  0n, 1n, 2n, 3n, 0x0fn, 0x10n, 0x7fn, 0x80n, 0xffn, 0x100n, 0x7fffn, 0x8000n, 0xffffn, 0x10000n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 0x100000000n,
-  0x7fffffffffffffffn, 0x8000000000000000n, 0xffffffffffffffffn, 0xffffffff80000000n, 0xaaaaaaaaaaaaaaaan, 0x5555555555555555n, 0xfffffffffffffffen,
+  0n,
+  1n,
+  2n,
+  3n,
+  0x0fn,
+  0x10n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x100n,
+  0x7fffn,
+  0x8000n,
+  0xffffn,
+  0x10000n,
+  0x7fffffffn,
+  0x80000000n,
+  0xffffffffn,
+  0x100000000n,
+  0x7fffffffffffffffn,
+  0x8000000000000000n,
+  0xffffffffffffffffn,
+  0xffffffff80000000n,
+  0xaaaaaaaaaaaaaaaan,
+  0x5555555555555555n,
+  0xfffffffffffffffen,
 ];
 /** An operand value: edge cases, small numbers, random bits of random width. */
 export function operandValue(random) {
@@ -207,8 +243,21 @@ function fullTag(bytes) {
   if (e === 0 && zero) return 1;
   return e === 0 || e === 0x7fff || bytes[7] < 0x80 ? 2 : 0;
 }
-const MANTISSAS = [0x8000000000000000n, 0x8000000000000001n, 0xffffffffffffffffn, 0xfffffffffffffffen, 0xc000000000000000n, 0xc000000000000001n, 0xa000000000000000n,
-  0x8000008000000000n, 0x8000000000000400n, 0xffffff0000000000n, 0xfffffffffffff800n, 0xfffffffffffffc00n, 0xc90fdaa22168c235n];
+const MANTISSAS = [
+  0x8000000000000000n,
+  0x8000000000000001n,
+  0xffffffffffffffffn,
+  0xfffffffffffffffen,
+  0xc000000000000000n,
+  0xc000000000000001n,
+  0xa000000000000000n,
+  0x8000008000000000n,
+  0x8000000000000400n,
+  0xffffff0000000000n,
+  0xfffffffffffff800n,
+  0xfffffffffffffc00n,
+  0xc90fdaa22168c235n,
+];
 /** An 80-bit value of every class, encodings that no FPU produces included. */
 export function extendedValue(random) {
   const k = random.below(24);

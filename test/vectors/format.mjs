@@ -37,7 +37,8 @@ class Writer {
   word(value, expected) {
     const xor = value ^ expected;
     const length = (v) => (v === 0n ? 0 : Math.ceil(v.toString(16).length / 2));
-    const a = length(value), b = length(xor);
+    const a = length(value),
+      b = length(xor);
     const n = Math.min(a, b);
     this.u8(n | (b < a ? 16 : 0));
     let v = b < a ? xor : value;
@@ -59,7 +60,8 @@ class Reader {
     return this.bytes.slice(this.n, (this.n += length));
   }
   var() {
-    let v = 0, scale = 1;
+    let v = 0,
+      scale = 1;
     for (;;) {
       const b = this.u8();
       v += (b & 127) * scale;
@@ -70,7 +72,8 @@ class Reader {
   word(expected) {
     const tag = this.u8();
     const n = tag & 15;
-    let lo = 0, hi = 0;
+    let lo = 0,
+      hi = 0;
     for (let i = 0; i < n; i++) {
       const b = this.u8();
       if (i < 4) lo |= b << (i * 8);
@@ -159,7 +162,7 @@ export function pack(header, forms) {
   let last = 0;
   for (const f of forms) {
     w.var(index.get(f.key));
-    w.u8(f.codeSize / 32 | (f.p66 ? 4 : 0) | (f.rexW ? 8 : 0) | (f.shape === "mem" ? 16 : f.shape === "reg" ? 32 : 0));
+    w.u8((f.codeSize / 32) | (f.p66 ? 4 : 0) | (f.rexW ? 8 : 0) | (f.shape === "mem" ? 16 : f.shape === "reg" ? 32 : 0));
     w.u8(f.rep);
     w.var(f.cases.length);
     for (const c of f.cases) {
@@ -171,7 +174,9 @@ export function pack(header, forms) {
   const all = new Uint8Array(json.length + w.n);
   all.set(json);
   all.set(w.done(), json.length);
-  return brotliCompressSync(all, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: all.length } });
+  return brotliCompressSync(all, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: all.length },
+  });
 }
 
 /** Reads a file made by `pack`; yields { key, codeSize, …, cases } form by form. */
@@ -187,7 +192,15 @@ export function unpack(file, segmentSet, startOf) {
       const key = header.rows[r.var()];
       const bits = r.u8();
       const codeSize = [16, 32, 64][bits & 3];
-      const form = { key, codeSize, p66: (bits & 4) !== 0, rexW: (bits & 8) !== 0, shape: (bits & 16) !== 0 ? "mem" : (bits & 32) !== 0 ? "reg" : "none", rep: r.u8(), cases: [] };
+      const form = {
+        key,
+        codeSize,
+        p66: (bits & 4) !== 0,
+        rexW: (bits & 8) !== 0,
+        shape: (bits & 16) !== 0 ? "mem" : (bits & 32) !== 0 ? "reg" : "none",
+        rep: r.u8(),
+        cases: [],
+      };
       const n = r.var();
       for (let k = 0; k < n; k++) {
         const c = readCase(r, codeSize, last, segmentSet, startOf);
@@ -211,7 +224,17 @@ function readCase(r, codeSize, last, segmentSet, startOf) {
     const index = r.u8();
     overrides.push({ index, value: r.word(seeded.gpr[index]) });
   }
-  const c = { codeSize, environment: head & 1, fpu: (head & 2) !== 0, repeat: (head & 4) !== 0, code, seed, overrides, flags: (head & 8) !== 0 ? r.var() : undefined, patches: [] };
+  const c = {
+    codeSize,
+    environment: head & 1,
+    fpu: (head & 2) !== 0,
+    repeat: (head & 4) !== 0,
+    code,
+    seed,
+    overrides,
+    flags: (head & 8) !== 0 ? r.var() : undefined,
+    patches: [],
+  };
   for (let i = 0; i < counts >> 4; i++) {
     const address = r.var();
     c.patches.push({ address, bytes: r.raw(r.u8()) });

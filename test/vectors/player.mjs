@@ -7,7 +7,13 @@ import { undefinedFlags } from "./undefined-flags.mjs";
 
 const RAM = 0x200000;
 /** Supervisor pages of the player itself. */
-const TABLES = 0x100000, GDT_AT = 0x108000, IDT_AT = 0x109000, LDT_AT = 0x10a000, TSS_AT = 0x10b000, HANDLERS = 0x10c000, STACK0 = 0x10e000;
+const TABLES = 0x100000,
+  GDT_AT = 0x108000,
+  IDT_AT = 0x109000,
+  LDT_AT = 0x10a000,
+  TSS_AT = 0x10b000,
+  HANDLERS = 0x10c000,
+  STACK0 = 0x10e000;
 const SEGMENT_NAMES = ["cs", "ss", "ds", "es", "fs", "gs"];
 const FLAGS_COMPARED = 0x254fd5 & ~0x300 & ~0x10000; // TF, IF and RF belong to the recorder
 const ARITHMETIC = 0x8d5;
@@ -16,7 +22,13 @@ const PAGE_INDEX = new Map(env.PAGES.map((p, i) => [p.address >> 12, i]));
 const pageIndex = (address) => PAGE_INDEX.get(address >> 12) ?? -1;
 
 export class Player {
-  constructor(engine = createSoftEngine()) {
+  /**
+   * `world`: "long" as recorded; the same cases also hold in "legacy" (32-bit paging, no long mode), "real" and "v86" as far as they do not depend
+   * on what differs there (`applies`). `trap`: runs until a breakpoint after the instruction instead of one instruction, so that translated code runs.
+   */
+  constructor({ engine = createSoftEngine(), world = "long", trap = false } = {}) {
+    this.world = world;
+    this.trap = trap;
     const io = { portRead: () => -1, portWrite: () => false, mmioRead: () => -1, mmioWrite: () => false, interruptAcknowledge: () => 0 };
     let tsc = 0;
     const vm = engine.createVm({ ramBytes: RAM, regions: [], io, readTsc: () => (tsc += 100) });
@@ -27,6 +39,7 @@ export class Player {
     this.memory = vm.memory;
     this.bytes = ram.bytes;
     this.pages = env.initialPages();
+    if (trap) for (const [i, p] of env.PAGES.entries()) if (p.kind === 0) this.pages.fill(0xcc, i * 4096, i * 4096 + 4096);
     this.expected = this.pages.slice();
     this.dirty = 0;
     this.dirtyCode = 0;
@@ -54,7 +67,7 @@ export class Player {
         v.setGpr(1, BigInt(f.subleaf ?? 0));
         v.run({ kind: "run" }, 1);
         leaves.set(f.leaf, { eax: v.getGpr32(0), ebx: v.getGpr32(3), ecx: v.getGpr32(1), edx: v.getGpr32(2) });
-        this.memory.write(env.CODE, Uint8Array.from([0x90, 0x90]));
+        this.memory.write(env.CODE, this.pages.subarray(0, 2));
       }
       return ((leaves.get(f.leaf)[f.register] >>> f.bit) & 1) !== 0;
     };
@@ -73,13 +86,17 @@ export class Player {
     this.#q(TABLES, BigInt(TABLES + 0x1000) | 7n);
     this.#q(TABLES + 0x1000, BigInt(TABLES + 0x2000) | 7n);
     this.#q(TABLES + 0x2000, BigInt(TABLES + 0x3000) | 7n);
-    for (const page of env.PAGES) this.#q(TABLES + 0x3000 + (page.address >> 12) * 8, BigInt(page.address) | 0x65n | (page.kind === 1 ? 2n : 0n) | (page.kind === 0 ? 0n : NX));
+    for (const page of env.PAGES)
+      this.#q(TABLES + 0x3000 + (page.address >> 12) * 8, BigInt(page.address) | 0x65n | (page.kind === 1 ? 2n : 0n) | (page.kind === 0 ? 0n : NX));
     for (let a = TABLES; a < RAM; a += 4096) this.#q(TABLES + 0x3000 + (a >> 12) * 8, BigInt(a) | 0x63n);
     for (const [i, d] of env.GDT.entries()) this.#q(GDT_AT + i * 8, d);
     for (let i = 0; i < env.LDT.length; i++) this.#q(LDT_AT + i * 8, env.ldtDescriptor(i));
     // Gates at CPL 0 except INT3 and INTO, as Linux has them.
     for (let i = 0; i < 256; i++) {
-      this.#q(IDT_AT + i * 16, BigInt((HANDLERS + i * 16) & 0xffff) | (0x10n << 16n) | (BigInt(HANDLERS >>> 16) << 48n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n));
+      this.#q(
+        IDT_AT + i * 16,
+        BigInt((HANDLERS + i * 16) & 0xffff) | (0x10n << 16n) | (BigInt(HANDLERS >>> 16) << 48n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n),
+      );
       this.#q(IDT_AT + i * 16 + 8, 0n);
     }
     this.#q(TSS_AT + 4, BigInt(STACK0));
@@ -89,10 +106,43 @@ export class Player {
     v.setDescriptorTable("idtr", BigInt(IDT_AT), 0xfff);
     v.setSegment("ldtr", { selector: 0x50, base: BigInt(LDT_AT), limit: env.LDT_LIMIT, access: 0x82 });
     v.setSegment("tr", { selector: 0x40, base: BigInt(TSS_AT), limit: 0x67, access: 0x8b });
-    v.setControl("efer", 0xd01n);
+    if (this.world === "long") {
+      v.setControl("efer", 0xd01n);
+      v.setControl("cr4", 0x620n);
+      v.setControl("cr3", BigInt(TABLES));
+      v.setControl("cr0", 0x80050033n);
+      return;
+    }
+    // PAE paging without long mode: the same page table, its directory pointers without the bits that are reserved there.
+    this.#q(TABLES + 0x1000, BigInt(TABLES + 0x2000) | 1n);
+    for (let i = 0; i < 256; i++)
+      this.#q(
+        IDT_AT + i * 8,
+        BigInt((HANDLERS + i * 16) & 0xffff) | (0x8n << 16n) | (BigInt(HANDLERS >>> 16) << 48n) | ((i === 3 || i === 4 ? 0xeen : 0x8en) << 40n),
+      );
+    this.#q(TSS_AT + 4, BigInt(STACK0) | (0x18n << 32n));
+    v.setControl("efer", 0x800n);
     v.setControl("cr4", 0x620n);
-    v.setControl("cr3", BigInt(TABLES));
-    v.setControl("cr0", 0x80050033n);
+    v.setControl("cr3", BigInt(TABLES + 0x1000));
+    v.setControl("cr0", this.world === "real" ? 0x30n : 0x80050033n);
+  }
+
+  /** Whether a recorded case must come out the same in this world. */
+  applies(form, c, row) {
+    const prefixes = c.code.subarray(0, 6);
+    // Breakpoints fill the code page: what reads it as data sees them.
+    if (this.trap && c.codeSize !== 64 && prefixes.includes(0x2e)) return false;
+    // It jumps into itself and goes on from there.
+    if (this.trap && c.result.rip >= c.rip && c.result.rip < c.rip + BigInt(c.code.length) && c.result.vector === NO_FAULT) return false;
+    if (this.world === "long") return true;
+    if (c.codeSize === 64 || /far|iret|^int$|syscall|sysret|sysenter|sysexit/.test(row.sem)) return false;
+    if (this.world === "legacy")
+      return !(/^lar$|^lsl$|^verr$|^verw$|sreg|^l[defgs]s$/.test(row.sem) && c.result.vector !== NO_FAULT) && c.result.vector !== 16;
+    // A code segment cannot be written in protected mode.
+    if (c.codeSize !== 16 || c.environment !== 0 || prefixes.includes(0x2e) || row.facts.protectedOnly || row.facts.cpl0) return false;
+    if (/sreg|^l[defgs]s$|pushf|popf|^cli$|^sti$|^in$|^out$|^ins$|^outs$|^int[13o]$|smsw|arpl|fnstenv|fnsave/.test(row.sem)) return false;
+    if (this.world === "v86") return c.result.vector !== 16;
+    return ![14, 16, 17].includes(c.result.vector) && !((c.flags ?? 0) & 0x40000) && !touchesHoles(c);
   }
 
   /** Runs one case; the list of differences, empty when equal. `soft` counts undefined flags that differ. */
@@ -106,20 +156,37 @@ export class Player {
     this.dirtyCode = c.code.length;
     for (const p of c.patches) this.#patch(p.address, p.bytes);
     const base = c.codeSize === 64;
+    const flat = this.world === "real" || this.world === "v86";
     for (let i = 0; i < 6; i++) {
       const h = env.hidden(c.segments[i]);
+      if (flat) {
+        v.setSegment(SEGMENT_NAMES[i], {
+          selector: h.base >> 4,
+          base: BigInt(h.base),
+          limit: 0xffff,
+          access: this.world === "v86" ? 0xf3 : i === 0 ? 0x9b : 0x93,
+        });
+        continue;
+      }
       const fsgs = base && i >= 4 ? (i === 4 ? env.FS_BASE64 : env.GS_BASE64) : h.base;
       v.setSegment(SEGMENT_NAMES[i], { selector: c.segments[i], base: BigInt(fsgs), limit: h.limit, access: h.access });
     }
     for (let i = 0; i < 16; i++) v.setGpr(i, base || i < 8 ? input.gpr[i] : 0n);
-    v.setRflags(input.rflags);
+    v.setRflags(this.world === "v86" ? input.rflags | 0x23000 : input.rflags);
     v.setRip(c.rip);
     if (c.fpu) v.setFpu({ ...input.fpu });
     const repeats = c.repeat && row.facts.rep;
     // MOV SS and POP SS hold off the recorder's trap: one NOP more runs.
     const two = (row.sem === "mov_to_sreg" && row.encoding === "8E /2") || (row.sem === "pop_sreg" && row.encoding === "17");
     const shadowed = two && result.vector === NO_FAULT;
-    let exit = v.run({ kind: "run" }, shadowed ? 2 : 1);
+    let exit = v.run({ kind: "run" }, this.trap ? 1000 : shadowed ? 2 : 1);
+    if (this.trap && result.vector === NO_FAULT && exit.kind === "exception") {
+      // The breakpoint, or the fetch at a target that is not there.
+      if (exit.vector === 3 && v.getRip() === result.rip - (shadowed ? 1n : 0n)) {
+        exit = { kind: "budget" };
+        v.setRip(result.rip);
+      } else if (v.getRip() === result.rip && (exit.vector === 14 || exit.vector === 13)) exit = { kind: "budget" };
+    }
     for (let i = 0; repeats && exit.kind === "budget" && v.getRip() === c.rip && i < 10000; i++) exit = v.run({ kind: "run" }, 1);
 
     // INT 3 and INT 4 are no exceptions to a monitor: they arrive.
@@ -130,10 +197,13 @@ export class Player {
     }
     if (this.features.has(row.facts.feature)) {
       tally.absent++;
-      return exit.kind === "exception" && exit.vector === 6 && v.getRip() === c.rip ? [] : [`#UD expected: the engine does not report ${row.facts.feature}`];
+      return exit.kind === "exception" && exit.vector === 6 && v.getRip() === c.rip
+        ? []
+        : [`#UD expected: the engine does not report ${row.facts.feature}`];
     }
     // Without SSE there is no MXCSR to refuse.
-    if (row.sem === "fxrstor" && result.vector === 13 && result.error === 0 && this.features.has("sse") && exit.kind === "budget") return [];
+    if (row.sem === "fxrstor" && result.vector === 13 && result.error === 0 && this.features.has("sse") && (exit.kind === "budget" || this.trap))
+      return [];
     // CALL: the engine checks the target before the push that silicon does first; both fault.
     if (row.sem === "call_ind" && result.vector === 12 && exit.kind === "exception" && exit.vector === 13) return [];
     const wrong = [];
@@ -147,11 +217,13 @@ export class Player {
         if (vector === 1) vector = NO_FAULT;
       }
     } else if (exit.kind !== "budget") say("exit", exit.kind, "none");
-    if (vector !== result.vector) say("vector", name(vector), `${name(result.vector)}${result.vector === NO_FAULT ? "" : `(${result.error.toString(16)})`}`);
+    if (vector !== result.vector)
+      say("vector", name(vector), `${name(result.vector)}${result.vector === NO_FAULT ? "" : `(${result.error.toString(16)})`}`);
     else if (vector !== NO_FAULT) {
       // Linux hides whether its own half of the address space is present.
       const hides = vector === 14 && result.cr2 >> 47n !== 0n ? 1 : 0;
-      if (((exit.errorCode ?? 0) | hides) !== (result.error | hides)) say(`#${vector} error code`, hex(exit.errorCode ?? 0), hex(result.error));
+      if (!flat && ((exit.errorCode ?? 0) | hides) !== (result.error | hides))
+        say(`#${vector} error code`, hex(exit.errorCode ?? 0), hex(result.error));
       if (vector === 14 && exit.qualification !== result.cr2) say("CR2", hex(exit.qualification), hex(result.cr2));
     }
     if (rip !== result.rip) say("rip", hex(rip), hex(result.rip));
@@ -161,13 +233,13 @@ export class Player {
       if (got !== result.gpr[i]) say(`r${i}`, hex(got), hex(result.gpr[i]));
     }
     const flags = v.getRflags();
-    const difference = (flags ^ result.rflags) & FLAGS_COMPARED;
+    const difference = (flags ^ result.rflags) & FLAGS_COMPARED & (flat ? ~0x3000 : -1);
     if (difference !== 0) {
       const masked = difference & ~undefinedFlags(row, c, form) & FLAGS_COMPARED;
       if (masked !== 0) say("flags", flagNames(flags & masked) || "-", `${flagNames(result.rflags & masked) || "-"} (of ${flagNames(masked)})`);
       else tally.undefinedFlags++;
     }
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 6 && !flat; i++) {
       const got = v.getSegment(SEGMENT_NAMES[i]).selector;
       // On the way out of the recorder's kernel a null selector loses its RPL.
       if (got !== result.segments[i] && !(i > 1 && got < 4 && result.segments[i] === 0)) say(SEGMENT_NAMES[i], hex(got), hex(result.segments[i]));
@@ -217,7 +289,8 @@ export class Player {
         if (got[k] === want[k] || ignored(page.address + k, got[k], want[k])) continue;
         if (bad++ === 0) first = k;
       }
-      if (bad > 0) say(`[${hex(page.address + first)}]`, got.subarray(first, first + 10).toString("hex"), want.subarray(first, first + 10).toString("hex"));
+      if (bad > 0)
+        say(`[${hex(page.address + first)}]`, got.subarray(first, first + 10).toString("hex"), want.subarray(first, first + 10).toString("hex"));
     }
   }
   #compareFpu(want, row, say, vector, tally) {
@@ -238,6 +311,10 @@ export class Player {
     }
   }
 }
+/** The operand lies outside the pages, which only paging notices. */
+function touchesHoles(c) {
+  return c.result.memory.some((r) => pageIndex(r.address) < 0);
+}
 const TRANSCENDENTAL = new Set(["f2xm1", "fyl2x", "fyl2xp1", "fpatan", "fptan", "fsin", "fcos", "fsincos"]);
 /** Neighbouring 80-bit values. */
 function lastPlace(a, b) {
@@ -245,12 +322,31 @@ function lastPlace(a, b) {
   return d === 1n || d === -1n;
 }
 function extended(b) {
-  return [...b].reverse().map((x) => x.toString(16).padStart(2, "0")).join("");
+  return [...b]
+    .reverse()
+    .map((x) => x.toString(16).padStart(2, "0"))
+    .join("");
 }
 const hex = (v) => `${v.toString(16)}`;
 const name = (vector) => (vector === NO_FAULT ? "none" : `#${vector}`);
 function flagNames(flags) {
-  return Object.entries({ CF: 1, PF: 4, AF: 16, ZF: 64, SF: 128, TF: 256, IF: 512, DF: 1024, OF: 2048, NT: 0x4000, RF: 0x10000, AC: 0x40000, VIF: 0x80000, VIP: 0x100000, ID: 0x200000 })
+  return Object.entries({
+    CF: 1,
+    PF: 4,
+    AF: 16,
+    ZF: 64,
+    SF: 128,
+    TF: 256,
+    IF: 512,
+    DF: 1024,
+    OF: 2048,
+    NT: 0x4000,
+    RF: 0x10000,
+    AC: 0x40000,
+    VIF: 0x80000,
+    VIP: 0x100000,
+    ID: 0x200000,
+  })
     .filter(([, bit]) => (flags & bit) !== 0)
     .map(([n]) => n)
     .join(" ");

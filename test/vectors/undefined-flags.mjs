@@ -1,5 +1,10 @@
 /** Arithmetic flags that the manual leaves undefined, by instruction (SDM vol. 2, "Flags Affected"). */
-const CF = 1, PF = 4, AF = 16, ZF = 64, SF = 128, OF = 0x800;
+const CF = 1,
+  PF = 4,
+  AF = 16,
+  ZF = 64,
+  SF = 128,
+  OF = 0x800;
 
 function shiftCount(row, c) {
   const last = row.operands.at(-1)?.code;

@@ -7,8 +7,32 @@ import { decode, OPCODE_ROWS } from "../../dist/isa/index.js";
 import * as env from "../../test/vectors/environment.mjs";
 import { prepare } from "./operands.mjs";
 
-const REP_F2 = 0xf2, REP_F3 = 0xf3;
-const SIZED = new Set(["Ev", "Ey", "Ez", "Gv", "Gy", "Gz", "Rv/Mw", "Rv", "Ry", "Mv", "My", "Mp", "Ov", "sIb", "Iz", "Iv", "Jb", "Jz", "Ap", "Zv", "eAX", "rAX"]);
+const REP_F2 = 0xf2,
+  REP_F3 = 0xf3;
+const SIZED = new Set([
+  "Ev",
+  "Ey",
+  "Ez",
+  "Gv",
+  "Gy",
+  "Gz",
+  "Rv/Mw",
+  "Rv",
+  "Ry",
+  "Mv",
+  "My",
+  "Mp",
+  "Ov",
+  "sIb",
+  "Iz",
+  "Iv",
+  "Jb",
+  "Jz",
+  "Ap",
+  "Zv",
+  "eAX",
+  "rAX",
+]);
 
 export const rowKey = (row) => `${row.mnemonic} ${row.encoding} ${row.operands.map((o) => o.code).join(",")}`.trim();
 
@@ -17,16 +41,19 @@ export function excludedAtCpl3(row) {
   const { sem, facts } = row;
   const xmm = row.operands.some((o) => /^[VWU]|^XMM/.test(o.code));
   if (xmm || sem === "ldmxcsr" || sem === "stmxcsr") return "SSE: the engine does not offer it yet (CPUID says so); recorded when it does";
-  if (facts.feature === "vmx" || facts.feature === "svm" || facts.feature === "smx") return "a VM exit in every mode of a guest; #UD outside VMX on the recording machine";
+  if (facts.feature === "vmx" || facts.feature === "svm" || facts.feature === "smx")
+    return "a VM exit in every mode of a guest; #UD outside VMX on the recording machine";
   if (sem === "rsm") return "a VM exit in a guest; SMM does not exist here";
-  if (["cpuid", "rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "xgetbv", "rdpid"].includes(sem)) return "the answer belongs to the machine, not to the instruction";
+  if (["cpuid", "rdtsc", "rdtscp", "rdpmc", "rdrand", "rdseed", "xgetbv", "rdpid"].includes(sem))
+    return "the answer belongs to the machine, not to the instruction";
   if (["sgdt", "sidt", "smsw", "sldt", "str"].includes(sem)) return "UMIP: Linux answers in software; in the system set";
   if (["syscall", "sysenter"].includes(sem)) return "would call Linux; in the system set";
   if (["monitor", "mwait"].includes(sem)) return "feature MONITOR is absent from recorder and engine";
   if (["xsave", "xsaveopt", "xsaves", "xsavec", "pku", "smap", "adx", "clflushopt", "clwb", "fsgsbase", "sha", "invpcid"].includes(facts.feature)) {
     return `CPUID feature ${facts.feature} is not offered by the engine`;
   }
-  if (facts.feature === "prefetchw" || facts.feature === "sse42" || facts.feature === "sse2" || facts.feature === "sse" || facts.feature === "sse3") return "";
+  if (facts.feature === "prefetchw" || facts.feature === "sse42" || facts.feature === "sse2" || facts.feature === "sse" || facts.feature === "sse3")
+    return "";
   return "";
 }
 
@@ -37,7 +64,12 @@ export function parseEncoding(row) {
     if (token === "NP") spec.np = true;
     else if (token === "NFx") spec.np = false;
     else if (token === "REX.W") spec.rexW = true;
-    else if (/^(66|F2|F3)$/.test(token) && spec.opcode.length === 0 && row.encoding.split(" ").length > 1 && /^(NP|NFx|66|F2|F3|REX\.W)?/.test(token)) {
+    else if (
+      /^(66|F2|F3)$/.test(token) &&
+      spec.opcode.length === 0 &&
+      row.encoding.split(" ").length > 1 &&
+      /^(NP|NFx|66|F2|F3|REX\.W)?/.test(token)
+    ) {
       spec.mandatory = Number.parseInt(token, 16);
     } else if (/^[0-9A-F]{2}$/.test(token)) spec.opcode.push(Number.parseInt(token, 16));
     else if (/^[0-9A-F]{2}\+[ri]$/.test(token)) {
@@ -67,7 +99,12 @@ export function makeForms(rows = OPCODE_ROWS) {
     const memoryOnly = codes.some((c) => /^M/.test(c));
     const shapes = spec.modrm === undefined ? ["none"] : registerOnly ? ["reg"] : memoryOnly ? ["mem"] : ["reg", "mem"];
     const implicit = row.operands.length === 0 && row.facts.bits === 0;
-    const sized = codes.some((c) => SIZED.has(c)) || (implicit && row.facts.feature === "base") || row.sem.startsWith("push") || row.sem.startsWith("pop") || /^M(14|94)/.test(codes[0] ?? "");
+    const sized =
+      codes.some((c) => SIZED.has(c)) ||
+      (implicit && row.facts.feature === "base") ||
+      row.sem.startsWith("push") ||
+      row.sem.startsWith("pop") ||
+      /^M(14|94)/.test(codes[0] ?? "");
     for (const codeSize of codeSizes(row)) {
       const sizes = [{ p66: false, rexW: spec.rexW }];
       if (sized && spec.mandatory !== 0x66 && !spec.np) sizes.push({ p66: true, rexW: spec.rexW });
@@ -85,12 +122,27 @@ export function makeForms(rows = OPCODE_ROWS) {
 
 /** x87 or MMX state matters. */
 export function usesFpu(row) {
-  return row.facts.feature === "fpu" || row.facts.feature === "mmx" || row.facts.feature === "fxsr" || row.sem === "fwait" ||
-    row.operands.some((o) => /^(Pq|Qq|Qd|Nq|ST)/.test(o.code)) || /^f/.test(row.sem) && /^D[8-F]/.test(row.encoding);
+  return (
+    row.facts.feature === "fpu" ||
+    row.facts.feature === "mmx" ||
+    row.facts.feature === "fxsr" ||
+    row.sem === "fwait" ||
+    row.operands.some((o) => /^(Pq|Qq|Qd|Nq|ST)/.test(o.code)) ||
+    (/^f/.test(row.sem) && /^D[8-F]/.test(row.encoding))
+  );
 }
 
 function immediateBytes(token, addressing, size, random, row) {
-  const bytes = token === "ib" || token === "cb" ? 1 : token === "iw" ? 2 : token === "iz" || token === "cz" ? Math.min(4, size >> 3) : token === "iv" ? size >> 3 : 2 + Math.min(4, size >> 3);
+  const bytes =
+    token === "ib" || token === "cb"
+      ? 1
+      : token === "iw"
+        ? 2
+        : token === "iz" || token === "cz"
+          ? Math.min(4, size >> 3)
+          : token === "iv"
+            ? size >> 3
+            : 2 + Math.min(4, size >> 3);
   if (token === "ib" && /shl|shr|sar|ro[lr]|rc[lr]|shld|shrd|^ps/.test(row.sem) && random.chance(60)) return [random.below(35)];
   if (token === "cb") return [random.u32() >>> 24];
   if (token === "cz" && random.chance(92)) {
@@ -113,7 +165,22 @@ function immediateBytes(token, addressing, size, random, row) {
 /** A selector and offset for far transfers: mostly good ones. */
 export function farTarget(random, codeSize, environment) {
   const good = [env.ldtSelector(1), env.ldtSelector(12), env.ldtSelector(13), env.ldtSelector(17), env.ldtSelector(9), env.CS32, env.CS64];
-  const any = [0, 3, env.ldtSelector(2), env.ldtSelector(18), env.ldtSelector(19), env.ldtSelector(14), env.DS_USER, 0x10, 0x18, 0x08, 0x107, 0xff7f, env.ldtSelector(1) & ~3, env.ldtSelector(13) & ~1];
+  const any = [
+    0,
+    3,
+    env.ldtSelector(2),
+    env.ldtSelector(18),
+    env.ldtSelector(19),
+    env.ldtSelector(14),
+    env.DS_USER,
+    0x10,
+    0x18,
+    0x08,
+    0x107,
+    0xff7f,
+    env.ldtSelector(1) & ~3,
+    env.ldtSelector(13) & ~1,
+  ];
   const selector = random.chance(70) ? random.pick(good) : random.pick(any);
   const h = env.hidden(selector);
   const base = h?.base ?? 0;
@@ -175,7 +242,17 @@ function tryCase(form, random, seed) {
   if (form.p66) prefixes.push(0x66);
   if (p67) prefixes.push(0x67);
   if (form.rep !== 0) prefixes.push(form.rep);
-  else if (row.facts.rep === false && spec.mandatory === 0 && !spec.np && random.chance(2) && row.encoding !== "90" && codeSize !== 64 && row.facts.feature === "base" && spec.opcode[0] !== 0x0f) prefixes.push(REP_F2);
+  else if (
+    row.facts.rep === false &&
+    spec.mandatory === 0 &&
+    !spec.np &&
+    random.chance(2) &&
+    row.encoding !== "90" &&
+    codeSize !== 64 &&
+    row.facts.feature === "base" &&
+    spec.opcode[0] !== 0x0f
+  )
+    prefixes.push(REP_F2);
   if (form.shape === "mem" ? row.facts.lock && random.chance(20) : random.chance(1)) prefixes.push(0xf0);
   let rex = 0;
   if (codeSize === 64) {
@@ -183,10 +260,28 @@ function tryCase(form, random, seed) {
     if (rex !== 0 || random.chance(20)) rex |= 0x40;
     else rex = 0;
   }
-  const opSize = codeSize === 64 ? (form.rexW || (row.facts.size64 !== "v" && row.facts.size64 !== "z" && !form.p66) ? 64 : form.p66 ? 16 : 32) : form.p66 ? 48 - codeSize : codeSize;
+  const opSize =
+    codeSize === 64
+      ? form.rexW || (row.facts.size64 !== "v" && row.facts.size64 !== "z" && !form.p66)
+        ? 64
+        : form.p66
+          ? 16
+          : 32
+      : form.p66
+        ? 48 - codeSize
+        : codeSize;
   const choice = {
-    prefixes, rex, addrSize, low: random.below(8), reg: random.below(8), rm: random.below(8), mod: form.shape === "reg" ? 3 : random.below(3),
-    sib: random.below(256), disp: random.chance(70) ? random.below(256) - 128 : random.u32() | 0, immediate: [], moffs: moffs ? 0 : undefined,
+    prefixes,
+    rex,
+    addrSize,
+    low: random.below(8),
+    reg: random.below(8),
+    rm: random.below(8),
+    mod: form.shape === "reg" ? 3 : random.below(3),
+    sib: random.below(256),
+    disp: random.chance(70) ? random.below(256) - 128 : random.u32() | 0,
+    immediate: [],
+    moffs: moffs ? 0 : undefined,
   };
   const addressing = { codeSize, environment };
   const immSize = row.facts.size64 === "f64" && codeSize === 64 ? 32 : opSize;
@@ -198,8 +293,21 @@ function tryCase(form, random, seed) {
   const invalid = "failure" in insn;
   if (invalid ? insn.failure !== "ud" || !prefixes.includes(0xf0) : insn.row !== row || insn.length !== code.length) return undefined;
   const context = {
-    row, insn, random, codeSize, environment, segments: set, gpr: state.gpr, rflags: state.rflags, overrides: new Map(), patches: [], fpu: usesFpu(row),
-    setFlags: undefined, seed, target: 0, start: codeSize === 64 || set[0] === env.ldtSelector(13) ? env.CODE + env.START : env.START,
+    row,
+    insn,
+    random,
+    codeSize,
+    environment,
+    segments: set,
+    gpr: state.gpr,
+    rflags: state.rflags,
+    overrides: new Map(),
+    patches: [],
+    fpu: usesFpu(row),
+    setFlags: undefined,
+    seed,
+    target: 0,
+    start: codeSize === 64 || set[0] === env.ldtSelector(13) ? env.CODE + env.START : env.START,
     again(disp, moffsValue) {
       if (disp !== undefined) choice.disp = disp;
       if (moffsValue !== undefined) choice.moffs = moffsValue;

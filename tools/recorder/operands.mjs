@@ -2,7 +2,14 @@
 import * as env from "../../test/vectors/environment.mjs";
 import { farTarget } from "./forms.mjs";
 
-const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7;
+const RAX = 0,
+  RCX = 1,
+  RDX = 2,
+  RBX = 3,
+  RSP = 4,
+  RBP = 5,
+  RSI = 6,
+  RDI = 7;
 const ones = (bits) => (1n << BigInt(bits)) - 1n;
 
 function reg(c, i) {
@@ -47,7 +54,8 @@ function aim(c, op, target) {
   const { random } = c;
   const size = c.insn.addrSize;
   let offset = BigInt(target - segmentBase(c, op.segment));
-  if (c.codeSize === 64 && size === 64 && op.base >= 0 && op.base < 16 && random.chance(3)) offset += random.pick([0x8000000000000000n, 0x800000000000n, 0xffff7fffffff0000n]);
+  if (c.codeSize === 64 && size === 64 && op.base >= 0 && op.base < 16 && random.chance(3))
+    offset += random.pick([0x8000000000000000n, 0x800000000000n, 0xffff7fffffff0000n]);
   const disp = BigInt(op.disp);
   if (op.base === 16) {
     const d = BigInt(target) - BigInt(env.CODE + env.START + c.insn.length) - BigInt(segmentBase(c, op.segment));
@@ -84,8 +92,23 @@ function floatBytes(random, bits) {
     else buffer.setFloat64(0, v, true);
     return [...b.subarray(0, bits / 8)];
   }
-  const special32 = [0, 0x80000000, 1, 0x7fffff, 0x800000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc12345, 0x3f800000, 0x3f7fffff];
-  const special64 = [0n, 1n << 63n, 1n, 0xfffffffffffffn, 0x10000000000000n, 0x7fefffffffffffffn, 0x7ff0000000000000n, 0xfff0000000000000n, 0x7ff8000000000000n, 0x7ff0000000000001n, 0x3ff0000000000000n, 0x3fefffffffffffffn];
+  const special32 = [
+    0, 0x80000000, 1, 0x7fffff, 0x800000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffc12345, 0x3f800000, 0x3f7fffff,
+  ];
+  const special64 = [
+    0n,
+    1n << 63n,
+    1n,
+    0xfffffffffffffn,
+    0x10000000000000n,
+    0x7fefffffffffffffn,
+    0x7ff0000000000000n,
+    0xfff0000000000000n,
+    0x7ff8000000000000n,
+    0x7ff0000000000001n,
+    0x3ff0000000000000n,
+    0x3fefffffffffffffn,
+  ];
   if (k < 7) return bits === 32 ? littleEndian(random.pick(special32), 4) : littleEndian(random.pick(special64), 8);
   return littleEndian(random.u64(), bits / 8);
 }
@@ -251,7 +274,26 @@ const SPECIAL = {
     // TF, or the recorder would never come back. AC in the frame already checks the frame's own alignment, and Linux takes that #AC for a split lock.
     const flags = (BigInt(c.random.u32()) & ((reg(c, RSP) & 7n) !== 0n ? 0x214dd5n : 0x254dd5n)) | 0x100n;
     farStack(c, (n, selector) => {
-      const sp = c.codeSize === 64 ? [...littleEndian(env.STACK + 0x800 + c.random.below(0x800), n), ...littleEndian(c.random.pick([env.DS_USER, env.DS_USER, env.ldtSelector(14), env.ldtSelector(2), 0, 3, env.ldtSelector(8), env.ldtSelector(10), 0x28]), n)] : [];
+      const sp =
+        c.codeSize === 64
+          ? [
+              ...littleEndian(env.STACK + 0x800 + c.random.below(0x800), n),
+              ...littleEndian(
+                c.random.pick([
+                  env.DS_USER,
+                  env.DS_USER,
+                  env.ldtSelector(14),
+                  env.ldtSelector(2),
+                  0,
+                  3,
+                  env.ldtSelector(8),
+                  env.ldtSelector(10),
+                  0x28,
+                ]),
+                n,
+              ),
+            ]
+          : [];
       void selector;
       return [...littleEndian(flags | 2n, n), ...sp];
     });

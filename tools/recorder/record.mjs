@@ -14,7 +14,9 @@ import { inputState, NO_FAULT, pack } from "../../test/vectors/format.mjs";
 import { OPCODE_ROWS } from "../../dist/isa/index.js";
 import { excludedAtCpl3, makeCase, makeForms, rowKey, usesFpu } from "./forms.mjs";
 
-const INPUT = 1192, OUTPUT = 712, HEADER = 16 + 16 * 8 + 32 * 16;
+const INPUT = 1192,
+  OUTPUT = 712,
+  HEADER = 16 + 16 * 8 + 32 * 16;
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** Compiles the recorder into `directory`. */
@@ -95,14 +97,17 @@ function fxImage(fx, fpu) {
 export function runCases(binary, cases, flagsOf) {
   const directory = mkdtempSync(join(tmpdir(), "vectors-"));
   try {
-    const input = join(directory, "cases"), output = join(directory, "results");
+    const input = join(directory, "cases"),
+      output = join(directory, "results");
     writeFileSync(input, caseFile(cases, flagsOf));
     try {
       execFileSync(binary, [input, output], { stdio: ["ignore", "inherit", "inherit"], timeout: 30_000 });
     } catch (e) {
       const done = countResults(readFileSync(output));
       const c = cases[done];
-      throw new Error(`recorder ended (${e.status ?? e.signal}) near case ${done}: ${c && JSON.stringify({ ...c, overrides: c.overrides.map((o) => `${o.index}=${o.value.toString(16)}`) }, (_, x) => (typeof x === "bigint" ? x.toString(16) : x))}`);
+      throw new Error(
+        `recorder ended (${e.status ?? e.signal}) near case ${done}: ${c && JSON.stringify({ ...c, overrides: c.overrides.map((o) => `${o.index}=${o.value.toString(16)}`) }, (_, x) => (typeof x === "bigint" ? x.toString(16) : x))}`,
+      );
     }
     const bytes = readFileSync(output);
     const v = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -142,7 +147,9 @@ function readResult(v, at, c) {
     rip: v.getBigUint64(at + 128, true),
     // TF is the recorder's, RF belongs to faults.
     rflags: Number(v.getBigUint64(at + 136, true) & 0xfffefeffn),
-    gpr, segments, memory,
+    gpr,
+    segments,
+    memory,
   };
   if (c.fpu) {
     const status = v.getUint16(at + 202, true);
@@ -160,7 +167,8 @@ function readResult(v, at, c) {
 function casesOf(form, wanted) {
   const { row } = form;
   if (row.facts.cpl0 || ["in", "out", "ins", "outs", "ud0", "ud1", "ud2", "hlt", "sysexit", "sysret", "cli", "sti"].includes(row.sem)) return 3;
-  if (["nop", "clc", "stc", "cmc", "cld", "std", "cbw", "cwd", "lahf", "sahf", "salc", "emms", "int3", "int1", "into", "fnop"].includes(row.sem)) return Math.ceil(wanted / 2);
+  if (["nop", "clc", "stc", "cmc", "cld", "std", "cbw", "cwd", "lahf", "sahf", "salc", "emms", "int3", "int1", "into", "fnop"].includes(row.sem))
+    return Math.ceil(wanted / 2);
   if (row.sem === "jcc" || row.sem === "setcc" || row.sem === "cmovcc") return Math.ceil(wanted / 2);
   if (usesFpu(row)) return Math.ceil((wanted * (row.facts.feature === "fpu" ? 2 : 0.75)) / (form.codeSize === 64 ? 1 : 2));
   return wanted;
@@ -201,10 +209,15 @@ function main() {
   for (let i = 0; i < cases.length; i += BATCH) runCases(binary, cases.slice(i, i + BATCH));
   rmSync(directory, { recursive: true });
   const cpu = /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "?";
-  const model = ["vendor_id", "cpu family", "model", "stepping"].map((k) => new RegExp(`^${k}\\s*: (.*)$`, "m").exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]).join(" ");
+  const model = ["vendor_id", "cpu family", "model", "stepping"]
+    .map((k) => new RegExp(`^${k}\\s*: (.*)$`, "m").exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1])
+    .join(" ");
   const header = { version: 1, source: `${cpu} (${model}), user mode` };
   const fpuForm = (f) => usesFpu(f.row);
-  for (const [name, part] of [["integer", forms.filter((f) => !fpuForm(f))], ["fpu", forms.filter(fpuForm)]]) {
+  for (const [name, part] of [
+    ["integer", forms.filter((f) => !fpuForm(f))],
+    ["fpu", forms.filter(fpuForm)],
+  ]) {
     if (part.length === 0) continue;
     const file = join(out, `${name}.bin.br`);
     writeFileSync(file, pack(header, part));
