@@ -9,7 +9,7 @@ const FRAME_MS = 33;
 /** A lone ESC byte is the Escape key when nothing follows it for this long. */
 const ESCAPE_MS = 30;
 
-const MENU = " whyve: [c] Ctrl-Alt-Del  [s] screenshot  [r] reset  [p] pause  []] send Ctrl-]  [q] quit  [Esc] back ";
+const MENU = ["[c] Ctrl-Alt-Del", "[s] screenshot", "[r] reset", "[p] pause", "[]] send Ctrl-]", "[q] quit", "[Esc] back"];
 
 export interface TerminalOptions {
   readonly input: NodeJS.ReadStream;
@@ -32,6 +32,7 @@ export class TerminalDisplay {
   #pending = "";
   #escapeTimer: ReturnType<typeof setTimeout> | undefined;
   #menu = false;
+  #paused = false;
   #note: string | undefined;
   #open = true;
 
@@ -69,7 +70,7 @@ export class TerminalDisplay {
     const size = { columns: Math.max(1, output.columns), rows: Math.max(1, output.rows) };
     const text = this.#vm.screen.snapshot();
     let picture = text === undefined ? pictureOfFrame(this.#vm.screen.frame(), size) : pictureOfText(text, size, cp437Char);
-    if (this.#menu || this.#note !== undefined) picture = withStatus(picture, this.#note ?? MENU);
+    if (this.#menu || this.#note !== undefined) picture = withStatus(picture, this.#menu ? MENU : [this.#note ?? ""]);
     const bytes = this.#painter.paint(picture);
     if (bytes !== "") output.write(bytes);
   }
@@ -83,6 +84,13 @@ export class TerminalDisplay {
 
   #decode(final: boolean): void {
     this.#note = undefined;
+    if (this.#paused) {
+      // The key that ends the pause is not the guest's.
+      this.#paused = false;
+      this.#pending = "";
+      if (this.#vm.state === "paused") this.#vm.resume();
+      return;
+    }
     while (this.#pending !== "") {
       if (this.#menu) {
         const key = this.#pending.charAt(0);
@@ -114,8 +122,10 @@ export class TerminalDisplay {
         this.#vm.reset();
         return;
       case "p":
-        void this.#vm.pause().then(() => this.#show("paused; press any key to go on"));
-        this.#resumeOnNextKey();
+        void this.#vm.pause().then(() => {
+          this.#paused = true;
+          this.#show("paused; press any key to go on");
+        });
         return;
       case "]":
       case "\x1d":
@@ -128,23 +138,30 @@ export class TerminalDisplay {
     }
   }
 
-  #resumeOnNextKey(): void {
-    this.#options.input.once("data", () => {
-      if (this.#vm.state === "paused") this.#vm.resume();
-    });
-  }
-
   #show(note: string): void {
-    this.#note = ` whyve: ${note} `;
+    this.#note = note;
   }
 }
 
-/** The picture with a line of text over its last row. */
-function withStatus(picture: Picture, text: string): Picture {
+/** The picture with some words over its last row, or over as many rows as they take. */
+function withStatus(picture: Picture, words: readonly string[]): Picture {
+  const lines: string[] = [];
+  let line = " whyve:";
+  for (const word of words) {
+    if (line.length + word.length + 2 > picture.columns && line !== "") {
+      lines.push(line);
+      line = "";
+    }
+    line += ` ${line === "" ? "" : " "}${word}`;
+  }
+  lines.push(line);
   const cells = [...picture.cells];
-  const start = (picture.rows - 1) * picture.columns;
-  Array.from(text.slice(0, picture.columns)).forEach((char, i) => {
-    cells[start + i] = { char, fg: 0x000000, bg: 0xffff55 };
+  const shown = lines.slice(0, picture.rows);
+  shown.forEach((text, i) => {
+    const start = (picture.rows - shown.length + i) * picture.columns;
+    Array.from(text.slice(0, picture.columns).padEnd(picture.columns)).forEach((char, x) => {
+      cells[start + x] = { char, fg: 0x000000, bg: 0xffff55 };
+    });
   });
   return { ...picture, cells, cursor: undefined };
 }

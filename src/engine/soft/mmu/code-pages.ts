@@ -166,20 +166,27 @@ export class CodePages {
   #invalidate(page: CodePage, from: number, to: number): void {
     this.invalidations++;
     const dead: Block[] = [];
+    // The bits that the dead blocks had; only those are looked at again.
+    let low = 4096;
+    let high = 0;
     for (const [key, b] of page.blocks) {
       if (b.start < to && from < b.end) {
         page.blocks.delete(key);
         dead.push(b);
+        if (b.start < low) low = b.start;
+        if (b.end > high) high = b.end;
       }
     }
     for (const b of page.crossing) {
       if (from < b.nextEnd) {
         page.crossing.delete(b);
         dead.push(b);
+        low = 0;
+        if (b.nextEnd > high) high = b.nextEnd;
       }
     }
     for (const b of dead) this.#kill(b);
-    this.#rebuildBitmap(page);
+    this.#rebuildBitmap(page, low, high);
     // A crossing block lives on two pages: forget it on the other one as well.
     for (const b of dead) {
       if (b.nextPage < 0) continue;
@@ -187,7 +194,7 @@ export class CodePages {
         if (other === undefined || other === page) continue;
         other.crossing.delete(b);
         for (const [key, o] of other.blocks) if (o === b) other.blocks.delete(key);
-        this.#rebuildBitmap(other);
+        this.#rebuildBitmap(other, 0, 4096);
       }
     }
   }
@@ -195,14 +202,29 @@ export class CodePages {
     for (const p of this.#pages.values()) for (const o of p.blocks.values()) if (o === b) return p;
     return undefined;
   }
-  #rebuildBitmap(page: CodePage): void {
-    this.#cpu.u8.fill(0, page.bitmap, page.bitmap + SMC_BITMAP_BYTES);
-    for (const b of page.blocks.values()) this.#mark(page, b.start, b.end);
-    for (const b of page.crossing) this.#mark(page, 0, b.nextEnd);
+  /** Marks [from, to) of a page anew from the blocks that are left: self-modifying loaders kill a block a BIOS call. */
+  #rebuildBitmap(page: CodePage, from: number, to: number): void {
+    this.#setBits(page.bitmap, from, to, false);
+    for (const b of page.blocks.values())
+      if (b.start < to && from < b.end) this.#setBits(page.bitmap, Math.max(b.start, from), Math.min(b.end, to), true);
+    for (const b of page.crossing) if (from < b.nextEnd) this.#setBits(page.bitmap, from, Math.min(b.nextEnd, to), true);
   }
   #mark(page: CodePage, from: number, to: number): void {
+    this.#setBits(page.bitmap, from, to, true);
+  }
+  /** Sets or clears one bit a byte of [from, to). */
+  #setBits(bitmap: number, from: number, to: number, value: boolean): void {
+    if (from >= to) return;
     const u8 = this.#cpu.u8;
-    for (let off = from; off < to; off++) u8[page.bitmap + (off >> 3)] |= 1 << (off & 7);
+    const first = bitmap + (from >> 3);
+    const last = bitmap + ((to - 1) >> 3);
+    const head = 0xff << (from & 7);
+    const tail = 0xff >> (7 - ((to - 1) & 7));
+    for (let at = first; at <= last; at++) {
+      const bits = (at === first ? head : 0xff) & (at === last ? tail : 0xff);
+      if (value) u8[at] |= bits;
+      else u8[at] &= ~bits;
+    }
   }
   /** Every record breaks out to the decoder; nobody links here any more. */
   #kill(b: Block): void {
@@ -235,7 +257,7 @@ export class CodePages {
     const codeSize = cpu.codeSize as 16 | 32 | 64; // oxlint-disable-line no-unsafe-type-assertion
     let la: number;
     if (codeSize === 64) {
-      if (((ipHi << 16) >> 16) !== (ipHi | 0)) return this.#fault(13, 0);
+      if ((ipHi << 16) >> 16 !== (ipHi | 0)) return this.#fault(13, 0);
       la = (ipHi | 0) * 0x100000000 + (ipLo >>> 0);
     } else {
       if (ipLo >>> 0 > cpu.limit(CS)) return this.#fault(13, 0);
@@ -303,7 +325,11 @@ export class CodePages {
     if (lowering === undefined) return 0;
     // A natural block may be kept; one that the limit, the budget or a crossing page cuts is decoded anew each time.
     let scratch = limit < MAX_BLOCK;
-    if (!scratch && (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))) this.flush();
+    if (
+      !scratch &&
+      (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))
+    )
+      this.flush();
     if (scratch) this.#dropScratchInsns();
     const first = scratch ? SCRATCH_FIRST : REC_POOL + this.#nextRecord * REC_BYTES;
     const kept: number[] = [];
@@ -357,7 +383,21 @@ export class CodePages {
     if (scratch) return first;
     this.decodedBlocks++;
     this.#nextRecord += records;
-    const block: Block = { rec: first, records, page, codeSize, heat: 0, regions: [], start: off, end: Math.min(at, 4096), nextPage, nextEnd, insns: kept, incoming: [], dead: false };
+    const block: Block = {
+      rec: first,
+      records,
+      page,
+      codeSize,
+      heat: 0,
+      regions: [],
+      start: off,
+      end: Math.min(at, 4096),
+      nextPage,
+      nextEnd,
+      insns: kept,
+      incoming: [],
+      dead: false,
+    };
     const codePage = this.#page(page);
     codePage.blocks.set((off << 2) | (codeSize >> 5), block);
     this.#mark(codePage, block.start, block.end);
