@@ -1,14 +1,4 @@
-import type {
-  ControlRegister,
-  EngineStats,
-  EngineVcpu,
-  FpuState,
-  Intercepts,
-  SegmentName,
-  SegmentState,
-  VmEntry,
-  VmExit,
-} from "../api/index.ts";
+import type { ControlRegister, EngineStats, EngineVcpu, FpuState, Intercepts, SegmentName, SegmentState, VmEntry, VmExit } from "../api/index.ts";
 import { SEGMENT_NAMES } from "../api/index.ts";
 import type { Insn } from "../../isa/index.ts";
 import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
@@ -28,8 +18,17 @@ const DEBT = 0x40000000;
 const SLICE = 100_000;
 /** With the translator, while code is interpreted: its ends are the samples that find hot code. */
 const SAMPLING_SLICE = 16_000;
+/**
+ * Work beyond plain instructions that one run may do, in rough microseconds: faults and repeated strings over devices cost many times what
+ * an instruction does, and the host's event loop waits for the run. Counted, not measured, so that runs repeat exactly.
+ */
+const WORK_LIMIT = 20_000;
+const FAULT_WORK = 4,
+  CHUNK_WORK = 20;
 const FULL_BLOCK = 64;
-const TF = 0x100, IF = 0x200, RF = 0x10000;
+const TF = 0x100,
+  IF = 0x200,
+  RF = 0x10000;
 
 const EXIT_BUDGET: VmExit = { kind: "budget", reason: 52, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 const EXIT_HLT: VmExit = { kind: "hlt", reason: 12, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
@@ -58,6 +57,7 @@ export class SoftVcpu implements EngineVcpu {
   #faults = 0;
   #interrupts = 0;
   #helperCalls = 0;
+  #work = 0;
   #slowReads = 0;
   #slowWrites = 0;
   #stopAt = Number.POSITIVE_INFINITY;
@@ -114,7 +114,7 @@ export class SoftVcpu implements EngineVcpu {
       this.#la = lo >>> 0;
     } else {
       if ((hi << 16) >> 16 !== hi) {
-        cpu.fault.vector = (sizeSegment >>> 8) === 2 ? 12 : 13;
+        cpu.fault.vector = sizeSegment >>> 8 === 2 ? 12 : 13;
         cpu.fault.errorCode = 0;
         return false;
       }
@@ -180,6 +180,7 @@ export class SoftVcpu implements EngineVcpu {
   #helper(rec: number): number {
     const cpu = this.cpu;
     this.#helperCalls++;
+    this.#work++;
     cpu.u32[CPU.curRec.offset >> 2] = rec;
     const count = cpu.u16[(rec + REC.count) >> 1];
     const index = cpu.i32[(rec + REC.link) >> 2];
@@ -217,7 +218,8 @@ export class SoftVcpu implements EngineVcpu {
           this.#setRip(ipOff);
           // Each chunk counts as one instruction, so that time passes.
           this.#charge(1);
-          if (this.#mustStop() || cpu.i32[CPU.budget.offset >> 2] <= 0) {
+          this.#work += CHUNK_WORK;
+          if (this.#work > WORK_LIMIT || this.#mustStop() || cpu.i32[CPU.budget.offset >> 2] <= 0) {
             this.#left = LEFT_STOP;
             return 0;
           }
@@ -267,7 +269,13 @@ export class SoftVcpu implements EngineVcpu {
     }
     this.#charge(u16[(rec + REC.count) >> 1] + 1);
     const found = this.#findOrFault();
-    if (found !== 0 && target >= 0 && target < 4096 && this.cpu.u32[CPU.ipBase.offset >> 2] === base && this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi) {
+    if (
+      found !== 0 &&
+      target >= 0 &&
+      target < 4096 &&
+      this.cpu.u32[CPU.ipBase.offset >> 2] === base &&
+      this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi
+    ) {
       this.cpu.mmu.code.link(rec, found);
     }
     return found;
@@ -303,6 +311,7 @@ export class SoftVcpu implements EngineVcpu {
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
+    this.#work = 0;
     const exit = this.#loop();
     this.#lastExit = exit;
     return exit;
@@ -354,6 +363,7 @@ export class SoftVcpu implements EngineVcpu {
     this.#faults++;
     // Counted as an instruction: a guest whose handler faults at once would otherwise stop time and never come back.
     this.#retired++;
+    this.#work += FAULT_WORK;
     raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
     if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
   }
@@ -376,7 +386,7 @@ export class SoftVcpu implements EngineVcpu {
         }
         remaining = Math.min(remaining, timer);
       }
-      if (remaining <= 0 || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
+      if (remaining <= 0 || this.#work > WORK_LIMIT || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
         cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
         return EXIT_BUDGET;
       }
@@ -407,7 +417,17 @@ export class SoftVcpu implements EngineVcpu {
     if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
       cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.nmi;
       cpu.halted = false;
-      if (this.intercepts.nmi) return { kind: "exception", vector: 2, errorCode: undefined, event: "nmi", reason: 0, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+      if (this.intercepts.nmi)
+        return {
+          kind: "exception",
+          vector: 2,
+          errorCode: undefined,
+          event: "nmi",
+          reason: 0,
+          qualification: 0n,
+          instructionLength: 0,
+          instructionInfo: 0,
+        };
       cpu.nmiBlocked = true;
       this.#deliver("nmi", 2, undefined, 0);
       return undefined;
@@ -466,7 +486,8 @@ export class SoftVcpu implements EngineVcpu {
     else if (shadow !== 0 && cpu.u32[CPU.shadow.offset >> 2] === shadow) cpu.u32[CPU.shadow.offset >> 2] = 0;
     if (this.#faulted) return;
     if (codeBreakpoints && (flags & RF) !== 0 && sem !== "iret") cpu.systemFlags &= ~RF;
-    if ((flags & TF) !== 0 && sem !== "int" && sem !== "int3" && sem !== "into" && sem !== "int1" && cpu.exit === undefined) cpu.pendingDebug |= 0x4000;
+    if ((flags & TF) !== 0 && sem !== "int" && sem !== "int3" && sem !== "into" && sem !== "int1" && cpu.exit === undefined)
+      cpu.pendingDebug |= 0x4000;
   }
   /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
   #breakpointAt(): boolean {
@@ -667,7 +688,8 @@ export class SoftVcpu implements EngineVcpu {
     }
     if ((cpu.cr4 & 0x20) !== 0 && (name === "cr3" || name === "cr0" || name === "cr4") && !cpu.longMode) {
       const table = Number(cpu.cr3 & 0xffffffe0n);
-      for (let i = 0; i < 4; i++) cpu.pdptes[i] = BigInt(cpu.mmu.physical.read32(table + i * 8)) | (BigInt(cpu.mmu.physical.read32(table + i * 8 + 4)) << 32n);
+      for (let i = 0; i < 4; i++)
+        cpu.pdptes[i] = BigInt(cpu.mmu.physical.read32(table + i * 8)) | (BigInt(cpu.mmu.physical.read32(table + i * 8 + 4)) << 32n);
     }
     for (let s = 0; s < 6; s++) cpu.updateSegment(s);
     cpu.updateMode();
@@ -705,7 +727,10 @@ export class SoftVcpu implements EngineVcpu {
   }
 }
 
-const LEFT_DEFAULT = 0, LEFT_STOP = 1, LEFT_EXIT = 2, LEFT_AT_FAULT = 3;
+const LEFT_DEFAULT = 0,
+  LEFT_STOP = 1,
+  LEFT_EXIT = 2,
+  LEFT_AT_FAULT = 3;
 
 const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
 /** An MMX instruction whose generated code deferred: CR0.EM, CR0.TS, or a pending x87 exception. */
@@ -717,7 +742,7 @@ const mmxUnavailable: SystemHelper = (cpu) => {
 const HELPERS = new Map<string, SystemHelper>();
 /** The helper of an instruction, found once by name. */
 export function helperFor(cpu: Cpu, insn: Insn): SystemHelper {
-  if (!isAvailable(cpu.features, insn.row.facts.feature)) return undefinedOpcode;
+  if (!isAvailable(cpu.features, insn.row.mnemonic, insn.row.facts.feature)) return undefinedOpcode;
   if (insn.operands.some((o) => o.kind === "reg" && o.cls === "mm") && FPU[insn.row.sem] === undefined) return mmxUnavailable;
   const name = insn.rep !== 0 && insn.row.facts.rep ? `rep_${insn.row.sem}` : insn.row.sem;
   const known = HELPERS.get(name);

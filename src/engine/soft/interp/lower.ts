@@ -34,7 +34,7 @@ export class RecordWriter implements Lowering {
   #defers = false;
   #handler(insn: Insn): number {
     this.#defers = true;
-    if (!isAvailable(this.#cpu.features, insn.row.facts.feature)) return H_HELPER;
+    if (!isAvailable(this.#cpu.features, insn.row.mnemonic, insn.row.facts.feature)) return H_HELPER;
     const shape = handledShape(insn);
     if (shape === undefined) return H_HELPER;
     this.#defers = mayDefer(shape);

@@ -22,8 +22,15 @@ const NEEDS: Readonly<Record<string, keyof CpuFeatures>> = {
 /** Families that no version of this CPU has. */
 const ABSENT = new Set(["sha", "clwb"]);
 
-/** Whether an instruction of that feature exists on this CPU; if not it is #UD. */
-export function isAvailable(features: CpuFeatures, feature: string): boolean {
+/**
+ * Instructions of SSE and SSE2 that touch no XMM register: memory ordering and hints. Every processor with long mode has them, so
+ * 64-bit programs use them without asking CPUID; they are there even while CPUID leaves SSE out. (Prefetches are NOPs on any P6.)
+ */
+const WITHOUT_XMM = new Set(["LFENCE", "MFENCE", "SFENCE", "MOVNTI", "PREFETCHNTA", "PREFETCHT0", "PREFETCHT1", "PREFETCHT2"]);
+
+/** Whether an instruction exists on this CPU, by its row's mnemonic and feature; if not it is #UD. */
+export function isAvailable(features: CpuFeatures, mnemonic: string, feature: string): boolean {
   const need = NEEDS[feature];
-  return need === undefined ? !ABSENT.has(feature) : features[need];
+  if (need === undefined) return !ABSENT.has(feature);
+  return features[need] || (features.longMode && WITHOUT_XMM.has(mnemonic));
 }
