@@ -223,7 +223,12 @@ async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Pl
 }
 
 async function saveScreenshot(vm: VirtualMachine, file: string): Promise<string> {
-  fs.writeFileSync(file, await vm.screenshot());
+  const png = await vm.screenshot();
+  try {
+    fs.writeFileSync(file, png);
+  } catch (error) {
+    throw new UsageError(`--screenshot ${file}: cannot be written (${error instanceof Error ? error.message : String(error)})`);
+  }
   return file;
 }
 
