@@ -2,8 +2,8 @@ import type { Emit, SemanticFunction, Val } from "../ir/emit.ts";
 import { resultFlags } from "./parts.ts";
 
 /**
- * Decimal adjustment (not in 64-bit code). SDM volume 2, AAA … DAS. The flags that the manual leaves undefined were not
- * measured: OF (and for AAM and AAD CF and AF) are 0, SF, ZF and PF come from AL.
+ * Decimal adjustment (not in 64-bit code). SDM volume 2, AAA … DAS. Flags that the manual leaves undefined are those of
+ * Intel silicon: OF is 0 (and for AAM CF and AF), SF, ZF and PF come from AL.
  */
 
 /** DAA and DAS: 6 per digit that is out of range, added or taken away. */
@@ -59,7 +59,10 @@ export const aam: SemanticFunction = (e) => {
 export const aad: SemanticFunction = (e) => {
   const base = e.and(e.wrap(e.imm64(0)), e.i32(0xff));
   const ax = e.gpr(0, 16);
-  const r = e.trunc(e.add(ax, e.mul(e.shrU(ax, e.i32(8)), base)), 8);
+  // Flags are those of adding the product to AL: measured.
+  const al = e.and(ax, e.i32(0xff));
+  const product = e.trunc(e.mul(e.shrU(ax, e.i32(8)), base), 8);
+  const r = e.trunc(e.add(al, product), 8);
   e.setGpr(0, 16, r);
-  clearCarries(e, r);
+  e.flagsAdd(8, al, product, r);
 };

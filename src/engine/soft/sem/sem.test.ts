@@ -179,7 +179,11 @@ const MANUAL: Readonly<Record<string, (ax: number, cf: boolean, af: boolean) => 
     return { ax: r & 0xff0f, cf: adjust, af: adjust };
   },
   aam: (ax) => ({ ax: (Math.floor((ax & 0xff) / 10) << 8) | ((ax & 0xff) % 10), cf: false, af: false }),
-  aad: (ax) => ({ ax: ((ax & 0xff) + (ax >> 8) * 10) & 0xff, cf: false, af: false }),
+  // CF and AF are undefined in the manual; silicon gives those of the addition.
+  aad: (ax) => {
+    const [al, product] = [ax & 0xff, ((ax >> 8) * 10) & 0xff];
+    return { ax: (al + product) & 0xff, cf: al + product > 0xff, af: (al & 15) + (product & 15) > 15 };
+  },
 };
 
 describe("decimal adjustment follows the manual for every AL, CF and AF", () => {

@@ -4,7 +4,8 @@ import { bitAt, toI32, topBit } from "./parts.ts";
 /**
  * Shifts and rotates. What the manual calls undefined is here as Intel silicon does it (measured on Emerald Rapids for
  * all sizes and counts):
- * - OF for counts above 1 is OF as a count of 1 would set it, from the operand before the shift.
+ * - OF for counts above 1 is OF as a count of 1 would set it, from the operand before the shift;
+ *   but ROL and ROR of a register by an immediate above 1 keep it.
  * - AF is 0 after a shift; rotates keep SF ZF AF PF.
  * - A masked count of 0 keeps all flags but still writes the destination (a 32-bit register's upper half is cleared).
  * - SHLD/SHRD of 16 bits with a count above 16 shift first the source, then the destination again into the place.
@@ -62,13 +63,19 @@ function repeated(e: Emit, a: Val, size: OpSize): Val {
   return size === 16 ? e.or(a, e.shl(a, e.i32(16))) : a;
 }
 
+/** OF of ROL and ROR from that of a rotate by 1. */
+function rotateOverflow(e: Emit, c32: Val, byOne: () => Val): Val {
+  if (e.kind(0) !== "reg" || e.kind(1) !== "imm") return byOne();
+  return e.select(e.eq(c32, e.i32(1)), byOne(), e.flag("of"));
+}
+
 export const rol: SemanticFunction = (e) => {
   const size = e.operandSize(0);
   const a = e.read(0);
   const { c32, c } = count(e, 1, size);
   const r = e.trunc(e.rotl(repeated(e, a, size), c), size);
   e.write(0, r);
-  e.if(e.ne(c32, e.i32(0)), () => e.setFlags({ cf: bitAt(e, r, size, 0), of: xorTopTwo(e, a, size) }));
+  e.if(e.ne(c32, e.i32(0)), () => e.setFlags({ cf: bitAt(e, r, size, 0), of: rotateOverflow(e, c32, () => xorTopTwo(e, a, size)) }));
 };
 
 export const ror: SemanticFunction = (e) => {
@@ -78,7 +85,7 @@ export const ror: SemanticFunction = (e) => {
   const r = e.trunc(e.rotr(repeated(e, a, size), c), size);
   e.write(0, r);
   e.if(e.ne(c32, e.i32(0)), () => {
-    e.setFlags({ cf: topBit(e, r, size), of: e.xor(bitAt(e, a, size, 0), topBit(e, a, size)) });
+    e.setFlags({ cf: topBit(e, r, size), of: rotateOverflow(e, c32, () => e.xor(bitAt(e, a, size, 0), topBit(e, a, size))) });
   });
 };
 
