@@ -23,7 +23,7 @@ export function playSets({
   sets = SETS,
   only = "",
   directory = dirname(fileURLToPath(import.meta.url)),
-  first = undefined,
+  first,
   world = "long",
   jit = false,
 } = {}) {
