@@ -1,8 +1,10 @@
 // Real disks, tested through what a person sees. Virtual clock: the same on every host, and no waiting.
 import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { test } from "node:test";
 import { boot } from "../../dist/machine/index.js";
-import { guest, needs } from "./support.mjs";
+import { guest, needs, workDirectory } from "./support.mjs";
 
 const start = (disk, options = {}) => boot({ disk, snapshot: true, clock: "virtual", ...options });
 const LONG = { timeoutMs: 120_000 };
@@ -43,31 +45,91 @@ test("TetrOS draws a well of grey cells in 40 columns", needs("bootsectors/tetro
   await vm.dispose();
 });
 
-for (const [name, free] of [
-  ["160k", "39,936"],
-  ["360k", "112,371"],
-  ["720k", "610,304"],
+test("bootRogue's dungeons differ: their seed is the running PIT", needs("bootsectors/bootrogue.img"), async () => {
+  const seen = new Set();
+  for (let run = 0; run < 6 && seen.size < 2; run++) {
+    const vm = await start(guest("bootsectors/bootrogue.img"), { clock: "host" });
+    seen.add((await vm.screen.waitFor(/╔═+╗[\s\S]*1 16$/, LONG)).match[0]);
+    await vm.dispose();
+  }
+  assert.equal(seen.size, 2);
+});
+
+for (const [name, free, freeWithCopy] of [
+  ["160k", "39,936", "38,912"],
+  ["360k", "242,688", "241,664"],
+  ["720k", "610,304", "609,280"],
 ]) {
-  test(`FreeDOS ${name}: ver /r and dir`, needs(`freedos/freedos-${name}.img`), async () => {
-    const vm = await start(guest(`freedos/freedos-${name}.img`));
+  test(`FreeDOS ${name}: ver /r, dir, and a copied file is there after a reboot`, needs(`freedos/freedos-${name}.img`), async (t) => {
+    const disk = path.join(workDirectory(t), "dos.img");
+    fs.copyFileSync(guest(`freedos/freedos-${name}.img`), disk);
+    const vm = await boot({ disk, clock: "virtual" });
     await vm.screen.waitFor("A:\\>", LONG);
     await vm.type("ver /r\n");
     await vm.screen.waitFor("FreeDOS kernel version 0.0.40", LONG);
     await vm.type("dir\n");
-    await vm.screen.waitFor(free, LONG);
+    await vm.screen.waitFor(`         5 file(s)        112,371 bytes\n         0 dir(s)  ${free.padStart(14)} bytes free`, LONG);
+    await vm.type("copy autoexec.bat b.txt\n");
+    await vm.screen.waitFor(/autoexec\.bat => b\.txt[\s\S]*A:\\>$/, LONG);
     await vm.dispose();
+
+    const again = await boot({ disk, clock: "virtual" });
+    await again.screen.waitFor("A:\\>", LONG);
+    await again.type("cls\ntype b.txt\n");
+    await again.screen.waitFor(/REM NOTE: If you remove this file from your boot disks[\s\S]*A:\\>$/, LONG);
+    await again.type("dir\n");
+    await again.screen.waitFor(`         6 file(s)        112,779 bytes\n         0 dir(s)  ${freeWithCopy.padStart(14)} bytes free`, LONG);
+    await again.dispose();
   });
 }
 
-test("MikeOS: file list, then its command line", needs("mikeos/mikeos-4.6.1.flp"), async () => {
-  const vm = await start(guest("mikeos/mikeos-4.6.1.flp"));
+const MIKEOS = "mikeos/mikeos-4.6.1.flp";
+/** How far a file is below the top of MikeOS's list (a saved file moves). */
+const row = (vm, file) => {
+  const lines = vm.screen.lines().map((line) => line.trim());
+  return lines.indexOf(file) - lines.findIndex((line) => /^[A-Z0-9]+\.[A-Z]{3}$/.test(line));
+};
+const downs = (count) => Array.from({ length: count }, () => "ArrowDown");
+
+test("MikeOS: its command line", needs(MIKEOS), async () => {
+  const vm = await start(guest(MIKEOS));
   await vm.screen.waitFor(/Version 4\.6\.1/, LONG);
   await vm.screen.waitFor(/Thanks for trying out MikeOS/, LONG);
   await vm.keys("ArrowRight", "Enter");
   await vm.screen.waitFor(/^> ?$/m, LONG);
   await vm.type("VER\n");
   await vm.screen.waitFor(/MikeOS 4\.6\.1/, LONG);
+  await vm.type("SIZE KERNEL.BIN\n");
+  await vm.screen.waitFor("Size (in bytes) is: 20249", LONG);
   await vm.dispose();
+});
+
+test("MikeOS: the file list, and a text edited, saved and shown after a reboot", needs(MIKEOS), async (t) => {
+  const disk = path.join(workDirectory(t), "mike.flp");
+  fs.copyFileSync(guest(MIKEOS), disk);
+  const vm = await boot({ disk, clock: "virtual" });
+  await vm.screen.waitFor(/Thanks for trying out MikeOS/, LONG);
+  await vm.keys("Enter");
+  await vm.screen.waitFor("EDIT.BIN", LONG);
+  await vm.keys("ArrowDown", "Enter");
+  await vm.screen.waitFor(/MikeOS Text Editor[\s\S]*ADVNTURE\.BAS/, LONG);
+  await vm.keys(...downs(row(vm, "ADVNTURE.BAS")), "Enter");
+  await vm.screen.waitFor(/MikeOS Text Editor(?![\s\S]*KERNEL\.BIN)/, LONG);
+  await vm.type("rem whyve was here\n");
+  await vm.screen.waitFor("rem whyve was here", LONG);
+  await vm.keys("F2");
+  await vm.screen.waitFor(/saved/i, LONG);
+  await vm.dispose();
+
+  const again = await boot({ disk, clock: "virtual" });
+  await again.screen.waitFor(/Thanks for trying out MikeOS/, LONG);
+  await again.keys("Enter");
+  await again.screen.waitFor("EDIT.BIN", LONG);
+  await again.keys("ArrowDown", "Enter");
+  await again.screen.waitFor(/MikeOS Text Editor[\s\S]*ADVNTURE\.BAS/, LONG);
+  await again.keys(...downs(row(again, "ADVNTURE.BAS")), "Enter");
+  await again.screen.waitFor("rem whyve was here", LONG);
+  await again.dispose();
 });
 
 test("the same disk and keys give the same run, bit for bit", needs("freedos/freedos-360k.img"), async () => {

@@ -1,5 +1,5 @@
 // What every guest test needs: where the guest disks are, and a booted machine from dist/ (no transform in the way).
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -19,6 +19,36 @@ export function guest(name) {
 export function needs(...names) {
   const missing = names.filter((name) => guest(name) === undefined);
   return missing.length === 0 ? {} : { skip: `guest not here: ${missing.join(", ")} (set WHYVE_GUESTS)` };
+}
+
+const CACHE = path.join(ROOT, ".cache/guests");
+const DEBIAN_SCRIPT = "debian/make-debian-guests.sh";
+
+/**
+ * A disk made of Debian packages ("grub2-hdd.img"), from `.cache/guests/debian`; made there once by the guest set's own script when
+ * this machine has its tools. The second value says what is missing.
+ */
+export function debianGuest(name) {
+  const directory = process.env["WHYVE_DEBIAN_GUESTS"] ?? path.join(CACHE, "debian");
+  const file = path.join(directory, name);
+  if (fs.existsSync(file)) return [file, ""];
+  const script = guest(DEBIAN_SCRIPT);
+  if (script === undefined) return [undefined, `guest not here: ${name} (set WHYVE_DEBIAN_GUESTS)`];
+  const tools = ["apt-get", "dpkg-deb", "mformat", "mke2fs", "xorriso", "grub-mkimage", "syslinux", "cpio"];
+  const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0);
+  if (missing.length > 0) return [undefined, `${name} cannot be made without ${missing.join(", ")}`];
+  // Made beside its place, so that a half-made disk is never taken for a whole one; the packages stay for the next target.
+  const work = path.join(directory, ".make");
+  const made = spawnSync("bash", [script, work, path.parse(name).name], { encoding: "utf8", timeout: 300_000 });
+  if (made.status !== 0) return [undefined, `${name} cannot be made: ${made.stderr.trim().split("\n").at(-1)}`];
+  fs.renameSync(path.join(work, name), file);
+  return [file, ""];
+}
+
+/** Options for `test` that skip it by name when a Debian disk is neither here nor can be made. */
+export function needsDebian(name) {
+  const [file, why] = debianGuest(name);
+  return file === undefined ? { skip: why } : {};
 }
 
 /** Runs `whyve` and gives its exit code and output. `input` goes to its standard input. */
