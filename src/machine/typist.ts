@@ -28,15 +28,18 @@ const RING_LIMIT = 8;
 export class Typist {
   readonly #clock: Clock;
   readonly #port: KeyPort;
+  readonly #onTyped: () => void;
   readonly #timer: Timer;
   readonly #queue: Stroke[] = [];
   #waitingSince = 0;
   /** Ring fill that did not change for a stall's length: stale data of a BIOS that nobody uses any more. */
   #staleRing = -1;
 
-  constructor(clock: Clock, port: KeyPort) {
+  /** `onTyped` runs before the awaiting code does: it holds the guest until that code had its turn. */
+  constructor(clock: Clock, port: KeyPort, onTyped: () => void) {
     this.#clock = clock;
     this.#port = port;
+    this.#onTyped = onTyped;
     this.#timer = clock.createTimer("typist", () => this.#step());
   }
 
@@ -93,7 +96,10 @@ export class Typist {
     this.#queue.shift();
     this.#port.key(stroke.key, stroke.down);
     this.#waitingSince = now;
-    stroke.last?.();
+    if (stroke.last !== undefined) {
+      this.#onTyped();
+      stroke.last();
+    }
     if (this.#queue.length > 0) this.#timer.arm(now + GAP_NS);
   }
 

@@ -24,7 +24,7 @@ export interface WaitOptions {
 export interface VirtualMachineOptions extends Partial<Omit<RunLoopOptions, "host">> {}
 
 /**
- * A running PC under a program's control. A `waitFor` that matches holds the guest until the code that awaited it has
+ * A running PC under a program's control. A `waitFor` that matches, or keys that were all sent, hold the guest until the awaiting code has
  * had its turn, so `await vm.screen.waitFor(...); await vm.type(...)` types at the same guest instant on every run.
  */
 export class VirtualMachine {
@@ -53,7 +53,7 @@ export class VirtualMachine {
     });
     const watches = new WatchList(pc.clock, () => this.#loop.breathe());
     this.#watches = watches;
-    this.#typist = new Typist(pc.clock, pc.keyboard);
+    this.#typist = new Typist(pc.clock, pc.keyboard, () => this.#loop.breathe());
     const screenSource: WatchSource = { name: "screen", text: () => this.screen.text(), consume() {} };
     const serialSources = pc.serial.map(serialSource);
     this.#sources = [screenSource, ...serialSources];
