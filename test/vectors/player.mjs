@@ -2,7 +2,7 @@
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { decode, FEATURES, OPCODE_ROWS } from "../../dist/isa/index.js";
 import * as env from "./environment.mjs";
-import { emptyMask, NO_FAULT, same } from "./format.mjs";
+import { emptyMask, inputState, NO_FAULT, same } from "./format.mjs";
 import { undefinedFlags } from "./undefined-flags.mjs";
 
 const RAM = 0x200000;
@@ -16,7 +16,6 @@ const TABLES = 0x100000,
   STACK0 = 0x10e000;
 const SEGMENT_NAMES = ["cs", "ss", "ds", "es", "fs", "gs"];
 const FLAGS_COMPARED = 0x254fd5 & ~0x300 & ~0x10000; // TF, IF and RF belong to the recorder
-const ARITHMETIC = 0x8d5;
 
 const PAGE_INDEX = new Map(env.PAGES.map((p, i) => [p.address >> 12, i]));
 const pageIndex = (address) => PAGE_INDEX.get(address >> 12) ?? -1;
@@ -145,12 +144,59 @@ export class Player {
     return ![14, 16, 17].includes(c.result.vector) && !((c.flags ?? 0) & 0x40000) && !touchesHoles(c);
   }
 
+  /** Runs a program from the state of `c` until it faults or meets a breakpoint; what it left. */
+  execute(c, budget) {
+    const v = this.vcpu;
+    const { gpr, rflags, fpu } = inputState(c);
+    this.#restore();
+    this.memory.write(env.CODE + env.START, c.code);
+    this.dirtyCode = c.code.length;
+    this.dirty = -1;
+    for (let i = 0; i < 6; i++) {
+      const h = env.hidden(c.segments[i]);
+      const base = c.codeSize === 64 && i >= 4 ? (i === 4 ? env.FS_BASE64 : env.GS_BASE64) : h.base;
+      v.setSegment(SEGMENT_NAMES[i], { selector: c.segments[i], base: BigInt(base), limit: h.limit, access: h.access });
+    }
+    for (let i = 0; i < 16; i++) v.setGpr(i, c.codeSize === 64 || i < 8 ? gpr[i] : 0n);
+    v.setRflags(rflags);
+    v.setFpu(fpu);
+    v.setRip(c.rip);
+    const exit = v.run({ kind: "run" }, budget);
+    let rip = v.getRip();
+    if (exit.kind === "exception" && exit.event !== "hardware-exception") rip += BigInt(exit.instructionLength);
+    const registers = [];
+    for (let i = 0; i < 16; i++) registers.push(v.getGpr(i));
+    return {
+      budget: exit.kind === "budget",
+      vector: exit.kind === "exception" ? exit.vector : exit.kind,
+      cr2: exit.qualification,
+      rip,
+      gpr: registers,
+      rflags: v.getRflags(),
+      fpu: v.getFpu(),
+    };
+  }
+  /** After `execute`: the first byte of the data pages that is not as recorded, in words; "" when none. */
+  memoryDifference(recorded) {
+    for (const r of recorded) {
+      for (let i = 0; i < r.bytes.length; i++) this.expected[pageIndex(r.address + i) * 4096 + ((r.address + i) & 0xfff)] = r.bytes[i];
+    }
+    for (const [i, page] of env.PAGES.entries()) {
+      if (page.kind !== 1) continue;
+      for (let k = 0; k < 4096; k++) {
+        const got = this.bytes[page.address + k],
+          want = this.expected[i * 4096 + k];
+        if (got !== want) return `[${hex(page.address + k)}] ${hex(got)}, not ${hex(want)}`;
+      }
+    }
+    return "";
+  }
+
   /** Runs one case; the list of differences, empty when equal. `soft` counts undefined flags that differ. */
   play(form, c, row, tally) {
     const v = this.vcpu;
     const { input, result } = c;
     const start = env.CODE + env.START;
-    const bytes = this.bytes;
     this.#restore();
     this.memory.write(start, c.code);
     this.dirtyCode = c.code.length;

@@ -227,7 +227,7 @@ export function makeCase(form, random, nextSeed = () => random.u32()) {
 
 function tryCase(form, random, seed) {
   const { row, spec, codeSize } = form;
-  const environment = codeSize !== 64 && random.chance(15) ? 1 : 0;
+  const environment = codeSize !== 64 && !random.safe && random.chance(15) ? 1 : 0;
   const state = env.expandRegisters(seed);
   const set = env.segmentSet(codeSize, environment);
   const moffs = row.operands.some((o) => o.code === "Ob" || o.code === "Ov");

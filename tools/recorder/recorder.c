@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -87,6 +88,11 @@ static void put(u32 address, const u8 *bytes, u32 length) {
     if (p) *p = bytes[i];
   }
 }
+/* A program that does not end is given 50 ms. */
+static void arm(int on) {
+  struct itimerval t = { .it_value = { .tv_usec = on ? 50000 : 0 } };
+  setitimer(ITIMER_REAL, &t, 0);
+}
 static const int REGISTERS[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
   REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
 
@@ -96,6 +102,7 @@ static void load(ucontext_t *uc) {
   const struct input *c = &cases[at];
   greg_t *g = uc->uc_mcontext.gregs;
   steps = 0;
+  if (c->flags & FLAG_PROGRAM) arm(1);
   memcpy(alias, image, head.pages * 4096);
   put(c->codeAddress, c->code, c->codeLength);
   for (u32 i = 0; i < c->patches; i++) put(c->patch[i].addr, c->patch[i].bytes, c->patch[i].length);
@@ -122,7 +129,8 @@ static void save(int signal, siginfo_t *info, ucontext_t *uc) {
   for (int i = 0; i < 16; i++) o.gpr[i] = g[REGISTERS[i]];
   o.rip = g[REG_RIP];
   o.rflags = g[REG_EFL];
-  o.vector = g[REG_TRAPNO];
+  if (cases[at].flags & FLAG_PROGRAM) arm(0);
+  o.vector = signal == SIGALRM ? 254 : (u64)g[REG_TRAPNO];
   o.error = g[REG_ERR];
   o.cr2 = g[REG_CR2];
   o.cs = g[REG_CSGSFS];
@@ -144,7 +152,6 @@ static void save(int signal, siginfo_t *info, ucontext_t *uc) {
   }
   o.diffs = n;
   if (fwrite(&o, sizeof o, 1, results) != 1 || (n && fwrite(diff, 8, n, results) != n)) die("results");
-  (void)signal;
 }
 __attribute__((used)) void next(int signal, siginfo_t *info, void *context) {
   ucontext_t *uc = context;
@@ -206,8 +213,8 @@ int main(int argc, char **argv) {
   if (stack == MAP_FAILED || sigaltstack(&alternate, 0)) die("sigaltstack");
   __asm__ volatile("rdfsbase %0\n rdgsbase %1" : "=r"(hostFs), "=r"(hostGs));
   struct sigaction sa = { .sa_sigaction = entry, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-  static const int SIGNALS[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
-  for (int i = 0; i < 5; i++)
+  static const int SIGNALS[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM };
+  for (int i = 0; i < 6; i++)
     if (sigaction(SIGNALS[i], &sa, 0)) die("sigaction");
   raise(SIGTRAP);
   return 2;
