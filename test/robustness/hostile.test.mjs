@@ -5,7 +5,7 @@ import { step } from "../../tools/fuzz/bios.mjs";
 import { disks, fuzzMachine, MEMORY_BYTES, runToEnd } from "../../tools/fuzz/machine.mjs";
 import { Random } from "../../tools/fuzz/random.mjs";
 
-const GUEST_NS = 3_000_000;
+const GUEST_NS = 1_000_000;
 const le16 = (n) => [n & 0xff, (n >> 8) & 0xff];
 const le32 = (n) => [...le16(n), ...le16(n >>> 16)];
 
@@ -63,16 +63,46 @@ const GUESTS = [
   ["an HLT loop with interrupts on idles", [0xfb, 0xf4, 0xeb, 0xfd], "stopped"],
   ["UD2 in the #UD handler", placed([...REAL, ...vector(6, 0x7c40), 0xb8, 0, 0x20, 0x8e, 0xd0, 0x0f, 0x0b], 0x40, [0x0f, 0x0b]), "stopped"],
   ["VMCALL in the #UD handler", placed([...REAL, ...vector(6, 0x7c40), 0xb8, 0, 0x20, 0x8e, 0xd0, ...VMCALL], 0x40, VMCALL), "stopped"],
-  ["VMXON, GETSEC and RSM in the #UD handler", placed([...REAL, ...vector(6, 0x7c40), 0xb8, 0, 0x20, 0x8e, 0xd0], 0x40, [0x0f, 0x01, 0xc2, 0x0f, 0x37, 0x0f, 0xaa]), "stopped"],
+  [
+    "VMXON, GETSEC and RSM in the #UD handler",
+    placed([...REAL, ...vector(6, 0x7c40), 0xb8, 0, 0x20, 0x8e, 0xd0], 0x40, [0x0f, 0x01, 0xc2, 0x0f, 0x37, 0x0f, 0xaa]),
+    "stopped",
+  ],
   // mov eax,7C60h; mov dr0,eax; mov eax,402h; mov dr7,eax; jmp 7C60h
   [
     "a breakpoint on the #DB handler's first instruction",
-    placed([...REAL, ...vector(1, 0x7c60), 0xb8, 0, 0x20, 0x8e, 0xd0, 0x66, 0xb8, ...le32(0x7c60), 0x0f, 0x23, 0xc0, 0x66, 0xb8, ...le32(0x402), 0x0f, 0x23, 0xf8], 0x60, [
-      0x90, 0xeb, 0xfd,
-    ]),
+    placed(
+      [
+        ...REAL,
+        ...vector(1, 0x7c60),
+        0xb8,
+        0,
+        0x20,
+        0x8e,
+        0xd0,
+        0x66,
+        0xb8,
+        ...le32(0x7c60),
+        0x0f,
+        0x23,
+        0xc0,
+        0x66,
+        0xb8,
+        ...le32(0x402),
+        0x0f,
+        0x23,
+        0xf8,
+      ],
+      0x60,
+      [0x90, 0xeb, 0xfd],
+    ),
     "stopped",
   ],
-  ["TF set for ever with a handler that sets it again", placed([...REAL, ...vector(1, 0x7c40), 0x9c, 0x58, 0x80, 0xcc, 0x01, 0x50, 0x9d, ...SPIN], 0x40, [0xcf]), "stopped"],
+  [
+    "TF set for ever with a handler that sets it again",
+    placed([...REAL, ...vector(1, 0x7c40), 0x9c, 0x58, 0x80, 0xcc, 0x01, 0x50, 0x9d, ...SPIN], 0x40, [0xcf]),
+    "stopped",
+  ],
   ["INT 3 whose handler is INT 3", placed([...REAL, ...vector(3, 0x7c40), 0xb8, 0, 0x20, 0x8e, 0xd0, 0xcc], 0x40, [0xcc, 0xeb, 0xfd]), "stopped"],
   ["a divide error for ever", [...REAL, 0xb0, 1, 0xf6, 0xf4, 0x31, 0xc0, 0xf7, 0xf0, ...SPIN], undefined],
   ["running in the display window", [...REAL, 0xb8, 0x00, 0xb8, 0x8e, 0xc0, 0x26, 0xc7, 0x06, 0, 0, 0xeb, 0xfe, 0xea, 0, 0, 0x00, 0xb8], "stopped"],
@@ -84,15 +114,74 @@ const GUESTS = [
   ["a stack pointer of 1", [...REAL, 0xbc, 0x01, 0x00, 0x50, 0xcd, 0x12, ...SPIN], undefined],
   // mov di,0; mov cx,200h; mov ax,imm; rep stosw; sti; int n …
   ["an interrupt table of FFh", [...REAL, 0xb8, 0xff, 0xff, 0x31, 0xff, 0xb9, 0, 2, 0xf3, 0xab, 0xfb, 0xcd, 0x10, 0xeb, 0xfc], undefined],
-  ["an interrupt table that points at the display", [...REAL, 0xb8, 0x00, 0xb8, 0x31, 0xff, 0xb9, 0, 2, 0xf3, 0xab, 0xfb, 0xcd, 0x10, 0xeb, 0xfc], undefined],
-  ["a BIOS data area of FFh", [...REAL, 0xb8, 0xff, 0xff, 0xbf, 0, 4, 0xb9, 0x80, 0, 0xf3, 0xab, 0xfb, 0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xb8, 0, 1, 0xcd, 0x16, 0xb8, 1, 2, 0xcd, 0x13, 0xeb, 0xef], undefined],
+  [
+    "an interrupt table that points at the display",
+    [...REAL, 0xb8, 0x00, 0xb8, 0x31, 0xff, 0xb9, 0, 2, 0xf3, 0xab, 0xfb, 0xcd, 0x10, 0xeb, 0xfc],
+    undefined,
+  ],
+  [
+    "a BIOS data area of FFh",
+    [
+      ...REAL,
+      0xb8,
+      0xff,
+      0xff,
+      0xbf,
+      0,
+      4,
+      0xb9,
+      0x80,
+      0,
+      0xf3,
+      0xab,
+      0xfb,
+      0xb8,
+      0x41,
+      0x0e,
+      0xcd,
+      0x10,
+      0xb8,
+      0,
+      1,
+      0xcd,
+      0x16,
+      0xb8,
+      1,
+      2,
+      0xcd,
+      0x13,
+      0xeb,
+      0xef,
+    ],
+    undefined,
+  ],
   // mov edi,x; mov ecx,-1; rep stosd
   ["REP STOSD over all 4 GiB", [...PROTECTED, 0xbf, ...le32(0xa0000), 0xb9, ...le32(0xffffffff), 0xf3, 0xab, ...SPIN], undefined],
-  ["REP STOSB backwards through everything", [...PROTECTED, 0xfd, 0xbf, ...le32(0xffffffff), 0xb9, ...le32(0xffffffff), 0xf3, 0xaa, ...SPIN], undefined],
-  ["REP MOVSD from nowhere over the display, across the wrap", [...PROTECTED, 0xbe, ...le32(0xfffffff0), 0xbf, ...le32(0xa0002), 0xb9, ...le32(0xffffffff), 0xf3, 0xa5, ...SPIN], undefined],
-  ["REP INSB over the display", [...PROTECTED, 0x66, 0xba, 0x60, 0x00, 0xbf, ...le32(0xa0000), 0xb9, ...le32(0xffffffff), 0xf3, 0x6c, ...SPIN], undefined],
-  ["REP OUTSD from ROM to the disk's data port", [...PROTECTED, 0x66, 0xba, 0xf0, 0x01, 0xbe, ...le32(0xf0000), 0xb9, ...le32(0xffffffff), 0xf3, 0x6f, ...SPIN], undefined],
-  ["REPE CMPSB through the display", [...PROTECTED, 0xbe, ...le32(0xa0000), 0xbf, ...le32(0xa0000), 0xb9, ...le32(0xffffffff), 0xf3, 0xa6, ...SPIN], undefined],
+  [
+    "REP STOSB backwards through everything",
+    [...PROTECTED, 0xfd, 0xbf, ...le32(0xffffffff), 0xb9, ...le32(0xffffffff), 0xf3, 0xaa, ...SPIN],
+    undefined,
+  ],
+  [
+    "REP MOVSD from nowhere over the display, across the wrap",
+    [...PROTECTED, 0xbe, ...le32(0xfffffff0), 0xbf, ...le32(0xa0002), 0xb9, ...le32(0xffffffff), 0xf3, 0xa5, ...SPIN],
+    undefined,
+  ],
+  [
+    "REP INSB over the display",
+    [...PROTECTED, 0x66, 0xba, 0x60, 0x00, 0xbf, ...le32(0xa0000), 0xb9, ...le32(0xffffffff), 0xf3, 0x6c, ...SPIN],
+    undefined,
+  ],
+  [
+    "REP OUTSD from ROM to the disk's data port",
+    [...PROTECTED, 0x66, 0xba, 0xf0, 0x01, 0xbe, ...le32(0xf0000), 0xb9, ...le32(0xffffffff), 0xf3, 0x6f, ...SPIN],
+    undefined,
+  ],
+  [
+    "REPE CMPSB through the display",
+    [...PROTECTED, 0xbe, ...le32(0xa0000), 0xbf, ...le32(0xa0000), 0xb9, ...le32(0xffffffff), 0xf3, 0xa6, ...SPIN],
+    undefined,
+  ],
   ["REP LODSB of everything", [...PROTECTED, 0x31, 0xf6, 0xb9, ...le32(0xffffffff), 0xf3, 0xac, ...SPIN], undefined],
   ["VMCALL in protected mode, no handlers", [...PROTECTED, ...VMCALL, ...SPIN], "crash"],
   ["VMCALL of the ROM's copy below 4 GiB", [...PROTECTED, 0xb8, ...le32(0xfffff000), 0xff, 0xe0], undefined],
@@ -104,12 +193,94 @@ const GUESTS = [
   ["page tables in ROM", [...PROTECTED, ...paging(0xf0000), ...SPIN], undefined],
   ["page tables beyond memory", [...PROTECTED, ...paging(0x7ffff000), ...SPIN], "crash"],
   ["page tables at the end of the address space", [...PROTECTED, ...paging(0xfffff000), ...SPIN], undefined],
-  ["a GDT in the display window", [...PROTECTED, 0xc7, 0x05, ...le32(0x6000), ...le32(0x0000ffff), 0xc7, 0x05, ...le32(0x6004), ...le32(0x0000000a), 0x0f, 0x01, 0x15, ...le32(0x6000), 0x66, 0xb8, 0x18, 0x00, 0x8e, 0xd8, ...SPIN], undefined],
-  ["a GDT that wraps at 4 GiB", [...PROTECTED, 0xc7, 0x05, ...le32(0x6000), ...le32(0xfff8ffff), 0xc7, 0x05, ...le32(0x6004), ...le32(0x0000ffff), 0x0f, 0x01, 0x15, ...le32(0x6000), 0x66, 0xb8, 0x18, 0x00, 0x8e, 0xd8, ...SPIN], undefined],
-  ["an IDT where nothing is", [...PROTECTED, 0xc7, 0x05, ...le32(0x6000), ...le32(0x000007ff), 0xc7, 0x05, ...le32(0x6004), ...le32(0x0000ec00), 0x0f, 0x01, 0x1d, ...le32(0x6000), 0xcc, ...SPIN], "crash"],
-  ["a task switch to an empty task", [...PROTECTED, 0x66, 0xb8, 0x20, 0x00, 0x0f, 0x00, 0xd8, 0x80, 0x25, ...le32(GDT_AT + 0x25), 0xfd, 0xea, ...le32(0), 0x20, 0x00, ...SPIN], undefined],
-  ["a task in the display window", [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x890a0000), 0xea, ...le32(0), 0x20, 0x00, ...SPIN], undefined],
-  ["a task that lies over the GDT", [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x89007d80), 0xea, ...le32(0), 0x20, 0x00, ...SPIN], undefined],
+  [
+    "a GDT in the display window",
+    [
+      ...PROTECTED,
+      0xc7,
+      0x05,
+      ...le32(0x6000),
+      ...le32(0x0000ffff),
+      0xc7,
+      0x05,
+      ...le32(0x6004),
+      ...le32(0x0000000a),
+      0x0f,
+      0x01,
+      0x15,
+      ...le32(0x6000),
+      0x66,
+      0xb8,
+      0x18,
+      0x00,
+      0x8e,
+      0xd8,
+      ...SPIN,
+    ],
+    undefined,
+  ],
+  [
+    "a GDT that wraps at 4 GiB",
+    [
+      ...PROTECTED,
+      0xc7,
+      0x05,
+      ...le32(0x6000),
+      ...le32(0xfff8ffff),
+      0xc7,
+      0x05,
+      ...le32(0x6004),
+      ...le32(0x0000ffff),
+      0x0f,
+      0x01,
+      0x15,
+      ...le32(0x6000),
+      0x66,
+      0xb8,
+      0x18,
+      0x00,
+      0x8e,
+      0xd8,
+      ...SPIN,
+    ],
+    undefined,
+  ],
+  [
+    "an IDT where nothing is",
+    [
+      ...PROTECTED,
+      0xc7,
+      0x05,
+      ...le32(0x6000),
+      ...le32(0x000007ff),
+      0xc7,
+      0x05,
+      ...le32(0x6004),
+      ...le32(0x0000ec00),
+      0x0f,
+      0x01,
+      0x1d,
+      ...le32(0x6000),
+      0xcc,
+      ...SPIN,
+    ],
+    "crash",
+  ],
+  [
+    "a task switch to an empty task",
+    [...PROTECTED, 0x66, 0xb8, 0x20, 0x00, 0x0f, 0x00, 0xd8, 0x80, 0x25, ...le32(GDT_AT + 0x25), 0xfd, 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
+    undefined,
+  ],
+  [
+    "a task in the display window",
+    [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x890a0000), 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
+    undefined,
+  ],
+  [
+    "a task that lies over the GDT",
+    [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x89007d80), 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
+    undefined,
+  ],
   ["an IRET with NT and no back link", [...PROTECTED, 0x9c, 0x80, 0x4c, 0x24, 0x01, 0x40, 0x9d, 0xcf, ...SPIN], undefined],
   ["long mode without page tables", [...PROTECTED, ...LONG, ...paging(0x7ffff000), ...SPIN], "crash"],
   ["long mode with tables in the display window", [...PROTECTED, ...LONG, ...paging(0xa0000), ...SPIN], undefined],
@@ -123,7 +294,35 @@ const GUESTS = [
   ["a reset for ever", [...REAL, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, ...SPIN], "stopped"],
   ["INT 19h for ever", [...REAL, 0xcd, 0x19], undefined],
   ["INT 18h for ever", [...REAL, 0xcd, 0x18], undefined],
-  ["PAM switched under running code", [...REAL, 0x66, 0xb8, ...le32(0x80000058), 0xba, 0xf8, 0x0c, 0x66, 0xef, 0xb2, 0xfc, 0x66, 0xf7, 0xd1, 0x66, 0x89, 0xc8, 0x66, 0xef, 0xcd, 0x12, 0xeb, 0xf4], undefined],
+  [
+    "PAM switched under running code",
+    [
+      ...REAL,
+      0x66,
+      0xb8,
+      ...le32(0x80000058),
+      0xba,
+      0xf8,
+      0x0c,
+      0x66,
+      0xef,
+      0xb2,
+      0xfc,
+      0x66,
+      0xf7,
+      0xd1,
+      0x66,
+      0x89,
+      0xc8,
+      0x66,
+      0xef,
+      0xcd,
+      0x12,
+      0xeb,
+      0xf4,
+    ],
+    undefined,
+  ],
 ];
 
 for (const [name, code, end] of GUESTS) {
@@ -136,7 +335,34 @@ for (const [name, code, end] of GUESTS) {
 
 test("writes to ROM vanish", async () => {
   // mov ax,F000h / C000h; mov es,ax; mov cx,FFFFh; rep stosb
-  const drives = disks(sector([...REAL, 0xb8, 0x00, 0xf0, 0x8e, 0xc0, 0x31, 0xff, 0xb9, 0xff, 0xff, 0xf3, 0xaa, 0xb8, 0x00, 0xc0, 0x8e, 0xc0, 0xb9, 0x00, 0x40, 0xf3, 0xaa, 0xf4]));
+  const drives = disks(
+    sector([
+      ...REAL,
+      0xb8,
+      0x00,
+      0xf0,
+      0x8e,
+      0xc0,
+      0x31,
+      0xff,
+      0xb9,
+      0xff,
+      0xff,
+      0xf3,
+      0xaa,
+      0xb8,
+      0x00,
+      0xc0,
+      0x8e,
+      0xc0,
+      0xb9,
+      0x00,
+      0x40,
+      0xf3,
+      0xaa,
+      0xf4,
+    ]),
+  );
   const vm = fuzzMachine(drives);
   const before = [vm.memory.read(0xf0000, 0x10000), vm.memory.read(0xc0000, 0x4000), vm.memory.read(0xffff0000, 0x10000)];
   vm.start();
@@ -149,11 +375,42 @@ test("writes to ROM vanish", async () => {
 test("floppy DMA aimed at the vectors, the display, ROM and past memory", async () => {
   for (const page of [0x00, 0x0a, 0x0b, 0x0f, 0x10, 0xff]) {
     // Channel 2: mode, address FF80h, count FFFFh, page; then motor on and READ DATA of a whole track.
-    const script = [[0x0a, 6], [0x0b, 0x46], [0x0c, 0], [0x04, 0x80], [0x04, 0xff], [0x05, 0xff], [0x05, 0xff], [0x81, page], [0x0a, 2], [0x3f2, 0x1c]];
+    const script = [
+      [0x0a, 6],
+      [0x0b, 0x46],
+      [0x0c, 0],
+      [0x04, 0x80],
+      [0x04, 0xff],
+      [0x05, 0xff],
+      [0x05, 0xff],
+      [0x81, page],
+      [0x0a, 2],
+      [0x3f2, 0x1c],
+    ];
     for (const byte of [0xe6, 0x00, 0, 0, 1, 2, 18, 0x1b, 0xff]) script.push([0x3f5, byte]);
     const bytes = script.flatMap(([port, value]) => [...le16(port), value]);
     // mov si,table; mov bp,count; l: lodsw; xchg ax,dx; lodsb; out dx,al; mov cx,200; loop $; dec bp; jnz l; sti; jmp $
-    const code = [...REAL, 0xbe, ...le16(0x7c40), 0xbd, ...le16(script.length), 0xad, 0x92, 0xac, 0xee, 0xb9, 200, 0, 0xe2, 0xfe, 0x4d, 0x75, 0xf4, 0xfb, ...SPIN];
+    const code = [
+      ...REAL,
+      0xbe,
+      ...le16(0x7c40),
+      0xbd,
+      ...le16(script.length),
+      0xad,
+      0x92,
+      0xac,
+      0xee,
+      0xb9,
+      200,
+      0,
+      0xe2,
+      0xfe,
+      0x4d,
+      0x75,
+      0xf4,
+      0xfb,
+      ...SPIN,
+    ];
     await play(placed(code, 0x40, bytes));
   }
 });
@@ -171,7 +428,8 @@ test("VMCALL from copies of the BIOS's stubs, and from all over its segment", as
       const selector = random.pick([0xf000, 0xf000, 0xf000, 0x1000, 0xff00, 0xefff]);
       // Anywhere, as often as not at a trap itself.
       let offset = random.u16();
-      if (random.once(2)) for (; offset < 0xfffd && !(rom[offset] === 0x0f && rom[offset + 1] === 0x01) && !(rom[offset] === 0xe6 || rom[offset] === 0xee); offset++);
+      if (random.once(2))
+        for (; offset < 0xfffd && !(rom[offset] === 0x0f && rom[offset + 1] === 0x01) && !(rom[offset] === 0xe6 || rom[offset] === 0xee); offset++);
       offset = (offset + 0xf0000 - (selector === 0x1000 ? 0xf0000 : selector << 4)) & 0xffff;
       raw.setSegment("cs", { selector, base: BigInt(selector << 4), limit: 0xffff, access: 0x9b });
       raw.setSegment("ss", { selector: 0x8000, base: 0x80000n, limit: 0xffff, access: 0x93 });
@@ -198,7 +456,15 @@ function int13(vm, { ax, cx = 1, dx = 0x80, es = 0x1000, bx = 0, ds = 0x1000, si
   segment("ss", 0x8000);
   segment("ds", ds);
   segment("es", es);
-  for (const [r, value] of [[0, ax], [1, cx], [2, dx], [3, bx], [4, 0x7000], [6, si]]) raw.setGpr(r, BigInt(value));
+  for (const [r, value] of [
+    [0, ax],
+    [1, cx],
+    [2, dx],
+    [3, bx],
+    [4, 0x7000],
+    [6, si],
+  ])
+    raw.setGpr(r, BigInt(value));
   raw.setRip(0n);
   raw.setRflags(2);
   step(vm.pc, 5000);
@@ -212,7 +478,8 @@ test("impossible disk transfers get the status a PC gives, and touch nothing", a
   const images = [floppy.bytes.slice(), disk.bytes.slice()];
   const bda = () => Buffer.from(vm.memory.read(0x400, 0x3e));
   const before = bda();
-  const packet = (count, segment, offset, lba) => vm.memory.write(0x10000, Uint8Array.from([16, 0, ...le16(count), ...le16(offset), ...le16(segment), ...le32(lba), 0, 0, 0, 0]));
+  const packet = (count, segment, offset, lba) =>
+    vm.memory.write(0x10000, Uint8Array.from([16, 0, ...le16(count), ...le16(offset), ...le16(segment), ...le32(lba), 0, 0, 0, 0]));
   const fails = (what, call) => {
     const { ah, carry, rip } = int13(vm, call);
     assert.equal(rip, 2, `${what}: the call came back`);
@@ -235,9 +502,21 @@ test("impossible disk transfers get the status a PC gives, and touch nothing", a
   packet(1, 0x2000, 0, 0xffffffff);
   fails("an extended read of the last sector of all", { ax: 0x4200 });
   assert.ok(before.equals(bda()), "the BIOS data area is as it was");
-  assert.ok(Buffer.from(floppy.bytes).equals(Buffer.from(images[0])) && Buffer.from(disk.bytes).equals(Buffer.from(images[1])), "the images are as they were");
+  assert.ok(
+    Buffer.from(floppy.bytes).equals(Buffer.from(images[0])) && Buffer.from(disk.bytes).equals(Buffer.from(images[1])),
+    "the images are as they were",
+  );
   // Into ROM, the display and round 1 MB: what a PC does there is nothing, or a wrap.
-  for (const [es, bx] of [[0xf000, 0], [0xa000, 0], [0xb800, 0], [0xffff, 0xffff], [0xffff, 0], [0xfff0, 0], [0x0000, 0xfe00], [0x1000, 0xffff]]) {
+  for (const [es, bx] of [
+    [0xf000, 0],
+    [0xa000, 0],
+    [0xb800, 0],
+    [0xffff, 0xffff],
+    [0xffff, 0],
+    [0xfff0, 0],
+    [0x0000, 0xfe00],
+    [0x1000, 0xffff],
+  ]) {
     for (const ax of [0x0201, 0x0280, 0x0301, 0x02ff]) int13(vm, { ax, es, bx });
     packet(64, es, bx, 3);
     for (const ax of [0x4200, 0x4300, 0x4400]) int13(vm, { ax });

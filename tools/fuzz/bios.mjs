@@ -5,8 +5,13 @@ import { Random } from "./random.mjs";
 const CALLS = 60;
 /** Instructions one call may take before the next is made. */
 const PER_CALL = 1000;
-const VECTORS = [0x05, 0x08, 0x09, 0x10, 0x10, 0x10, 0x11, 0x12, 0x13, 0x13, 0x13, 0x13, 0x14, 0x15, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1a, 0x40, 0x4a, 0x70, 0x74, 0x75, 0x76];
-const FLOPPY = 0x00, DISK = 0x80, CD = 0xe0;
+const VECTORS = [
+  0x05, 0x08, 0x09, 0x10, 0x10, 0x10, 0x11, 0x12, 0x13, 0x13, 0x13, 0x13, 0x14, 0x15, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1a, 0x40, 0x4a, 0x70,
+  0x74, 0x75, 0x76,
+];
+const FLOPPY = 0x00,
+  DISK = 0x80,
+  CD = 0xe0;
 
 function registers(random, vcpu, vector) {
   const { regs } = vcpu;
@@ -14,7 +19,18 @@ function registers(random, vcpu, vector) {
   for (let r = 0; r < 8; r++) raw.setGpr(r, BigInt(random.once(3) ? random.dword() : random.word()));
   const ah = random.once(8) ? random.u8() : random.below(vector === 0x13 ? 0x50 : vector === 0x10 ? 0x20 : vector === 0x15 ? 0x100 : 0x20);
   const ax = (ah << 8) | random.u8();
-  raw.setGpr(0, BigInt(vector === 0x10 && random.once(3) ? 0x4f00 | random.below(0x16) : vector === 0x15 && random.once(3) ? random.pick([0xe801, 0xe820, 0xe881, 0x5300 | random.below(16), 0xc200 | random.below(10), 0x2400 | random.below(4)]) : vector === 0x1a && random.once(3) ? 0xb100 | random.below(16) : ax));
+  raw.setGpr(
+    0,
+    BigInt(
+      vector === 0x10 && random.once(3)
+        ? 0x4f00 | random.below(0x16)
+        : vector === 0x15 && random.once(3)
+          ? random.pick([0xe801, 0xe820, 0xe881, 0x5300 | random.below(16), 0xc200 | random.below(10), 0x2400 | random.below(4)])
+          : vector === 0x1a && random.once(3)
+            ? 0xb100 | random.below(16)
+            : ax,
+    ),
+  );
   if (vector === 0x13) {
     // Impossible transfers: count 0 and above 128, past the end, across 64 KB, over the BIOS data area, into ROM and the screen, round 1 MB.
     const count = random.pick([0, 1, 2, 17, 18, 19, 127, 128, 129, 255, random.u8()]);
@@ -24,7 +40,8 @@ function registers(random, vcpu, vector) {
     raw.setGpr(3, BigInt(random.word()));
   }
   const segment = (name, selector) => raw.setSegment(name, { selector, base: BigInt(selector << 4), limit: 0xffff, access: 0x93 });
-  for (const name of ["ds", "es", "fs", "gs"]) segment(name, random.pick([0, 0x40, 0x7c0, 0x1000, 0x9fc0, 0xa000, 0xb800, 0xc000, 0xf000, 0xffff, random.u16()]));
+  for (const name of ["ds", "es", "fs", "gs"])
+    segment(name, random.pick([0, 0x40, 0x7c0, 0x1000, 0x9fc0, 0xa000, 0xb800, 0xc000, 0xf000, 0xffff, random.u16()]));
   segment("ss", random.once(12) ? random.pick([0, 0x40, 0xa000, 0xb800, 0xf000, 0xffff]) : 0x8000);
   raw.setGpr(4, BigInt(random.once(12) ? random.pick([0, 1, 2, 4, 6, 0xffff, 0x400]) : 0x7000));
   raw.setSegment("cs", { selector: 0x7000, base: 0x70000n, limit: 0xffff, access: 0x9b });

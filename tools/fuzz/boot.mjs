@@ -67,14 +67,30 @@ const code = {
   ports(random) {
     const bytes = new Uint8Array(512);
     // mov dx, port; mov ax, value; in/out
-    for (let i = 0; i < 500; ) for (const byte of [0xba, random.u8(), random.u8() & 3, 0xb8, random.u8(), random.u8(), random.pick(IO), random.u8()]) bytes[i++] = byte;
+    for (let i = 0; i < 500; )
+      for (const byte of [0xba, random.u8(), random.u8() & 3, 0xb8, random.u8(), random.u8(), random.pick(IO), random.u8()]) bytes[i++] = byte;
     return bytes;
   },
   calls(random) {
     const bytes = new Uint8Array(512);
     for (let i = 0; i < 490; ) {
       const ah = random.below(0x60);
-      for (const byte of [0xb8, random.u8(), ah, 0xbb, random.u8(), random.u8(), 0xb9, random.u8(), random.u8(), 0xba, random.u8(), random.u8() & 0x80, 0xcd, 0x10 + random.below(11)])
+      for (const byte of [
+        0xb8,
+        random.u8(),
+        ah,
+        0xbb,
+        random.u8(),
+        random.u8(),
+        0xb9,
+        random.u8(),
+        random.u8(),
+        0xba,
+        random.u8(),
+        random.u8() & 0x80,
+        0xcd,
+        0x10 + random.below(11),
+      ])
         bytes[i++] = byte;
     }
     return bytes;

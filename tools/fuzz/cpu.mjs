@@ -5,7 +5,14 @@ import { Random } from "./random.mjs";
 
 const RAM = 2 * 2 ** 20;
 const ROM = 0x10000;
-const CODE = 0x10000, CODE_END = 0x12000, GDT = 0x2000, IDT = 0x3000, TSS = 0x4000, STACK = 0x8000, PAGES = 0x20000, HANDLERS = 0x13000;
+const CODE = 0x10000,
+  CODE_END = 0x12000,
+  GDT = 0x2000,
+  IDT = 0x3000,
+  TSS = 0x4000,
+  STACK = 0x8000,
+  PAGES = 0x20000,
+  HANDLERS = 0x13000;
 const RUNS = 24;
 const BUDGET = 1500;
 const SLICE_LIMIT_MS = 15_000;
@@ -39,23 +46,39 @@ const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteL
 
 /** A descriptor: plausible, with one field wrong now and then. */
 function descriptor(random, wide) {
-  const access = random.once(6) ? random.u8() : random.pick([0x9a, 0x9b, 0x92, 0x93, 0xfa, 0xf2, 0x9e, 0x96, 0xfe, 0x82, 0x89, 0x8b, 0x81, 0x83, 0x84, 0x8c, 0x85, 0xe5, 0xec, 0x12, 0x1a]);
+  const access = random.once(6)
+    ? random.u8()
+    : random.pick([0x9a, 0x9b, 0x92, 0x93, 0xfa, 0xf2, 0x9e, 0x96, 0xfe, 0x82, 0x89, 0x8b, 0x81, 0x83, 0x84, 0x8c, 0x85, 0xe5, 0xec, 0x12, 0x1a]);
   const base = random.pick([0, 0, 0, CODE, TSS, GDT, 0xa0000, random.dword()]);
   const limit = random.pick([0xfffff, 0xffff, 0, 0x67, 0x2b, random.u32() & 0xfffff]);
   const flags = random.pick([0xc, 0x4, 0x0, wide ? 0xa : 0x8, random.below(16)]);
   if ((access & 0x10) === 0 && random.once(2)) return gateDescriptor(random, access & 0x60);
-  return [((limit & 0xffff) | (base << 16)) >>> 0, (((base >>> 16) & 0xff) | (access << 8) | ((limit >>> 16) << 16) | (flags << 20) | (base & 0xff000000)) >>> 0];
+  return [
+    ((limit & 0xffff) | (base << 16)) >>> 0,
+    (((base >>> 16) & 0xff) | (access << 8) | ((limit >>> 16) << 16) | (flags << 20) | (base & 0xff000000)) >>> 0,
+  ];
 }
 function gateDescriptor(random, dpl) {
   const offset = random.pick([HANDLERS + random.below(0x400), CODE + random.below(0x1000), random.dword()]);
   const selector = random.once(6) ? random.u16() : random.below(24) * 8 + random.pick([0, 0, 3]);
   const type = random.once(8) ? random.below(32) : random.pick([5, 6, 7, 14, 14, 15, 12, 4]);
-  return [((offset & 0xffff) | (selector << 16)) >>> 0, ((offset & 0xffff0000) | 0x8000 | dpl << 8 | (type << 8) | random.below(32)) >>> 0];
+  return [((offset & 0xffff) | (selector << 16)) >>> 0, ((offset & 0xffff0000) | 0x8000 | (dpl << 8) | (type << 8) | random.below(32)) >>> 0];
 }
 
 function pageEntry(random, level) {
   const target = random.once(3)
-    ? random.pick([0xa0000, 0xf0000, 0x1ff000, 0x200000, 0x1fe000, 0xfee00000, 0xfffff000, 0x80000000, PAGES + random.below(16) * 0x1000, random.u32() & 0xfffff000])
+    ? random.pick([
+        0xa0000,
+        0xf0000,
+        0x1ff000,
+        0x200000,
+        0x1fe000,
+        0xfee00000,
+        0xfffff000,
+        0x80000000,
+        PAGES + random.below(16) * 0x1000,
+        random.u32() & 0xfffff000,
+      ])
     : level > 1
       ? PAGES + random.below(16) * 0x1000
       : random.below(RAM / 0x1000) * 0x1000;
@@ -104,7 +127,12 @@ function segments(random, vcpu, mode, cpl) {
       vcpu.setSegment(name, { selector, base: BigInt(selector << 4), limit, access: mode === "v86" ? 0xf3 : code ? 0x9b : 0x93 });
     } else if (mode === "p16") {
       const base = code ? CODE : random.pick([0, 0, CODE, random.dword()]);
-      vcpu.setSegment(name, { selector: code ? 8 : 16, base: BigInt(base), limit: random.pick([0xffff, 0xfff, 0xfffff]), access: code ? 0x9b : random.pick([0x93, 0x93, 0x97, 0x91]) });
+      vcpu.setSegment(name, {
+        selector: code ? 8 : 16,
+        base: BigInt(base),
+        limit: random.pick([0xffff, 0xfff, 0xfffff]),
+        access: code ? 0x9b : random.pick([0x93, 0x93, 0x97, 0x91]),
+      });
     } else if (code) {
       const access = (mode === "long" ? 0xa09b : big ? 0xc09b : 0x9b) | (cpl << 5);
       vcpu.setSegment(name, { selector: (cpl === 3 ? 0x20 : 8) | cpl, ...flat, access });
@@ -131,7 +159,18 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   writeCode(random, ram, CODE, CODE_END, style);
   if (random.once(3)) writeCode(random, rom, 0, 0x1000, 1);
   // Handlers come back, jump away, or are noise.
-  for (let at = HANDLERS; at < HANDLERS + 0x500; at += 4) ram.set(random.pick([[0xcf, 0x90, 0x90, 0x90], [0x48, 0xcf, 0, 0], [0x58, 0xcf, 0xf4, 0xf4], [0x66, 0xcf, 0xf4, 0xf4], [0xeb, 0xfe, 0, 0], [0x0f, 0x0b, 0, 0]]), at);
+  for (let at = HANDLERS; at < HANDLERS + 0x500; at += 4)
+    ram.set(
+      random.pick([
+        [0xcf, 0x90, 0x90, 0x90],
+        [0x48, 0xcf, 0, 0],
+        [0x58, 0xcf, 0xf4, 0xf4],
+        [0x66, 0xcf, 0xf4, 0xf4],
+        [0xeb, 0xfe, 0, 0],
+        [0x0f, 0x0b, 0, 0],
+      ]),
+      at,
+    );
   const v = view(ram);
   for (let i = 0; i < 256; i++) {
     const [lo, hi] = descriptor(random, mode === "long" || mode === "compat");
@@ -155,24 +194,53 @@ function arrange(random, { vm, vcpu, ram, rom }) {
       if (wide) v.setUint32(at + 8, random.once(20) ? random.u32() : 0, true);
     }
   }
-  if (mode === "real" || mode === "unreal" || mode === "v86") for (let i = 0; i < 256; i++) v.setUint32(i * 4, random.once(4) ? random.u32() : ((HANDLERS >> 4) << 16) | (random.below(0x100) * 4), true);
+  if (mode === "real" || mode === "unreal" || mode === "v86")
+    for (let i = 0; i < 256; i++) v.setUint32(i * 4, random.once(4) ? random.u32() : ((HANDLERS >> 4) << 16) | (random.below(0x100) * 4), true);
   for (let i = 0; i < 0x68; i += 4) v.setUint32(TSS + i, random.pick([0, 0x10, 0x7000, 0x13, random.dword()]), true);
 
   vcpu.setDescriptorTable("gdtr", BigInt(random.once(12) ? random.dword() : GDT), random.pick([0x7ff, 0x7ff, 0x37, 0xffff]));
   const realTable = mode === "real" || mode === "unreal";
-  vcpu.setDescriptorTable("idtr", BigInt(random.once(12) ? random.dword() : realTable ? 0 : IDT), realTable ? 0x3ff : random.pick([0xfff, 0x7ff, 0x60]));
+  vcpu.setDescriptorTable(
+    "idtr",
+    BigInt(random.once(12) ? random.dword() : realTable ? 0 : IDT),
+    realTable ? 0x3ff : random.pick([0xfff, 0x7ff, 0x60]),
+  );
   const paging = mode === "paged" || mode === "pae" || mode === "long" || mode === "compat" || (mode === "v86" && random.once(2));
   const cr3 = pageTables(random, ram, mode === "v86" ? "paged" : mode);
-  const cr4 = (mode === "paged" || mode === "v86" ? random.u32() & 0x9f : mode === "pae" || wide ? 0x20 | (random.u32() & 0x9f) : random.u32() & 0x1f) | (random.once(2) ? 0x600 : 0);
+  const cr4 =
+    (mode === "paged" || mode === "v86" ? random.u32() & 0x9f : mode === "pae" || wide ? 0x20 | (random.u32() & 0x9f) : random.u32() & 0x1f) |
+    (random.once(2) ? 0x600 : 0);
   vcpu.setControl("cr4", BigInt(cr4));
   vcpu.setControl("cr3", BigInt(cr3));
   vcpu.setControl("efer", wide ? 0x500n | (random.once(2) ? 0x801n : 0n) : random.once(2) ? 0x801n : 0n);
-  vcpu.setControl("cr0", BigInt(((realTable ? 0x10 : 0x11) | (paging ? 0x80000000 : 0) | (random.once(2) ? 0x10020 : 0) | (random.once(4) ? random.below(16) & 0xe : 0) | (random.once(8) ? 0x40000 : 0)) >>> 0));
+  vcpu.setControl(
+    "cr0",
+    BigInt(
+      ((realTable ? 0x10 : 0x11) |
+        (paging ? 0x80000000 : 0) |
+        (random.once(2) ? 0x10020 : 0) |
+        (random.once(4) ? random.below(16) & 0xe : 0) |
+        (random.once(8) ? 0x40000 : 0)) >>>
+        0,
+    ),
+  );
   const cpl = mode === "v86" ? 3 : realTable || mode === "p16" ? 0 : random.pick([0, 0, 3]);
-  const flags = 2 | (random.u32() & 0x0d5) | (random.once(2) ? 0x200 : 0) | (random.once(20) ? 0x100 : 0) | (random.once(4) ? 0x3000 : 0) | (random.once(8) ? 0x4000 : 0) | (random.once(8) ? 0x40000 : 0);
+  const flags =
+    2 |
+    (random.u32() & 0x0d5) |
+    (random.once(2) ? 0x200 : 0) |
+    (random.once(20) ? 0x100 : 0) |
+    (random.once(4) ? 0x3000 : 0) |
+    (random.once(8) ? 0x4000 : 0) |
+    (random.once(8) ? 0x40000 : 0);
   vcpu.setRflags(mode === "v86" ? flags | 0x20000 : flags);
   segments(random, vcpu, mode, cpl);
-  vcpu.setSegment("tr", { selector: 0x40, base: BigInt(random.once(12) ? random.dword() : TSS), limit: random.pick([0x67, 0x2b, 0xffff]), access: wide || random.once(2) ? 0x8b : 0x83 });
+  vcpu.setSegment("tr", {
+    selector: 0x40,
+    base: BigInt(random.once(12) ? random.dword() : TSS),
+    limit: random.pick([0x67, 0x2b, 0xffff]),
+    access: wide || random.once(2) ? 0x8b : 0x83,
+  });
   vcpu.setSegment("ldtr", { selector: 0x48, base: BigInt(random.once(3) ? random.dword() : GDT), limit: 0xff, access: 0x82 });
   for (let r = 0; r < 16; r++) vcpu.setGpr(r, wide && random.once(8) ? (BigInt(random.u32()) << 32n) | BigInt(random.u32()) : BigInt(random.dword()));
   if (!random.once(8)) vcpu.setGpr(4, BigInt(STACK + random.below(64)));

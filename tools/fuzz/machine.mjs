@@ -17,7 +17,8 @@ export class WatchedDisk extends MemoryBlockBackend {
     this.#before = bytes.slice();
   }
   write(offset, from) {
-    if (offset % this.sectorBytes !== 0 || from.length % this.sectorBytes !== 0) throw new Error(`${this.name}: write of ${from.length} at ${offset}`);
+    if (offset % this.sectorBytes !== 0 || from.length % this.sectorBytes !== 0)
+      throw new Error(`${this.name}: write of ${from.length} at ${offset}`);
     const done = super.write(offset, from);
     if (done) for (let at = offset; at < offset + from.length; at += this.sectorBytes) this.#written.add(at);
     return done;

@@ -19,7 +19,9 @@ function whole(text, name) {
 
 let values;
 try {
-  ({ values } = parseArgs({ options: { runs: { type: "string" }, seed: { type: "string" }, kind: { type: "string", multiple: true }, help: { type: "boolean" } } }));
+  ({ values } = parseArgs({
+    options: { runs: { type: "string" }, seed: { type: "string" }, kind: { type: "string", multiple: true }, help: { type: "boolean" } },
+  }));
 } catch (error) {
   process.stderr.write(`${error.message}\n${USAGE}`);
   process.exit(1);

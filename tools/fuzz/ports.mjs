@@ -5,9 +5,37 @@ import { Random } from "./random.mjs";
 const ACCESSES = 3000;
 /** First port and number of ports of everything a PC has there; the rest of the space is visited now and then. */
 const DEVICES = [
-  [0x00, 16], [0x20, 2], [0x40, 4], [0x60, 8], [0x70, 8], [0x80, 16], [0x92, 1], [0xa0, 2], [0xb2, 2], [0xc0, 32], [0xe9, 1], [0xf0, 2], [0x170, 8], [0x1ce, 3],
-  [0x1f0, 8], [0x2e8, 8], [0x2f8, 8], [0x376, 1], [0x378, 3], [0x3b0, 16], [0x3c0, 16], [0x3d0, 16], [0x3e8, 8], [0x3f0, 8], [0x3f8, 8], [0x4d0, 2], [0xcf8, 8],
-  [0x600, 64], [0x8900, 2], [0xc000, 32], [0xfff0, 16],
+  [0x00, 16],
+  [0x20, 2],
+  [0x40, 4],
+  [0x60, 8],
+  [0x70, 8],
+  [0x80, 16],
+  [0x92, 1],
+  [0xa0, 2],
+  [0xb2, 2],
+  [0xc0, 32],
+  [0xe9, 1],
+  [0xf0, 2],
+  [0x170, 8],
+  [0x1ce, 3],
+  [0x1f0, 8],
+  [0x2e8, 8],
+  [0x2f8, 8],
+  [0x376, 1],
+  [0x378, 3],
+  [0x3b0, 16],
+  [0x3c0, 16],
+  [0x3d0, 16],
+  [0x3e8, 8],
+  [0x3f0, 8],
+  [0x3f8, 8],
+  [0x4d0, 2],
+  [0xcf8, 8],
+  [0x600, 64],
+  [0x8900, 2],
+  [0xc000, 32],
+  [0xfff0, 16],
 ];
 const HLT = [0xfa, 0xf4];
 
@@ -28,7 +56,11 @@ function accessDirectly(random, vm) {
       case 1:
       case 2:
       case 3:
-        pio.write(port(random, focus), size, (random.once(2) ? random.u8() : random.u32()) >>> 0 & (size === 4 ? 0xffffffff : (1 << (size * 8)) - 1) >>> 0);
+        pio.write(
+          port(random, focus),
+          size,
+          ((random.once(2) ? random.u8() : random.u32()) >>> 0) & ((size === 4 ? 0xffffffff : (1 << (size * 8)) - 1) >>> 0),
+        );
         break;
       case 4:
       case 5: {
@@ -65,7 +97,8 @@ function flood(random) {
   while (i < 480) {
     const at = port(random, focus);
     put(0xba, at & 0xff, at >> 8);
-    if (random.once(6)) put(0xbe, random.u8(), random.u8(), 0xbf, random.u8(), random.u8(), 0xb9, random.u8(), random.u8() & 3, 0xf3, 0x6c + random.below(4));
+    if (random.once(6))
+      put(0xbe, random.u8(), random.u8(), 0xbf, random.u8(), random.u8(), 0xb9, random.u8(), random.u8() & 3, 0xf3, 0x6c + random.below(4));
     else if (random.once(8)) put(0x66, random.pick([0xed, 0xef]));
     else put(0xb8, random.u8(), random.u8(), random.pick([0xec, 0xee, 0xee, 0xee, 0xed, 0xef]));
   }

@@ -1,0 +1,281 @@
+// The command line given bad files, bad flags, closed pipes and signals: one clear line, the right exit code, images as they were.
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-cli-"));
+after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+const PRINT_A = [0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xfa, 0xf4]; // int 10h teletype; cli; hlt
+const SPIN = [0xfa, 0xeb, 0xfe];
+/** Prints A for ever on COM1. */
+const SERIAL_FLOOD = [0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xeb, 0xfd];
+
+function image(name, code, size = 1474560) {
+  const file = path.join(dir, name);
+  const bytes = new Uint8Array(size);
+  bytes.set(code);
+  if (size >= 512) bytes.set([0x55, 0xaa], 510);
+  fs.writeFileSync(file, bytes.subarray(0, size));
+  return file;
+}
+const good = image("good.img", PRINT_A);
+const spin = image("spin.img", SPIN);
+
+/** Runs whyve; `act` gets the child. */
+function whyve(args, act) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"], cwd: dir });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (d) => (stdout += d)).on("error", () => {});
+    child.stderr.on("data", (d) => (stderr += d)).on("error", () => {});
+    const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code: code ?? signal, stdout, stderr });
+    });
+    act?.(child);
+  });
+}
+
+/** Refused: one line on stderr that matches, exit code 1, nothing on stdout. */
+async function refused(args, pattern) {
+  const { code, stdout, stderr } = await whyve(args);
+  assert.match(stderr, pattern);
+  assert.match(stderr, /^whyve: [^\n]+\n$/, "one line");
+  assert.doesNotMatch(stderr, /internal error|\n\s+at /);
+  assert.deepEqual([code, stdout], [1, ""]);
+}
+
+/** Something named `name` that is not an ordinary image; undefined where this host cannot make it. */
+const strange = {
+  missing: () => path.join(dir, "none.img"),
+  "empty name": () => "",
+  "under a file": () => path.join(good, "x.img"),
+  empty: () => image("empty.img", [], 0),
+  directory: () => dir,
+  fifo: () => (spawnSync("mkfifo", [path.join(dir, "fifo")]).status === 0 ? path.join(dir, "fifo") : undefined),
+  "/dev/null": () => "/dev/null",
+  "/dev/full": () => (fs.existsSync("/dev/full") ? "/dev/full" : undefined),
+  "link to nowhere": () => (fs.symlinkSync("nowhere", path.join(dir, "link.img")), path.join(dir, "link.img")),
+  "link to itself": () => (fs.symlinkSync("self.img", path.join(dir, "self.img")), path.join(dir, "self.img")),
+  "very long name": () => path.join(dir, "x".repeat(300)),
+  "control characters": () => path.join(dir, "a\tb"),
+};
+const SAYS = {
+  missing: /none\.img: no such file/,
+  "empty name": /file name is empty/,
+  empty: /empty\.img: the image is empty/,
+  directory: /is a directory, not a disk image/,
+  fifo: /neither a file nor a block device/,
+};
+for (const [name, make] of Object.entries(strange)) {
+  test(`an image that is bad (${name}) is refused`, async (t) => {
+    const file = make();
+    if (file === undefined) return t.skip("this host cannot make one");
+    for (const args of [
+      ["run", file],
+      ["run", "--hd", file, "--snapshot-disk"],
+    ])
+      await refused(args, SAYS[name] ?? /whyve: .+/);
+  });
+}
+
+test("an unreadable image is refused", { skip: process.getuid?.() === 0 ? "root can read everything" : false }, async () => {
+  const file = image("secret.img", PRINT_A);
+  fs.chmodSync(file, 0);
+  await refused(["run", file], /permission denied/);
+});
+
+test("a truncated image boots with a warning, and keeps its size", async () => {
+  const file = image("short.img", PRINT_A, 70_001);
+  const { code, stderr } = await whyve(["run", file]);
+  assert.match(stderr, /not a multiple of 512 bytes \(truncated\?\)/);
+  assert.equal(code, 0);
+  assert.equal(fs.statSync(file).size, 70_001);
+});
+
+test("an image of 8 EiB less a bit is refused, one of 2 TiB is not read whole", async (t) => {
+  const file = path.join(dir, "huge.img");
+  const make = (size) => {
+    try {
+      fs.copyFileSync(good, file);
+      fs.truncateSync(file, size);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (make(2 ** 41)) {
+    const { code } = await whyve(["run", "--hd", file, "--snapshot-disk", "--timeout", "60"]);
+    assert.equal(code, 0);
+  } else t.diagnostic("this file system has no sparse 2 TiB file");
+  if (make(2 ** 49)) await refused(["run", "--hd", file], /more than a PC disk can address/);
+  else t.diagnostic("this file system has no sparse file above 2^48 bytes");
+  fs.rmSync(file, { force: true });
+});
+
+const FLAGS = [
+  [[], /no disk image given/],
+  [["--frobnicate"], /unknown option --frobnicate/],
+  [["--timeot", "1"], /did you mean --timeout/],
+  [["-x"], /unknown option/],
+  [["--timeout"], /needs a value/],
+  [["--dump-screen=1"], /takes no value/],
+  [["--mem", "0"], /outside 1M/],
+  [["--mem", "-5M"], /--mem/],
+  [["--mem", "512K"], /whole number of megabytes/],
+  [["--mem", "1e3M"], /use a size such as/],
+  [["--mem", "99999G"], /outside 1M/],
+  [["--mem", ""], /--mem/],
+  [["--cpus", "0"], /not a number of CPUs/],
+  [["--cpus", "2"], /not yet/],
+  [["--cpus", "two"], /not a number of CPUs/],
+  [["--clock", "sundial"], /use host, virtual/],
+  [["--rtc", "yesterday"], /--rtc/],
+  [["--rtc", "2026-02-31"], /--rtc/],
+  [["--boot", "usb"], /use hd, fd, cd/],
+  [["--boot", "hd,hd"], /named twice/],
+  [["--boot", ""], /--boot/],
+  [["--engine", "qemu"], /use soft/],
+  [["--engine", "soft,jit=maybe"], /unknown setting/],
+  [["--until", "("], /not a regular expression/],
+  [["--until", "[z-a]"], /not a regular expression/],
+  [["--until", "a{2,1}"], /not a regular expression/],
+  [["--until", ""], /pattern is empty/],
+  [["--type", "no arrow"], /REGEX=>TEXT/],
+  [["--type", "*=>x"], /not a regular expression/],
+  [["--type", "=>{Any}"], /no key is called "Any"/],
+  [["--timeout", "0"], /number of seconds/],
+  [["--timeout", "-1"], /number of seconds/],
+  [["--timeout", "soon"], /number of seconds/],
+  [["--timeout", "1e99"], /number of seconds/],
+  [["--trace", "everything"], /use bios, insn, io or exits/],
+  [["--trace", "insn:mode=17"], /mode is 16, 32 or 64/],
+  [["--trace", "insn:addr=9-1"], /range is empty/],
+  [["--trace", "bios="], /file name is empty/],
+  [["--trace", "bios=/no/such/place"], /cannot write|cannot be written/],
+  [["--serial", "modem"], /use stdio, null or file/],
+  [["--serial", "file:/no/such/place"], /cannot be written/],
+  [["--display", "hologram"], /use terminal, none/],
+  [["--display", "terminal"], /not a terminal/],
+  [["--screenshot", "/no/such/place/a.png"], /there is no directory/],
+  [["--screenshot", os.tmpdir()], /is a directory/],
+  [["--screenshot", "/dev/full"], /--screenshot \/dev\/full: cannot be written/, "/dev/full", true],
+  [["--name", "a/b"], /--name/],
+  [["--kernel", "vmlinuz"], /not yet/],
+  [["--net", "user"], /not yet/],
+  [["--fd", "a", "--fd", "b", "--fd", "c"], /no such file|floppy drives/],
+];
+for (const [flags, pattern, needed, afterRun] of FLAGS) {
+  test(`run ${flags.join(" ")} says what is wrong`, {
+    skip: needed !== undefined && !fs.existsSync(needed) ? `no ${needed} here` : false,
+  }, async () => {
+    const before = fs.readFileSync(good);
+    const args = ["run", ...(flags.length === 0 ? [] : [good]), ...flags];
+    if (afterRun) {
+      const { code, stderr } = await whyve(args);
+      assert.match(stderr, pattern);
+      assert.doesNotMatch(stderr, /\n\s+at /);
+      assert.equal(code, 1);
+    } else await refused(args, pattern);
+    assert.ok(before.equals(fs.readFileSync(good)));
+    assert.ok(!fs.existsSync(`${good}.lock`));
+  });
+}
+
+test("--timeout ends a guest that spins with interrupts off, on either clock, and strings over devices", async () => {
+  // cld; es = B800h; rep stosb for ever
+  const strings = image("strings.img", [0xfc, 0xb8, 0x00, 0xb8, 0x8e, 0xc0, 0xb9, 0xff, 0xff, 0xf3, 0xaa, 0xeb, 0xf9]);
+  const runs = [spin, strings].flatMap((file) =>
+    ["host", "virtual"].map((clock) => whyve(["run", file, "--clock", clock, "--snapshot-disk", "--timeout", "0.5"])),
+  );
+  for (const { code, stderr } of await Promise.all(runs)) {
+    assert.match(stderr, /time is up after 0\.5 s/);
+    assert.equal(code, 3);
+  }
+});
+
+const waitFor = async (condition) => {
+  for (let i = 0; i < 600 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+
+for (const [signal, expected] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+]) {
+  test(`${signal} ends the run with ${expected}, the lock gone`, async () => {
+    const file = image(`${signal}.img`, SPIN);
+    const { code, stderr } = await whyve(
+      ["run", file],
+      (child) => void waitFor(() => fs.existsSync(`${file}.lock`)).then(() => setTimeout(() => child.kill(signal), 700)),
+    );
+    assert.doesNotMatch(stderr, /\n\s+at /);
+    assert.equal(code, expected);
+    assert.ok(!fs.existsSync(`${file}.lock`));
+  });
+}
+
+test("a reader that goes away (| head) does not break anything", async () => {
+  const flood = image("flood.img", SERIAL_FLOOD);
+  const { code, stderr } = await whyve(["run", flood, "--serial", "stdio", "--timeout", "2"], (child) =>
+    child.stdout.once("data", () => child.stdout.destroy()),
+  );
+  assert.doesNotMatch(stderr, /\n\s+at |internal error/);
+  assert.equal(code, 3);
+  const shell = spawnSync("sh", ["-c", `"${process.execPath}" "${CLI}" run "${good}" --dump-screen --trace insn 2>&1 | head -n 1`], {
+    encoding: "utf8",
+  });
+  assert.equal(shell.status, 0);
+  assert.doesNotMatch(shell.stdout, /\n\s+at /);
+  const help = spawnSync(
+    "sh",
+    ["-c", `"${process.execPath}" "${CLI}" run --help | true; "${process.execPath}" "${CLI}" run "${good}" --dump-screen >&-`],
+    { encoding: "utf8" },
+  );
+  assert.doesNotMatch(help.stderr, /\n\s+at |internal error/);
+});
+
+test("one writer an image: the second is refused, readers are welcome, a dead owner's lock is taken over", async () => {
+  const file = image("locked.img", SPIN);
+  let second, reader;
+  const first = await whyve(["run", file], (child) => {
+    void waitFor(() => fs.existsSync(`${file}.lock`)).then(async () => {
+      second = await whyve(["run", file]);
+      reader = await whyve(["run", file, "--read-only", "--timeout", "0.2"]);
+      child.kill("SIGKILL");
+    });
+  });
+  assert.equal(first.code, "SIGKILL");
+  assert.match(second.stderr, /^whyve: .*locked\.img: in use by process \d+; stop it, or use --snapshot-disk or --read-only[^\n]*\n$/);
+  assert.equal(second.code, 1);
+  assert.equal(reader.code, 3);
+  assert.ok(fs.existsSync(`${file}.lock`), "SIGKILL leaves the lock behind");
+  assert.equal((await whyve(["run", file, "--timeout", "0.2"])).code, 3);
+  assert.ok(!fs.existsSync(`${file}.lock`));
+});
+
+test("a guest that writes wildly changes only the sectors it wrote", async () => {
+  // mov ax,0301h; mov cx,5; xor dx,dx; mov bx,7C00h; int 13h; then past the end: cx=FFFFh; int 13h; cli; hlt
+  const file = image(
+    "writer.img",
+    [
+      0xb8, 1, 3, 0xb9, 5, 0, 0x31, 0xd2, 0xbb, 0, 0x7c, 0xcd, 0x13, 0xb8, 0xff, 3, 0xb9, 0xff, 0xff, 0xcd, 0x13, 0xb8, 0x00, 3, 0xcd, 0x13, 0xfa,
+      0xf4,
+    ],
+  );
+  const before = fs.readFileSync(file);
+  assert.equal((await whyve(["run", file])).code, 0);
+  const now = fs.readFileSync(file);
+  assert.equal(now.length, before.length);
+  before.copy(before, 4 * 512, 0, 512);
+  assert.ok(before.equals(now));
+});
