@@ -238,6 +238,9 @@ export class Mmu {
     const entry = this.physical.page(Math.floor(gpa / 4096));
     if (entry > 0) {
       const host = entry * 4096 + (gpa % 4096);
+      // Loaders patch their mode switch with the bytes that stand there already: decoded code stays good then.
+      const old = bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
+      if (old === (bytes === 4 ? value >>> 0 : value & (bytes === 1 ? 0xff : 0xffff))) return true;
       this.code.written(gpa, bytes);
       if (bytes === 1) this.cpu.u8[host] = value;
       else if (bytes === 2) this.cpu.view.setUint16(host, value, true);
