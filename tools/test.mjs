@@ -17,7 +17,7 @@ const none = () => ({ passed: 0, failed: 0, skipped: 0, failures: [], skips: [] 
 /** Runs a program; its output is shown as it comes, and collected. */
 function run(program, args, env = {}) {
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
+    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NO_COLOR: "1", ...env } });
     let output = "";
     child.stdout.on("data", (bytes) => {
       output += bytes;
@@ -44,7 +44,7 @@ async function unit() {
     vitest,
     "run",
     "--silent=passed-only",
-    "--reporter=dot",
+    "--reporter=default",
     "--reporter=json",
     `--outputFile.json=${file}`,
   ]);
