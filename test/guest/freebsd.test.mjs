@@ -7,7 +7,7 @@ import { boot } from "../../dist/machine/index.js";
 import { guest, needs, workDirectory } from "./support.mjs";
 
 const SCRIPT = "freebsd-10.1/make-freebsd-disk.py";
-const LONG = { timeoutMs: 300_000 };
+const LONG = { timeoutMs: 180_000 };
 
 /** Makes the disk with the guest set's script and boots it. */
 async function start(t, kind, ...flags) {
