@@ -32,6 +32,14 @@ export type { BarOptions, PamSegment, PciAssignment, PciBusOptions, PciBusStateV
 export { cp437Char, cp437Code, cp437ToString, Vga } from "./vga/index.ts";
 export type { Frame, RenderOptions, TextScreen, VgaOptions, VgaStateV1, VideoMode } from "./vga/index.ts";
 export { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "./ide/index.ts";
-export type { AtaDiskOptions, AtaDiskStateV1, AtapiDriveOptions, AtapiDriveStateV1, IdeChannelOptions, IdeChannelStateV1, IdeDrive } from "./ide/index.ts";
+export type {
+  AtaDiskOptions,
+  AtaDiskStateV1,
+  AtapiDriveOptions,
+  AtapiDriveStateV1,
+  IdeChannelOptions,
+  IdeChannelStateV1,
+  IdeDrive,
+} from "./ide/index.ts";
 export { Fdc82077 } from "./fdc/index.ts";
 export type { Fdc82077Options, Fdc82077StateV1, FloppyMedium } from "./fdc/index.ts";

@@ -6,10 +6,20 @@ import type { Mmu } from "./mmu/mmu.ts";
 import { type CpuFeatures, defaultFeatures } from "./sys/features.ts";
 
 /** Segment register numbers. */
-export const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5, LDTR = 6, TR = 7;
+export const ES = 0,
+  CS = 1,
+  SS = 2,
+  DS = 3,
+  FS = 4,
+  GS = 5,
+  LDTR = 6,
+  TR = 7;
 
 /** Access-rights bits in the VMCS form. */
-export const AR_P = 0x80, AR_L = 0x2000, AR_DB = 0x4000, AR_UNUSABLE = 0x10000;
+export const AR_P = 0x80,
+  AR_L = 0x2000,
+  AR_DB = 0x4000,
+  AR_UNUSABLE = 0x10000;
 
 /** What is thrown (preallocated, no stack trace) to leave a system helper on a guest fault; caught at the helper's border. */
 export class GuestFault {

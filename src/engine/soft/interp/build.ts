@@ -16,15 +16,22 @@ export interface InterpreterImage {
 }
 
 /** What run() returns. */
-export const LEFT_FAULT = 0, LEFT_BUDGET = 1;
+export const LEFT_FAULT = 0,
+  LEFT_BUDGET = 1;
 /** What a cold handler returns. */
-const COLD_NEXT = 0, COLD_IP = 1, COLD_LINK = 2, COLD_FAULT = 3, COLD_DEFER = 4;
+const COLD_NEXT = 0,
+  COLD_IP = 1,
+  COLD_LINK = 2,
+  COLD_FAULT = 3,
+  COLD_DEFER = 4;
 /**
  * Translated regions are cold handlers too (table slots behind those of the module). They return COLD_FAULT, REGION_BUDGET,
  * or the record to go on with plus what to do there.
  */
-export const REGION_FAULT = COLD_FAULT, REGION_BUDGET = 5;
-export const REGION_TAKE_LINK = 1, REGION_TAKE_IP = 2;
+export const REGION_FAULT = COLD_FAULT,
+  REGION_BUDGET = 5;
+export const REGION_TAKE_LINK = 1,
+  REGION_TAKE_IP = 2;
 
 interface Candidate {
   readonly key: string;
@@ -218,7 +225,13 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.call(imp.breakAt);
   followOrLeave(outer);
 
-  const exits: HandlerExits = { rec, fault: () => leave(LEFT_FAULT), takeLink: () => w.br(atLink), takeIp: () => w.br(atIp), defer: () => w.br(atHelper) };
+  const exits: HandlerExits = {
+    rec,
+    fault: () => leave(LEFT_FAULT),
+    takeLink: () => w.br(atLink),
+    takeIp: () => w.br(atIp),
+    defer: () => w.br(atHelper),
+  };
   for (const c of hot) {
     w.end();
     w.resetScratch();

@@ -5,7 +5,10 @@ import type { SystemEmit } from "../ir/system-emit.ts";
 import { type Shape, shapeOf } from "./interp-emit.ts";
 
 /** Special handlers, before all others. */
-export const H_HELPER = 0, H_END = 1, H_BREAK = 2, FIRST_HANDLER = 3;
+export const H_HELPER = 0,
+  H_END = 1,
+  H_BREAK = 2,
+  FIRST_HANDLER = 3;
 
 /** What a semantic function looked at besides size and operands: part of the key only then. */
 export interface SemanticUses {
@@ -17,7 +20,8 @@ export interface SemanticUses {
 /** Text by which equal handlers are found again at decode time. */
 export function handlerKey(shape: Shape, uses: SemanticUses): string {
   let key = `${shape.sem}/${shape.size}`;
-  for (const o of shape.operands) key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
+  for (const o of shape.operands)
+    key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
   if (uses.addrSize) key += `;a${shape.addrSize}`;
   if (uses.codeSize) key += `;c${shape.codeSize}`;
   if (uses.cc) key += `;${shape.cc}`;
@@ -48,7 +52,9 @@ export function mayDefer(shape: Shape): boolean {
 
 /** Operations worth a place in the main function, by semantic name; the rest are called through the table. */
 const HOT = new Set(
-  "add sub cmp and or xor test inc dec mov lea jcc jmp jmp_ind push pop call call_ind ret movzx movsx shl sal shr sar rol ror adc sbb neg not imul xchg loop nop setcc cbw cwd movs stos lods".split(" "),
+  "add sub cmp and or xor test inc dec mov lea jcc jmp jmp_ind push pop call call_ind ret movzx movsx shl sal shr sar rol ror adc sbb neg not imul xchg loop nop setcc cbw cwd movs stos lods".split(
+    " ",
+  ),
 );
 export function isHot(shape: Shape): boolean {
   if (!HOT.has(shape.sem)) return false;

@@ -29,7 +29,12 @@ export interface Shape {
   readonly cc: number;
   /** Works on the MMX registers: availability is checked before, tags and TOP are set after. */
   readonly mm: boolean;
-  readonly operands: readonly { readonly kind: "reg" | "mem" | "imm" | "rel" | "none"; readonly size: OpSize; readonly access: "r" | "w" | "rw" | "n"; readonly mm?: boolean }[];
+  readonly operands: readonly {
+    readonly kind: "reg" | "mem" | "imm" | "rel" | "none";
+    readonly size: OpSize;
+    readonly access: "r" | "w" | "rw" | "n";
+    readonly mm?: boolean;
+  }[];
 }
 
 /** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
@@ -289,7 +294,14 @@ export class InterpEmit extends MemoryEmit implements SystemEmit {
   }
   flagsImage(): Val {
     let image: Val = this.state32(CPU.eflags);
-    for (const [name, bit] of [["cf", 0], ["pf", 2], ["af", 4], ["zf", 6], ["sf", 7], ["of", 11]] as const) {
+    for (const [name, bit] of [
+      ["cf", 0],
+      ["pf", 2],
+      ["af", 4],
+      ["zf", 6],
+      ["sf", 7],
+      ["of", 11],
+    ] as const) {
       const f = this.flag(name);
       image = this.or(image, bit === 0 ? f : this.shl(f, this.i32(bit)));
     }

@@ -46,7 +46,11 @@ export interface MutableNode extends Mutable {
 
 const NO_ARGS: readonly Node[] = [];
 
-export function makeNode(kind: NodeKind, ty: Ty, fields: Partial<Pick<Node, "opcode" | "args" | "offset" | "value" | "mutable" | "hook" | "types">> = {}): Node {
+export function makeNode(
+  kind: NodeKind,
+  ty: Ty,
+  fields: Partial<Pick<Node, "opcode" | "args" | "offset" | "value" | "mutable" | "hook" | "types">> = {},
+): Node {
   return {
     kind,
     ty,

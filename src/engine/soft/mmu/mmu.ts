@@ -5,7 +5,9 @@ import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
 
 /** What an access does, for the walker and the error code. */
-export const WRITE = 1, USER = 2, FETCH = 4;
+export const WRITE = 1,
+  USER = 2,
+  FETCH = 4;
 
 /**
  * Linear addresses to memory: page walks, the software TLBs that generated code looks into, and the slow arms behind
@@ -157,7 +159,7 @@ export class Mmu {
     const u32 = this.cpu.u32;
     for (const f of this.#filled) {
       const w = (TLB_SUPERVISOR + (f & ~1)) >> 2;
-      if (((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0) !== host || u32[w + 1] === 0x7fffffff) continue;
+      if ((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0 !== host || u32[w + 1] === 0x7fffffff) continue;
       if (u32[w + 2] === 0xfffff000 && u32[w + 3] === 0x7fffffff) continue;
       u32[w + 6] = u32[w + 2];
       u32[w + 7] = u32[w + 3];
@@ -401,7 +403,14 @@ export class Mmu {
   }
   /** #AC of an operand of `bytes`: far pointers by their offset, x87 images by their word (SDM vol. 3 table 6-7). */
   #align(la: number, bytes: number): void {
-    const unit = bytes === 2 || bytes === 14 || bytes === 94 ? 2 : bytes === 4 || bytes === 6 || bytes === 28 || bytes === 108 ? 4 : bytes === 8 || bytes === 10 ? 8 : 1;
+    const unit =
+      bytes === 2 || bytes === 14 || bytes === 94
+        ? 2
+        : bytes === 4 || bytes === 6 || bytes === 28 || bytes === 108
+          ? 4
+          : bytes === 8 || bytes === 10
+            ? 8
+            : 1;
     if ((la & (unit - 1)) !== 0) this.cpu.raise(17, 0);
   }
   /** Linear address of segment:offset after its checks; throws #GP(0)/#SS(0). */

@@ -42,7 +42,8 @@ export class PhysicalMap implements GuestMemory {
   }
 
   map(slot: MemorySlot): void {
-    if (((slot.gpa | slot.regionOffset | slot.sizeBytes) & 0xfff) !== 0) throw new VmmError("VMM_SLOT_ALIGN", `slot at ${slot.gpa.toString(16)} is not page-aligned`);
+    if (((slot.gpa | slot.regionOffset | slot.sizeBytes) & 0xfff) !== 0)
+      throw new VmmError("VMM_SLOT_ALIGN", `slot at ${slot.gpa.toString(16)} is not page-aligned`);
     const host = slot.region.bytes.byteOffset + slot.regionOffset;
     for (let i = 0; i < slot.sizeBytes >>> 12; i++) {
       const entry = (host >>> 12) + i;

@@ -14,7 +14,13 @@ export function walk(cpu: Cpu, memory: PhysicalMap, la: number, access: number):
   return walkPae(cpu, memory, la, access);
 }
 
-const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
+const P = 1,
+  RW = 2,
+  US = 4,
+  A = 0x20,
+  D = 0x40,
+  PS = 0x80,
+  G = 0x100;
 const GIB4 = 0x100000000;
 
 function fault(cpu: Cpu, la: number, access: number, present: boolean, reserved: boolean): number {
@@ -91,12 +97,14 @@ function walkPae(cpu: Cpu, memory: PhysicalMap, la: number, access: number): num
   const hi = Math.floor(la / GIB4);
   let visited = 0;
   for (; ; level--) {
-    const index = level === 3 ? (hi >> 7) & 0x1ff : level === 2 ? ((hi & 0x7f) << 2) | (lo >>> 30) : level === 1 ? (lo >>> 21) & 0x1ff : (lo >>> 12) & 0x1ff;
+    const index =
+      level === 3 ? (hi >> 7) & 0x1ff : level === 2 ? ((hi & 0x7f) << 2) | (lo >>> 30) : level === 1 ? (lo >>> 21) & 0x1ff : (lo >>> 12) & 0x1ff;
     const at = table + index * 8;
     const low = memory.read32(cpu.mmu.a20(at));
     const high = memory.read32(cpu.mmu.a20(at + 4));
     if ((low & P) === 0) return fault(cpu, la, access, false, false);
-    if ((high & HIGH_RESERVED) !== 0 || (!nxe && high >>> 31 !== 0) || (!long && (high & 0x7ff00000) !== 0)) return fault(cpu, la, access, true, true);
+    if ((high & HIGH_RESERVED) !== 0 || (!nxe && high >>> 31 !== 0) || (!long && (high & 0x7ff00000) !== 0))
+      return fault(cpu, la, access, true, true);
     rights &= low;
     noExecute ||= high >>> 31 !== 0;
     const address = (high & 0xff) * GIB4 + ((low & 0xfffff000) >>> 0);

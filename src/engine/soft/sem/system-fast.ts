@@ -3,8 +3,16 @@ import type { SystemEmit, SystemSemantic } from "../ir/system-emit.ts";
 
 /** Frequent paths of system instructions; the helpers in sys/ do the whole of each and are what these defer to. */
 
-const TF = 0x100, IF = 0x200, AC = 0x40000, RF = 0x10000, NT = 0x4000;
-const CS = 1, SS = 2, RSP = 4, RAX = 0, RDX = 2;
+const TF = 0x100,
+  IF = 0x200,
+  AC = 0x40000,
+  RF = 0x10000,
+  NT = 0x4000;
+const CS = 1,
+  SS = 2,
+  RSP = 4,
+  RAX = 0,
+  RDX = 2;
 
 const notReal = (e: SystemEmit): void => e.deferIf(e.eqz(e.realMode()));
 
