@@ -139,13 +139,32 @@ function segments(random, vcpu, mode, cpl) {
     } else {
       const odd = random.once(6) && mode !== "long";
       vcpu.setSegment(name, {
-        selector: 16 | cpl,
+        selector: cpl === 3 ? 0x2b : 0x10,
         base: odd ? BigInt(random.dword()) : 0n,
         limit: odd ? random.dword() : 0xffffffff,
         access: 0xc093 | (cpl << 5),
       });
     }
   }
+}
+
+/** Offsets in HANDLERS: for each code size one handler for faults without and one for faults with an error code. */
+const SKIPPERS = new Map([
+  // The faulting address moves on by one byte, so that the code behind it gets its turn.
+  [0x00, [0xff, 0x04, 0x24, 0xcf]],
+  [0x10, [0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf]],
+  [0x20, [0x48, 0xff, 0x04, 0x24, 0x48, 0xcf]],
+  [0x30, [0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf]],
+  // push bp; mov bp,sp; inc word [bp+2]; pop bp; iret
+  [0x60, [0x55, 0x89, 0xe5, 0xff, 0x46, 0x02, 0x5d, 0xcf]],
+]);
+const WITH_ERROR = new Set([8, 10, 11, 12, 13, 14, 17]);
+const handlerFor = (vector, bits) => (HANDLERS & 0xffff) + (bits === 64 ? 0x20 : 0) + (WITH_ERROR.has(vector) ? 0x10 : 0);
+
+function writeHandlers(random, ram) {
+  const odd = [[0xcf], [0x48, 0xcf], [0x58, 0xcf], [0x66, 0xcf], [0xeb, 0xfe], [0x0f, 0x0b]];
+  for (let at = HANDLERS; at < HANDLERS + 0x500; at += 4) ram.set(random.pick(odd), at);
+  for (const [at, code] of SKIPPERS) ram.set(code, HANDLERS + at);
 }
 
 /** Puts the machine into one of the modes, everything in reach of the code full of surprises. */
@@ -158,19 +177,7 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   random.fill(ram, 0, 0x600);
   writeCode(random, ram, CODE, CODE_END, style);
   if (random.once(3)) writeCode(random, rom, 0, 0x1000, 1);
-  // Handlers come back, jump away, or are noise.
-  for (let at = HANDLERS; at < HANDLERS + 0x500; at += 4)
-    ram.set(
-      random.pick([
-        [0xcf, 0x90, 0x90, 0x90],
-        [0x48, 0xcf, 0, 0],
-        [0x58, 0xcf, 0xf4, 0xf4],
-        [0x66, 0xcf, 0xf4, 0xf4],
-        [0xeb, 0xfe, 0, 0],
-        [0x0f, 0x0b, 0, 0],
-      ]),
-      at,
-    );
+  writeHandlers(random, ram);
   const v = view(ram);
   for (let i = 0; i < 256; i++) {
     const [lo, hi] = descriptor(random, mode === "long" || mode === "compat");
@@ -185,25 +192,37 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   v.setUint32(GDT + 0x20, 0xffff, true);
   v.setUint32(GDT + 0x24, mode === "long" ? 0x00affb00 : 0x00cffb00, true);
   const wide = mode === "long" || mode === "compat";
+  v.setUint32(GDT + 0x28, 0xffff, true);
+  v.setUint32(GDT + 0x2c, 0x00cff300, true);
+  v.setUint32(GDT + 0x30, 0xffff, true);
+  v.setUint32(GDT + 0x34, wide ? 0x00af9b00 : 0x00cf9b00, true);
   for (let i = 0; i < 256; i++) {
-    const [lo, hi] = random.once(4) ? descriptor(random, wide) : gateDescriptor(random, random.once(2) ? 0x60 : 0);
-    const at = IDT + (wide && i < 128 ? i * 16 : i * 8);
-    if (at + 8 <= IDT + 0x1000) {
-      v.setUint32(at, lo, true);
-      v.setUint32(at + 4, hi, true);
-      if (wide) v.setUint32(at + 8, random.once(20) ? random.u32() : 0, true);
-    }
+    const at = IDT + i * (wide ? 16 : 8);
+    const [lo, hi] = random.once(24)
+      ? random.once(4)
+        ? descriptor(random, wide)
+        : gateDescriptor(random, random.once(2) ? 0x60 : 0)
+      : [0x00300000 | handlerFor(i, wide ? 64 : 32), 0x00010000 | (random.once(2) ? 0xee00 : 0x8e00) | (random.once(3) ? 0x100 : 0)];
+    v.setUint32(at, lo, true);
+    v.setUint32(at + 4, hi, true);
+    if (wide) v.setUint32(at + 8, random.once(60) ? random.u32() : 0, true);
   }
   if (mode === "real" || mode === "unreal" || mode === "v86")
-    for (let i = 0; i < 256; i++) v.setUint32(i * 4, random.once(4) ? random.u32() : ((HANDLERS >> 4) << 16) | (random.below(0x100) * 4), true);
+    for (let i = 0; i < 256; i++)
+      v.setUint32(i * 4, random.once(24) ? random.u32() : ((HANDLERS >> 4) << 16) | (random.once(8) ? random.below(0x400) : 0x60), true);
   for (let i = 0; i < 0x68; i += 4) v.setUint32(TSS + i, random.pick([0, 0x10, 0x7000, 0x13, random.dword()]), true);
+  if (!random.once(12)) {
+    // ESP0 and SS0, or RSP0.
+    v.setUint32(TSS + 4, 0x7000, true);
+    v.setUint32(TSS + 8, wide ? 0 : 0x10, true);
+  }
 
-  vcpu.setDescriptorTable("gdtr", BigInt(random.once(12) ? random.dword() : GDT), random.pick([0x7ff, 0x7ff, 0x37, 0xffff]));
+  vcpu.setDescriptorTable("gdtr", BigInt(random.once(40) ? random.dword() : GDT), random.pick([0x7ff, 0x7ff, 0x37, 0xffff]));
   const realTable = mode === "real" || mode === "unreal";
   vcpu.setDescriptorTable(
     "idtr",
-    BigInt(random.once(12) ? random.dword() : realTable ? 0 : IDT),
-    realTable ? 0x3ff : random.pick([0xfff, 0x7ff, 0x60]),
+    BigInt(random.once(40) ? random.dword() : realTable ? 0 : IDT),
+    realTable ? 0x3ff : random.pick([0xfff, 0xfff, 0xfff, 0x7ff, 0x60]),
   );
   const paging = mode === "paged" || mode === "pae" || mode === "long" || mode === "compat" || (mode === "v86" && random.once(2));
   const cr3 = pageTables(random, ram, mode === "v86" ? "paged" : mode);
@@ -237,7 +256,7 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   segments(random, vcpu, mode, cpl);
   vcpu.setSegment("tr", {
     selector: 0x40,
-    base: BigInt(random.once(12) ? random.dword() : TSS),
+    base: BigInt(random.once(40) ? random.dword() : TSS),
     limit: random.pick([0x67, 0x2b, 0xffff]),
     access: wide || random.once(2) ? 0x8b : 0x83,
   });
