@@ -54,7 +54,7 @@ export function smbiosStructures(config: BiosConfig, date: string): { readonly b
         4,
         0x400 + n,
         (w) => {
-          w.u8(1, 3, 1, 2).u32(0, 0).u8(3, 0).u16(0, 2000, 2000).u8(0x41, 1).u16(0xffff, 0xffff, 0xffff).u8(0, 0, 0, 1, 1, 1).u16(0);
+          w.u8(1, 3, 1, 2).u32(0, 0).u8(3, 0).u16(0, 1000, 1000).u8(0x41, 1).u16(0xffff, 0xffff, 0xffff).u8(0, 0, 0, 1, 1, 1).u16(0);
         },
         [`CPU ${n}`, VENDOR, "virtual processor"],
       ),
