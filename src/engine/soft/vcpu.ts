@@ -391,7 +391,9 @@ export class SoftVcpu implements EngineVcpu {
         return EXIT_BUDGET;
       }
       const before = this.#retired;
+      const decoded = cpu.mmu.code.decodedBlocks;
       const exit = this.#slice(Math.min(remaining, this.#sliceLength));
+      this.#work += (cpu.mmu.code.decodedBlocks - decoded) * DECODE_WORK;
       if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
       if (exit !== undefined) return exit;
     }
