@@ -24,7 +24,8 @@ const SAMPLING_SLICE = 16_000;
  */
 const WORK_LIMIT = 20_000;
 const FAULT_WORK = 4,
-  CHUNK_WORK = 20;
+  CHUNK_WORK = 20,
+  DECODE_WORK = 8;
 const FULL_BLOCK = 64;
 const TF = 0x100,
   IF = 0x200,
