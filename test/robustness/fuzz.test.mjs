@@ -9,10 +9,10 @@ const SCALE = Number(process.env["WHYVE_FUZZ_SCALE"] ?? 1);
 const MEMORY_MIB = 600;
 
 for (const [kind, runs, what] of [
-  ["cpu", 1500, "random CPU states and code in nine modes"],
-  ["bios", 100, "guests with 60 random BIOS calls each"],
+  ["cpu", 1200, "random CPU states and code in nine modes"],
+  ["bios", 200, "guests with 60 random BIOS calls each"],
   ["ports", 200, "floods of port and device memory accesses"],
-  ["boot", 250, "random and damaged boot sectors"],
+  ["boot", 150, "random and damaged boot sectors"],
 ]) {
   const count = Math.max(1, Math.round(runs * SCALE));
   test(`${count} ${what}: no exception, no hang, no swollen process`, async (t) => {
