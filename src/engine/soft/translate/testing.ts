@@ -289,6 +289,7 @@ export class TranslateMachine {
       mmioWrite: (gpa, bytes, value) => {
         this.log.push(`w${gpa.toString(16)}/${bytes}=${value}@${this.vm.vcpu.instructionCount()}`);
         if ((value & 7) === 0) this.vm.vcpu.requestStop();
+        if ((value & 7) === 1) this.vm.vcpu.setInterruptLine(true);
         return true;
       },
       interruptAcknowledge: () => 8,
@@ -303,6 +304,7 @@ export class TranslateMachine {
     const { vm } = this;
     const c = vm.vcpu;
     c.intercepts.exceptionBitmap = 0xffffffff;
+    c.intercepts.externalInterrupt = true;
     const mode = this.#mode;
     const memory = vm.memory;
     for (let i = 0; i < 0x1000; i += 4) memory.write32(DATA + i, r.next());
@@ -337,7 +339,7 @@ export class TranslateMachine {
     for (let i = 0; i < 16; i++) c.setGpr(i, (BigInt(r.next()) << 32n) | BigInt(r.next()));
     c.setGpr(4, BigInt(STACK));
     c.setGpr(5, BigInt(DATA + 0x400));
-    c.setRflags(2 | (r.next() & 0x8d5));
+    c.setRflags(2 | (r.next() & 0xad5));
   }
   #tables(mode: Mode): void {
     const m = this.vm.memory;
@@ -361,6 +363,7 @@ export class TranslateMachine {
   step(entry: VmEntry, budget: number): string {
     const c = this.vm.vcpu;
     const exit = c.run(entry, budget);
+    if (exit.kind === "external-interrupt") c.setInterruptLine(false);
     const registers = Array.from({ length: 16 }, (_, i) => c.getGpr(i).toString(16)).join(" ");
     const detail = exit.kind === "exception" ? `${exit.vector}/${exit.errorCode}` : "";
     return `${exit.kind}${detail} ip=${c.getRip().toString(16)} n=${c.instructionCount()} f=${c.getRflags().toString(16)} ${registers} cr2=${c.getControl("cr2").toString(16)}`;

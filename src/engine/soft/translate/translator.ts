@@ -16,10 +16,13 @@ export interface TranslatorOptions {
 }
 /** What being the block at which a slice of instructions ended adds to its heat. */
 const SAMPLE = 64;
-const THRESHOLD = 128;
+/** Some 400,000 instructions seen in a block: interpreting them takes about as long as translating it. */
+const THRESHOLD = 24 * SAMPLE;
 const MAX_REGIONS = 2000;
 const MAX_BLOCKS = 12;
 const MAX_INSTRUCTIONS = 160;
+/** Instructions behind an interpreted one that are worth a region of their own. */
+const MIN_TAIL = 4;
 /** A block that cannot be translated is never hot. */
 const NEVER = -1e9;
 /** Sem names after which nothing of the block is executed. */
@@ -119,21 +122,36 @@ export class Translator {
   }
 
   // ---- making
+  /** Regions for a block: one from its beginning, one behind each instruction of it that stays the interpreter's. */
   #translate(block: Block): void {
+    if (block.nextPage >= 0) return;
     if (this.#regions.size >= this.#maxRegions) this.#flush();
-    const root = this.#root(block);
-    if (root === undefined) return;
+    const all = this.#decode(block);
+    for (let from = 0; from < all.length; ) {
+      const shape = this.#shape(block.rec + from * REC_BYTES, all[from]);
+      // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
+      if (shape === undefined || mayDefer(shape)) {
+        from++;
+        continue;
+      }
+      const root = this.#make(block, all, from);
+      if (from === 0 || root.insns.length >= MIN_TAIL) this.#install(root, block);
+      from += root.insns.length;
+    }
+  }
+  #install(root: RegionBlock, block: Block): void {
     const members: Block[] = [block];
     const { blocks, returns } = this.#collect(root, block, members);
+    const t0 = performance.now();
     let made: { readonly bytes: Uint8Array<ArrayBuffer>; readonly instructions: number };
     let run: WebAssembly.ExportValue | undefined;
-    const t0 = performance.now();
     try {
       made = translateRegion(blocks, returns);
       const table = new WebAssembly.Table({ initial: ARM_NAMES.length, element: "anyfunc" });
       this.#arms.forEach((f, i) => table.set(i, f));
       run = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { e: { m: this.#memory, t: table } }).exports["r"];
     } catch (error) {
+      // The interpreter goes on; the statistics and tests tell.
       this.failures++;
       this.lastFailure = error;
       return;
@@ -153,18 +171,6 @@ export class Translator {
   }
   lastFailure: unknown = undefined;
 
-  /** The block from its first instruction that a region can begin with. */
-  #root(block: Block): RegionBlock | undefined {
-    if (block.nextPage >= 0) return undefined;
-    const all = this.#decode(block);
-    for (let from = 0; from < all.length; from++) {
-      // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
-      const shape = this.#shape(block.rec + from * REC_BYTES, all[from]);
-      if (shape === undefined || mayDefer(shape)) continue;
-      return this.#make(block, all, from);
-    }
-    return undefined;
-  }
   /** Undefined: the interpreter's. What went to a helper there (say, a feature that CPUID hides) does so here, but not for a wide immediate. */
   #shape(rec: number, insn: Insn): Shape | undefined {
     if (this.#cpu.u16[(rec + REC.handler) >> 1] === H_HELPER && insn.row.sem !== "mov") return undefined;
