@@ -45,7 +45,7 @@ if (process.env.WHYVE_WRITE_CODE_CACHE === "1") process.on("exit", () => fs.writ
 script.runInThisContext()(exports, require, module, filename, __dirname);
 `,
 );
-fs.chmodSync(`${dist}bin/whyve.cjs`, 0o755);
+for (const program of ["bin/whyve.cjs", "cli/main.js"]) fs.chmodSync(`${dist}${program}`, 0o755);
 // The cache holds what a real start has compiled: a run of the demonstration disk up to its first page.
 fs.rmSync(`${dist}bin/main.cjs.cache`, { force: true });
 const demo = ["demo", "--display", "none", "--clock", "virtual", "--serial", "null", "--until", "BIOS"];
