@@ -73,5 +73,5 @@ describe.each([16, 32, 64] as const)("each form in %i-bit code", (mode) => {
     const stats = translated.vm.vcpu.stats();
     expect(stats["regionFailures"]).toBe(0);
     expect(stats["regionRuns"] ?? 0).toBeGreaterThan(count / 2);
-  }, 300_000);
+  }, 900_000);
 });
