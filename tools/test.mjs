@@ -2,7 +2,7 @@
 /**
  * Runs the test suites over the built project and counts them together. The last line is `N passed, N failed, N skipped`.
  *
- *   node tools/test.mjs [SUITE...]     unit, vectors, robustness, guest, package; all when none is named
+ *   node tools/test.mjs [SUITE...]     unit, conformance, vectors, robustness, guest, package; all when none is named
  */
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -105,7 +105,7 @@ function files(folder) {
   };
 }
 
-const SUITES = { unit, vectors, robustness: files("robustness"), guest: files("guest"), package: files("package") };
+const SUITES = { unit, conformance, vectors, robustness: files("robustness"), guest: files("guest"), package: files("package") };
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(SUITES, name));

@@ -89,6 +89,20 @@ export class Vcpu {
   raiseNmi(): void {
     this.#engine.raiseNmi();
   }
+  raiseInit(): void {
+    this.#engine.raiseInit();
+  }
+  raiseStartup(vector: number): void {
+    this.#engine.raiseStartup(vector);
+  }
+  /** The monitor's answer to an `init` exit. */
+  init(): void {
+    this.#engine.init();
+  }
+  /** The monitor's answer to a `sipi` exit. */
+  startup(vector: number): void {
+    this.#engine.startup(vector);
+  }
   get halted(): boolean {
     return this.#engine.halted;
   }

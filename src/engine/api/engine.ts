@@ -53,10 +53,18 @@ export interface EngineVcpu extends RegisterAccess {
   setInterruptLine(level: boolean): void;
   /** Edge on the NMI pin. */
   raiseNmi(): void;
+  /** INIT signal: always an `init` exit; the monitor answers with `init()` when the guest is to be initialised. */
+  raiseInit(): void;
+  /** Start-up IPI with its vector: a `sipi` exit while the CPU waits for one, ignored otherwise. The monitor answers with `startup`. */
+  raiseStartup(vector: number): void;
+  /** INIT state, waiting for SIPI: `run` returns `hlt` until one comes. */
+  init(): void;
+  /** Leaves wait-for-SIPI: CS:IP = vector * 100h : 0. */
+  startup(vector: number): void;
   /** The CPU is in the HLT activity state. */
   readonly halted: boolean;
   setHalted(halted: boolean): void;
-  /** RESET (power-on values) or INIT of the whole vCPU. */
+  /** RESET: power-on values. */
   reset(): void;
   stats(): EngineStats;
 }

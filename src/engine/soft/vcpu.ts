@@ -4,7 +4,7 @@ import type { Insn } from "../../isa/index.ts";
 import { type Cpu, CS, PENDING, type SystemHelper, VM_EXIT } from "./cpu.ts";
 import { LEFT_BUDGET } from "./interp/build.ts";
 import { CPU, REC } from "./state-layout.ts";
-import { completeIo, deliverAll, raiseDebug, raiseFault, readMsr, resetCpu, SYSTEM, writeMsr } from "./sys/index.ts";
+import { completeIo, deliverAll, initCpu, raiseDebug, raiseFault, readMsr, resetCpu, startup, SYSTEM, writeMsr } from "./sys/index.ts";
 import { FALLBACK } from "./fallback.ts";
 import { FPU } from "./fpu/index.ts";
 import { waitForErrors } from "./fpu/stack.ts";
@@ -38,6 +38,7 @@ const EXIT_INTERRUPT: VmExit = { kind: "external-interrupt", reason: 1, qualific
 const EXIT_WINDOW: VmExit = { kind: "interrupt-window", reason: 7, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 const EXIT_NMI_WINDOW: VmExit = { kind: "nmi-window", reason: 8, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 const EXIT_TIMER: VmExit = { kind: "preemption-timer", reason: 52, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+const EXIT_INIT: VmExit = { kind: "init", reason: 3, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 const EXIT_TRIPLE: VmExit = { kind: "triple-fault", reason: 2, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 
 /** The engine's run loop around generated code: events, exact budgets, single steps, helpers, faults. */
@@ -409,6 +410,17 @@ export class SoftVcpu implements EngineVcpu {
   #events(): VmExit | undefined {
     const cpu = this.cpu;
     const pending = cpu.u32[CPU.pending.offset >> 2];
+    if ((pending & PENDING.init) !== 0) {
+      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.init;
+      return EXIT_INIT;
+    }
+    if (cpu.waitForSipi) {
+      // Everything else stays pending.
+      const vector = this.#startupVector;
+      if (vector < 0) return EXIT_HLT;
+      this.#startupVector = -1;
+      return { kind: "sipi", vector, reason: 4, qualification: BigInt(vector), instructionLength: 0, instructionInfo: 0 };
+    }
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
     if (cpu.pendingDebug !== 0 && shadow !== 2) {
       const conditions = cpu.pendingDebug;
@@ -581,6 +593,24 @@ export class SoftVcpu implements EngineVcpu {
   raiseNmi(): void {
     this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.nmi;
     this.#kick();
+  }
+  /** The SIPI that came while the CPU waited for one, or -1. */
+  #startupVector = -1;
+  raiseInit(): void {
+    if (this.cpu.waitForSipi) return;
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.init;
+    this.#kick();
+  }
+  raiseStartup(vector: number): void {
+    if (this.cpu.waitForSipi) this.#startupVector = vector & 0xff;
+  }
+  init(): void {
+    initCpu(this.cpu);
+    this.cpu.waitForSipi = true;
+    this.#startupVector = -1;
+  }
+  startup(vector: number): void {
+    startup(this.cpu, vector);
   }
   get halted(): boolean {
     return this.cpu.halted;
