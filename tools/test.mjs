@@ -105,7 +105,7 @@ function files(folder) {
   };
 }
 
-const SUITES = { unit, conformance, vectors, robustness: files("robustness"), guest: files("guest"), package: files("package") };
+const SUITES = { unit, conformance: files("conformance"), vectors, robustness: files("robustness"), guest: files("guest"), package: files("package") };
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(SUITES, name));

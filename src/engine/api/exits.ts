@@ -122,6 +122,11 @@ export interface Intercepts {
   rdrand: boolean;
   rdseed: boolean;
   taskSwitch: boolean;
+  /** XSETBV; the check of CR4.OSXSAVE comes first, as on silicon. */
+  xsetbv: boolean;
+  /** GETSEC and INVPCID: they exit where CPUID does not offer them, too. */
+  getsec: boolean;
+  invpcid: boolean;
   cpuid: boolean;
   /** Counts guest instructions down; exit reason 52 at zero. Undefined: off. */
   preemptionTimer: number | undefined;

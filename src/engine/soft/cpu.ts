@@ -25,6 +25,8 @@ export const AR_P = 0x80,
 export class GuestFault {
   vector = 0;
   errorCode: number | undefined = undefined;
+  /** Of a page fault: its linear address. CR2 gets it at delivery, never when the fault exits to the monitor. */
+  address = 0n;
 }
 
 /** Thrown to leave a system helper with a VM exit already stored in `cpu.exit`. */

@@ -42,6 +42,9 @@ export function defaultIntercepts(): Intercepts {
     rdrand: false,
     rdseed: false,
     taskSwitch: false,
+    xsetbv: false,
+    getsec: false,
+    invpcid: false,
     cpuid: false,
     preemptionTimer: undefined,
   };

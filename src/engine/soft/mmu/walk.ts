@@ -28,7 +28,7 @@ function fault(cpu: Cpu, la: number, access: number, present: boolean, reserved:
   const id = (access & 4) !== 0 && (nx || (cpu.cr4 & 0x100000) !== 0) ? 0x10 : 0;
   cpu.fault.vector = 14;
   cpu.fault.errorCode = (present ? 1 : 0) | ((access & 1) << 1) | ((access & 2) << 1) | (reserved ? 8 : 0) | id;
-  cpu.cr2 = BigInt.asUintN(64, BigInt(la));
+  cpu.fault.address = BigInt.asUintN(64, BigInt(la));
   return -1;
 }
 

@@ -119,7 +119,6 @@ export const SEMANTICS: Readonly<Record<string, SemanticFunction>> = {
   ret_imm: branch.retImm,
 
   nop,
-  pause: nop,
   endbr32: nop,
   endbr64: nop,
   prefetch: nop,

@@ -197,7 +197,7 @@ function classOf(vector: number): number {
 /** The exception exits to the monitor instead: exception bitmap. Sets `cpu.exit`. */
 function intercepted(cpu: Cpu, vector: number, errorCode: number | undefined): boolean {
   if (((cpu.intercepts.exceptionBitmap >>> vector) & 1) === 0) return false;
-  const qualification = vector === VEC.PF ? cpu.cr2 : 0n;
+  const qualification = vector === VEC.PF ? cpu.fault.address : 0n;
   cpu.exit = {
     kind: "exception",
     vector,
@@ -256,12 +256,14 @@ export function deliverAll(cpu: Cpu, type: EventType, vector: number, errorCode:
       code = cpu.fault.errorCode;
     }
     if (intercepted(cpu, v, code)) return;
+    if (cpu.fault.vector === VEC.PF) cpu.cr2 = cpu.fault.address;
   }
 }
 
 /** A hardware exception: exits when the monitor wants it, else delivered with double- and triple-fault logic. Never throws. */
 export function raiseFault(cpu: Cpu, vector: number, errorCode: number | undefined): void {
   if (intercepted(cpu, vector, errorCode)) return;
+  if (vector === VEC.PF) cpu.cr2 = cpu.fault.address;
   deliverAll(cpu, "hardware-exception", vector, errorCode, 0);
 }
 

@@ -38,9 +38,10 @@ const invlpg: SystemHelper = (cpu, insn) => {
 };
 
 const invpcid: SystemHelper = (cpu, insn) => {
-  if (!cpu.features.invpcid || cpu.v86) cpu.ud();
+  const taken = cpu.intercepts.invpcid;
+  if ((!cpu.features.invpcid && !taken) || cpu.v86) cpu.ud();
   supervisor(cpu);
-  if (cpu.intercepts.invlpg) {
+  if (taken || cpu.intercepts.invlpg) {
     const op = insn.operands[0];
     const info = operandInfo(insn) | ((op.kind === "reg" ? op.index : 0) << 28);
     cpu.leave({ kind: "invpcid", ...common(58, insn, displacement(cpu, insn), info >>> 0) });
@@ -135,8 +136,9 @@ const xgetbv: SystemHelper = (cpu) => {
   cpu.setR32(2, Number(cpu.xcr0 >> 32n));
   return "next";
 };
-const xsetbv: SystemHelper = (cpu) => {
+const xsetbv: SystemHelper = (cpu, insn) => {
   if ((cpu.cr4 & CR4.OSXSAVE) === 0) cpu.ud();
+  if (cpu.intercepts.xsetbv) cpu.leave({ kind: "xsetbv", ...common(55, insn) });
   supervisor(cpu);
   if (gprLo(cpu, 1) !== 0) cpu.gp(0);
   const f = cpu.features;
@@ -168,6 +170,9 @@ function random(reason: 57 | 61): SystemHelper {
     return "next";
   };
 }
+
+/** SMX is never there: #UD unless the monitor wants to be it. */
+const getsec: SystemHelper = (cpu, insn) => (cpu.intercepts.getsec ? cpu.leave({ kind: "getsec", ...common(11, insn) }) : cpu.ud());
 
 const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
 
@@ -239,7 +244,7 @@ export const PROCESSOR: Readonly<Record<string, SystemHelper>> = {
   ...Object.fromEntries(Object.entries(VMX_REASONS).map(([name, reason]) => [name, vmxInstruction(name, reason)])),
   // No SMM, no SMX, no EPTP switching, no protection keys: these are undefined opcodes here.
   rsm: undefinedOpcode,
-  getsec: undefinedOpcode,
+  getsec,
   vmfunc: undefinedOpcode,
   rdpkru: undefinedOpcode,
   wrpkru: undefinedOpcode,

@@ -157,7 +157,7 @@ describe("REP strings", () => {
     m.cpu.setR64(6, 0x10000n);
     m.cpu.setR64(7, 0x1ffff0n);
     expect(m.exec(0xf3, 0x48, 0xa5)).toEqual({ kind: "fault", vector: 14, errorCode: 2 });
-    expect([m.cpu.r64(1), m.cpu.r64(6), m.cpu.r64(7), m.cpu.cr2]).toEqual([0xffen, 0x10010n, 0x200000n, 0x200000n]);
+    expect([m.cpu.r64(1), m.cpu.r64(6), m.cpu.r64(7), m.cpu.fault.address]).toEqual([0xffen, 0x10010n, 0x200000n, 0x200000n]);
   });
   it("INS and OUTS go through the ports; an exit in the middle is completed by the entry", () => {
     const m = machine();

@@ -52,6 +52,9 @@ const NO_INTERCEPTS: Intercepts = {
   rdrand: false,
   rdseed: false,
   taskSwitch: false,
+  xsetbv: false,
+  getsec: false,
+  invpcid: false,
   cpuid: false,
   preemptionTimer: undefined,
 };
