@@ -89,6 +89,12 @@ async function vectors() {
     count.passed += Math.max(0, forms - bad.length);
     settle(count, code, what);
   }
+  const { code, output } = await run(process.execPath, ["test/vectors/play-system.mjs"]);
+  const bad = [...output.matchAll(/^(\S.*): \d+$/gm)].map((m) => `vectors system: ${m[1]}`);
+  count.failed += bad.length;
+  count.failures.push(...bad);
+  count.passed += Math.max(0, Number(/^forms: (\d+)/m.exec(output)?.[1] ?? 0) - bad.length);
+  settle(count, code, "vectors system");
   return count;
 }
 
@@ -105,7 +111,14 @@ function files(folder) {
   };
 }
 
-const SUITES = { unit, conformance: files("conformance"), vectors, robustness: files("robustness"), guest: files("guest"), package: files("package") };
+const SUITES = {
+  unit,
+  conformance: files("conformance"),
+  vectors,
+  robustness: files("robustness"),
+  guest: files("guest"),
+  package: files("package"),
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(SUITES, name));

@@ -50,6 +50,8 @@ const sysret: SystemHelper = (cpu, insn) => {
   cpu.u32[CPU.rip.offset >> 2] = lo;
   cpu.u32[(CPU.rip.offset >> 2) + 1] = hi;
   setFlags(cpu, flags);
+  // Unlike IRET and POPF, a TF that SYSRET restores traps before the next instruction.
+  if ((flags & FLAG.TF) !== 0) cpu.pendingDebug |= 0x4000;
   return "jump";
 };
 
