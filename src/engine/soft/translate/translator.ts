@@ -9,7 +9,7 @@ import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from 
 import { translatable } from "./translate-emit.ts";
 
 export interface TranslatorOptions {
-  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice SAMPLE. */
+  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice SAMPLE. 1: everything at once (tests). */
   readonly threshold?: number;
   /** Regions kept at most; then all are dropped. */
   readonly maxRegions?: number;
@@ -80,7 +80,7 @@ export class Translator {
     if (block === undefined) return;
     block.heat += heat;
     // Pages that change their code must be ever hotter.
-    if (block.heat < this.#threshold || block.heat < this.#threshold << (this.#kills.get(block.page) ?? 0)) return;
+    if (block.heat < this.#threshold || (this.#threshold > 1 && block.heat < this.#threshold << (this.#kills.get(block.page) ?? 0))) return;
     block.heat = NEVER;
     this.#translate(block);
   }
