@@ -94,6 +94,7 @@ const fild: Body = (cpu, insn) => {
 const fbld: Body = (cpu, insn) => {
   const op = insn.operands[0];
   if (op === undefined || op.kind !== "mem") return;
+  cpu.mmu.read(linearAddress(cpu, insn, op, 8, false), 4, cpu.cpl === 3);
   const la = linearAddress(cpu, insn, op, 10, false);
   readWords(cpu, la, 10);
   fromBcd(WORDS[2], WORDS[1], WORDS[0]);
@@ -104,7 +105,11 @@ const fbld: Body = (cpu, insn) => {
 /** The end of a store instruction: memory first, then status and stack. */
 function finishStore(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, allowed: boolean, pops: boolean): void {
   // An unmasked exception goes before the memory access and its faults.
-  if (allowed) writeWords(cpu, linearAddress(cpu, insn, op, bytes, true), bytes, M);
+  if (allowed) {
+    // Ten bytes are two accesses: the first may fault before the segment's end matters to the second.
+    if (bytes === 10) cpu.probeWrite(linearAddress(cpu, insn, op, 8, true), 4);
+    writeWords(cpu, linearAddress(cpu, insn, op, bytes, true), bytes, M);
+  }
   rememberOperand(cpu, op);
   if (allowed && pops) pop(cpu);
   commit(cpu);
