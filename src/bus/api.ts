@@ -20,5 +20,10 @@ export interface DmaView {
   write(gpa: number, from: Uint8Array): void;
 }
 
+/** Where message-signalled interrupts go: a dword write to FEEx_xxxxh (SDM vol. 3A 11.11). Never throws. */
+export interface MsiSink {
+  write(address: number, data: number): void;
+}
+
 /** A pin that goes nowhere. */
 export const NO_PIN: IrqPin = { set() {} };

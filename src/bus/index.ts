@@ -1,4 +1,4 @@
-export type { AccessSize, BusDevice, DmaView, IrqPin } from "./api.ts";
+export type { AccessSize, BusDevice, DmaView, IrqPin, MsiSink } from "./api.ts";
 export { NO_PIN } from "./api.ts";
 export type { DmaChannel } from "./dma-channel.ts";
 export { SharedIrqLine } from "./irq-line.ts";

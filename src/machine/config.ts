@@ -9,6 +9,8 @@ export interface DriveConfig {
   readonly kind: "hard-disk" | "floppy" | "cdrom";
   /** Undefined: a drive with no medium in it. */
   readonly image: BlockBackend | undefined;
+  /** What the guest's drivers see: an IDE device (default), or a virtio block device on PCI. The BIOS boots from both. */
+  readonly bus?: "ide" | "virtio";
 }
 
 export type ClockKind = "virtual" | "host";

@@ -13,6 +13,7 @@ export type {
   GuestMemory,
   InjectedEvent,
   Intercepts,
+  LocalApicPort,
   MemoryRegion,
   MemorySlot,
   RegisterAccess,

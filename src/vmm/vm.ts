@@ -16,19 +16,22 @@ import type {
 import { PhysicalMemory } from "./physical.ts";
 import { GuestRegisters } from "./registers.ts";
 
-/** A virtual machine: memory map and one vCPU (libvmmapi's `vmctx`). */
+/** A virtual machine: memory map and vCPUs (libvmmapi's `vmctx`). */
 export class Vm {
   readonly #engine: EngineVm;
   readonly #slots: MemorySlot[] = [];
   readonly memory: GuestMemory;
   readonly physical: PhysicalMemory;
+  /** The bootstrap processor, `vcpus[0]`. */
   readonly vcpu: Vcpu;
+  readonly vcpus: readonly Vcpu[];
 
   constructor(engine: CpuEngine, options: EngineVmOptions) {
     this.#engine = engine.createVm(options);
     this.memory = this.#engine.memory;
     this.physical = new PhysicalMemory(this.memory, options.io);
     this.vcpu = new Vcpu(this.#engine.vcpu);
+    this.vcpus = [this.vcpu, ...this.#engine.vcpus.slice(1).map((vcpu) => new Vcpu(vcpu))];
   }
   region(name: string): MemoryRegion | undefined {
     return this.#engine.regions.get(name);
@@ -82,6 +85,10 @@ export class Vcpu {
   }
   requestStop(): void {
     this.#engine.requestStop();
+  }
+  /** Where the CPU's APIC page lies; undefined: nowhere. */
+  setApicPage(gpa: number | undefined): void {
+    this.#engine.setApicPage(gpa);
   }
   setInterruptLine(level: boolean): void {
     this.#engine.setInterruptLine(level);

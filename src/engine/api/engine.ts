@@ -1,5 +1,5 @@
 import type { Intercepts, VmEntry, VmExit } from "./exits.ts";
-import type { GuestIo, GuestMemory, MemoryRegion, MemorySlot, RegisterAccess } from "./types.ts";
+import type { GuestIo, GuestMemory, LocalApicPort, MemoryRegion, MemorySlot, RegisterAccess } from "./types.ts";
 
 export interface EngineVmOptions {
   readonly ramBytes: number;
@@ -8,6 +8,10 @@ export interface EngineVmOptions {
   readonly io: GuestIo;
   /** Time-stamp counter: called on RDTSC and by clocks; guest TSC ticks as a number below 2^53. */
   readonly readTsc: () => number;
+  /** How many CPUs, 1..16; default 1. They take turns in one thread: whoever calls `run` runs. */
+  readonly cpus?: number;
+  /** The local APIC of each CPU, by index; absent entries: none. */
+  readonly localApics?: readonly (LocalApicPort | undefined)[];
   /** FERR#: an unmasked x87 exception waits and CR0.NE is clear (a PC wires it to IRQ 13). */
   readonly ferr?: () => void;
 }
@@ -22,7 +26,9 @@ export interface EngineVm {
   readonly memory: GuestMemory;
   /** "ram" is always there; the others as asked for in the options. */
   readonly regions: ReadonlyMap<string, MemoryRegion>;
+  /** The bootstrap processor, `vcpus[0]`. */
   readonly vcpu: EngineVcpu;
+  readonly vcpus: readonly EngineVcpu[];
   /** Maps a page-aligned slot, replacing what was mapped there. */
   mapSlot(slot: MemorySlot): void;
   /** Turns a page-aligned range back into MMIO. */
@@ -49,6 +55,8 @@ export interface EngineVcpu extends RegisterAccess {
   instructionCount(): number;
   /** From inside a `GuestIo` call: end the current run after this instruction (a `budget` exit). */
   requestStop(): void;
+  /** Where this CPU's APIC page lies (page-aligned, below 2^40); it covers what else is mapped there. Undefined: nowhere (disabled, x2APIC). */
+  setApicPage(gpa: number | undefined): void;
   /** Level of the INTR pin. */
   setInterruptLine(level: boolean): void;
   /** Edge on the NMI pin. */

@@ -4,6 +4,7 @@ export type {
   FpuState,
   GuestIo,
   GuestMemory,
+  LocalApicPort,
   MemoryRegion,
   MemorySlot,
   RegisterAccess,

@@ -14,6 +14,25 @@ export interface GuestIo {
   interruptAcknowledge(): number;
 }
 
+/**
+ * What sits between one CPU and the bus: its local APIC. Asked below the exit, for that CPU only. A CPU without one takes vectors from
+ * `GuestIo.interruptAcknowledge`, keeps CR8 to itself and has no APIC MSRs but IA32_APIC_BASE.
+ */
+export interface LocalApicPort {
+  /** The CPU accepts the interrupt that `setInterruptLine(true)` announced: the vector, 0..255. */
+  interruptAcknowledge(): number;
+  /** MOV from and to CR8: task priority bits 7:4. */
+  readTpr(): number;
+  writeTpr(value: number): void;
+  /** IA32_APIC_BASE (1Bh), IA32_TSC_DEADLINE (6E0h), x2APIC registers (800h-8FFh). Undefined: #GP(0). */
+  msrRead(index: number): bigint | undefined;
+  /** False: #GP(0). */
+  msrWrite(index: number, value: bigint): boolean;
+  /** The 4 KiB page that `EngineVcpu.setApicPage` placed, in xAPIC mode. `offset` below 1000h. */
+  pageRead(offset: number, size: AccessSize): number;
+  pageWrite(offset: number, size: AccessSize, value: number): void;
+}
+
 /** A piece of guest-physical backing store inside the engine's memory: RAM, ROM, video memory. */
 export interface MemoryRegion {
   readonly name: string;

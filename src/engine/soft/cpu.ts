@@ -1,4 +1,4 @@
-import type { EngineVmOptions, GuestIo, Intercepts, VmExit } from "../api/index.ts";
+import type { EngineVmOptions, GuestIo, Intercepts, LocalApicPort, VmExit } from "../api/index.ts";
 import type { Insn, Operand } from "../../isa/insn.ts";
 import { CPU } from "./state-layout.ts";
 import { readArithmeticFlags, writeArithmeticFlags } from "./flags-state.ts";
@@ -67,6 +67,9 @@ export class Cpu {
   xcr0 = 1n;
   /** PDPTEs as loaded by MOV CR3 and friends in PAE mode. */
   readonly pdptes: bigint[] = [0n, 0n, 0n, 0n];
+  /** This CPU's local APIC, and the number of the physical page it answers on (-1: none). */
+  localApic: LocalApicPort | undefined = undefined;
+  apicPage = -1;
   /** The FERR# pin: an unmasked x87 exception with CR0.NE clear (IRQ 13 on a PC). Unset: the exception is ignored. */
   ferr: (() => void) | undefined = undefined;
   /** The IGNNE# pin: x87 instructions run on in spite of a pending exception (a write to port F0h asserts it). */

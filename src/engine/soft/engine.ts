@@ -71,6 +71,7 @@ class SoftVm implements EngineVm {
   readonly memory: GuestMemory;
   readonly regions: ReadonlyMap<string, MemoryRegion>;
   readonly vcpu: EngineVcpu;
+  readonly vcpus: readonly EngineVcpu[];
   readonly #physical: PhysicalMap;
   readonly #cpu: Cpu;
 
@@ -94,12 +95,14 @@ class SoftVm implements EngineVm {
     cpu.u64[(CPU.addrMask.offset >> 3) + 2] = 0xffffffffffffffffn;
     const vcpu = new SoftVcpu(cpu);
     this.vcpu = vcpu;
+    this.vcpus = [vcpu];
     const instance = new WebAssembly.Instance(module, { e: { memory, ...vcpu.imports } });
     const run = instance.exports["run"];
     if (typeof run !== "function") throw new Error("core module has no run");
     vcpu.setRun((rec) => Number(run(rec)));
     if (translator !== undefined) vcpu.setTranslator(new Translator(cpu, memory, instance.exports, image.hotCount, translator));
     cpu.ferr = options.ferr;
+    cpu.localApic = options.localApics?.[0];
     resetCpu(cpu);
   }
   mapSlot(slot: MemorySlot): void {

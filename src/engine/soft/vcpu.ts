@@ -455,7 +455,7 @@ export class SoftVcpu implements EngineVcpu {
       if (open) {
         cpu.halted = false;
         this.#interrupts++;
-        this.#deliver("external", cpu.io.interruptAcknowledge() & 0xff, undefined, 0);
+        this.#deliver("external", (cpu.localApic ?? cpu.io).interruptAcknowledge() & 0xff, undefined, 0);
       }
     }
     return undefined;
@@ -580,6 +580,10 @@ export class SoftVcpu implements EngineVcpu {
     if (!this.#inRun) return;
     this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
     this.#kick();
+  }
+  setApicPage(gpa: number | undefined): void {
+    this.cpu.apicPage = gpa === undefined ? -1 : Math.floor(gpa / 4096);
+    this.cpu.mmu.flushAll(true);
   }
   setInterruptLine(level: boolean): void {
     const at = CPU.pending.offset >> 2;

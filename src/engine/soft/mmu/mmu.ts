@@ -123,10 +123,18 @@ export class Mmu {
     return gpa < 0x100000000 ? (gpa & ~0x100000) >>> 0 : Math.floor(gpa / 0x100000000) * 0x100000000 + ((gpa & ~0x100000) >>> 0);
   }
 
+  /** The physical map as this CPU sees it: its APIC page covers what is mapped there. Entry of a page, wasm address of a byte. */
+  #page(page: number): number {
+    return page === this.cpu.apicPage ? 0 : this.physical.page(page);
+  }
+  #host(gpa: number): number {
+    return Math.floor(gpa / 4096) === this.cpu.apicPage ? 0 : this.physical.host(gpa);
+  }
+
   /** Enters a successful RAM translation into the TLB in use for that privilege. */
   #fill(la: number, gpa: number, write: boolean, user: boolean): void {
     const page = Math.floor(gpa / 4096);
-    const entry = this.physical.page(page);
+    const entry = this.#page(page);
     if (entry === 0) return;
     const cpu = this.cpu;
     const at = (user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
@@ -192,7 +200,7 @@ export class Mmu {
     }
     const gpa = this.translate(la, user ? USER : 0);
     if (gpa < 0) return false;
-    const host = this.physical.host(gpa);
+    const host = this.#host(gpa);
     if (host !== 0) {
       this.#fill(la, gpa, false, user);
       for (let i = 0; i < bytes; i++) this.cpu.u8[scratch + i] = this.cpu.u8[host + i];
@@ -218,8 +226,9 @@ export class Mmu {
   }
   /** Reads by physical address; -1: left as an exit. Never crosses a page. */
   readGpa(gpa: number, bytes: 1 | 2 | 4): number {
-    const host = this.physical.host(gpa);
+    const host = this.#host(gpa);
     if (host !== 0) return bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
+    if (Math.floor(gpa / 4096) === this.cpu.apicPage) return this.cpu.localApic?.pageRead(gpa % 4096, bytes) ?? 0;
     const v = this.cpu.io.mmioRead(gpa, bytes);
     if (v >= 0) return v;
     const answer = this.answer;
@@ -237,7 +246,7 @@ export class Mmu {
   }
   /** False: left as an exit. */
   writeGpa(gpa: number, bytes: 1 | 2 | 4, value: number): boolean {
-    const entry = this.physical.page(Math.floor(gpa / 4096));
+    const entry = this.#page(Math.floor(gpa / 4096));
     if (entry > 0) {
       const host = entry * 4096 + (gpa % 4096);
       // Loaders patch their mode switch with the bytes that stand there already: decoded code stays good then.
@@ -250,6 +259,10 @@ export class Mmu {
       return true;
     }
     if (entry < 0) return true; // ROM
+    if (Math.floor(gpa / 4096) === this.cpu.apicPage) {
+      this.cpu.localApic?.pageWrite(gpa % 4096, bytes, value);
+      return true;
+    }
     if (this.cpu.io.mmioWrite(gpa, bytes, value)) return true;
     if (this.written === gpa) {
       this.written = undefined;
@@ -274,7 +287,7 @@ export class Mmu {
     }
     const gpa = this.translate(la, access);
     if (gpa < 0) return false;
-    if (this.physical.page(Math.floor(gpa / 4096)) > 0) this.#fill(la, gpa, true, user);
+    if (this.#page(Math.floor(gpa / 4096)) > 0) this.#fill(la, gpa, true, user);
     const u32 = this.cpu.u32;
     if (bytes === 8) return this.writeGpa(gpa, 4, u32[scratch >> 2]) && this.writeGpa(gpa + 4, 4, u32[(scratch >> 2) + 1]);
     if (bytes === 4) return this.writeGpa(gpa, 4, u32[scratch >> 2]);
@@ -287,7 +300,7 @@ export class Mmu {
     if (gpa < 0) return 0;
     if ((la & 0xfff) + bytes > 4096) return this.translate(this.#next(la, 4096 - (la & 0xfff)), access) < 0 ? 0 : 1;
     const page = Math.floor(gpa / 4096);
-    const entry = this.physical.page(page);
+    const entry = this.#page(page);
     if (entry <= 0) return 1;
     this.#fill(la, gpa, true, user);
     if (this.#always) return 1;
@@ -350,7 +363,7 @@ export class Mmu {
     if (hit !== 0 || this.#always) return hit;
     const gpa = this.translate(la, user ? USER : 0);
     if (gpa < 0) return 0;
-    const host = this.physical.host(gpa);
+    const host = this.#host(gpa);
     if (host !== 0) this.#fill(la, gpa, false, user);
     return host;
   }
@@ -362,7 +375,7 @@ export class Mmu {
     const gpa = this.translate(la, (user ? USER : 0) | WRITE);
     if (gpa < 0) return 0;
     const page = Math.floor(gpa / 4096);
-    const entry = this.physical.page(page);
+    const entry = this.#page(page);
     if (entry <= 0) return 0;
     this.#fill(la, gpa, true, user);
     return this.code.bitmap(page) === 0 ? entry * 4096 + (gpa & 0xfff) : 0;

@@ -182,6 +182,7 @@ const movToCr: SystemHelper = (cpu, insn) => {
       if (i.cr8Load) crExit(cpu, insn, 8, 0, gpr << 8);
       if (hi !== 0 || lo > 15) cpu.gp(0);
       cpu.u32[CPU.cr8.offset >> 2] = lo;
+      cpu.localApic?.writeTpr(lo);
   }
   return "next";
 };
@@ -205,7 +206,7 @@ const movFromCr: SystemHelper = (cpu, insn) => {
   else if (index === 4) lo = visibleCr4(cpu);
   else if (index === 8) {
     if (cpu.intercepts.cr8Store) crExit(cpu, insn, 8, 1, gpr << 8);
-    lo = cpu.u32[CPU.cr8.offset >> 2];
+    lo = cpu.localApic?.readTpr() ?? cpu.u32[CPU.cr8.offset >> 2];
   } else {
     if (index === 3 && cpu.intercepts.cr3Store) crExit(cpu, insn, 3, 1, gpr << 8);
     const at = (index === 2 ? CPU.cr2.offset : CPU.cr3.offset) >> 2;

@@ -32,6 +32,9 @@ export const MSR = {
   MTRR_PHYSBASE0: 0x200,
   MTRR_PHYSMASK7: 0x20f,
   PAT: 0x277,
+  TSC_DEADLINE: 0x6e0,
+  X2APIC: 0x800,
+  X2APIC_END: 0x8ff,
   MTRR_DEF_TYPE: 0x2ff,
   MC0_CTL: 0x400,
   EFER: 0xc0000080,
@@ -91,8 +94,12 @@ export function readTsc(cpu: Cpu): bigint {
   return offset === undefined ? now : BigInt.asUintN(64, now + offset);
 }
 
+/** MSRs that a local APIC answers: its base, the deadline timer, the x2APIC registers. */
+const isApicMsr = (n: number): boolean => n === MSR.APIC_BASE || n === MSR.TSC_DEADLINE || (n >= MSR.X2APIC && n <= MSR.X2APIC_END);
+
 /** The value of an MSR; undefined: there is none of that number. */
 export function readMsr(cpu: Cpu, n: number): bigint | undefined {
+  if (cpu.localApic !== undefined && isApicMsr(n)) return cpu.localApic.msrRead(n);
   switch (n) {
     case MSR.TSC:
       return readTsc(cpu);
@@ -127,6 +134,7 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
 
 /** Stores an MSR with all its checks; false: #GP. */
 export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
+  if (cpu.localApic !== undefined && isApicMsr(n)) return cpu.localApic.msrWrite(n, value);
   switch (n) {
     case MSR.TSC:
       cpu.msrs.set(n, BigInt.asUintN(64, value - BigInt(Math.floor(cpu.options.readTsc()))));
