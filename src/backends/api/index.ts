@@ -6,7 +6,7 @@ export { ataGeometry, floppyBySize, floppyDriveType, floppyToHold, lbaAssistGeom
 export type { DiskGeometry, FloppyFormat } from "./geometry.ts";
 export { detectImage } from "./image-kind.ts";
 export type { ImageInfo, MediumKind } from "./image-kind.ts";
-export { NullNet } from "./network.ts";
-export type { NetBackend } from "./network.ts";
+export { NO_OFFLOADS, NullNet } from "./network.ts";
+export type { FrameOffload, NetBackend, NetOffloads } from "./network.ts";
 export { OverlayBlockBackend, PaddedBackend } from "./overlay.ts";
 export type { OverlayStateV1 } from "./overlay.ts";
