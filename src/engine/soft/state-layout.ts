@@ -54,7 +54,7 @@ export const CPU = layout(64, {
   ipBase: u64(),
   /** Where the slow arms put a value read, and take a value to write. 16 bytes. */
   scratch: u128(2),
-  /** Base address of the TLB in use (supervisor or user). */
+  /** Base address of the TLB area in use: one of mmu/mmu.ts's four. */
   tlbBase: u32(),
   /** Key of blocks valid now: code size and generation; compared by the jump cache. */
   blockKey: u32(),
@@ -91,7 +91,7 @@ export const CPU = layout(64, {
   flagsSpare: u8(4),
 });
 
-/** TLB: TLB_ENTRIES entries of TLB_ENTRY_BYTES, supervisor then user. */
+/** A TLB area: TLB_ENTRIES entries of TLB_ENTRY_BYTES. */
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 32;
 /** Entry: tags are the linear page address, or TLB_INVALID. `addend` + low 32 bits of the linear address = wasm address. */
@@ -103,11 +103,16 @@ export const JUMP_CACHE_ENTRY_BYTES = 16;
 export const JUMP = { ip: 0, key: 8, block: 12 } as const;
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
-export const TLB_SUPERVISOR = align(CPU.end, 4096);
-export const TLB_USER = TLB_SUPERVISOR + TLB_ENTRIES * TLB_ENTRY_BYTES;
-/** Never filled: in use while every access must take the slow arm (data breakpoints, alignment checks). */
-export const TLB_NEVER = TLB_USER + TLB_ENTRIES * TLB_ENTRY_BYTES;
-export const JUMP_CACHE = TLB_NEVER + TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_AREA_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
+/**
+ * A CPU's TLB areas, one after the other. `supervisor`: user pages too; `user`: CPL 3; `guarded`: supervisor accesses while SMAP forbids user
+ * pages; `never`: never filled, in use while every access must take the slow arm (data breakpoints, alignment checks).
+ */
+export const TLB_AREA = { supervisor: 0, user: TLB_AREA_BYTES, guarded: 2 * TLB_AREA_BYTES, never: 3 * TLB_AREA_BYTES } as const;
+export const TLB_AREAS_BYTES = 4 * TLB_AREA_BYTES;
+/** The areas of the first CPU. */
+export const TLB_AREAS = align(CPU.end, 4096);
+export const JUMP_CACHE = TLB_AREAS + TLB_AREAS_BYTES;
 /** SMC bitmaps: one bit a byte of a code page, 512 bytes each. */
 export const SMC_BITMAPS = JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES;
 export const SMC_BITMAP_BYTES = 512;

@@ -1,5 +1,5 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
-import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES, TLB_NEVER, TLB_SUPERVISOR, TLB_USER } from "../state-layout.ts";
+import { CPU, TLB, TLB_AREA, TLB_AREAS, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 import { CodePages } from "./code-pages.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
@@ -18,7 +18,14 @@ export class Mmu {
   readonly cpu: Cpu;
   readonly physical: PhysicalMap;
   readonly code: CodePages;
-  /** TLB slots filled since the last flush: byte offsets from TLB_SUPERVISOR; bit 0: global. */
+  /** This CPU's TLB areas: wasm addresses. */
+  readonly #areas: number;
+  /** The area for accesses with user privilege. */
+  readonly userTlb: number;
+  /** The area for supervisor accesses as things are: without user pages while SMAP forbids them. */
+  supervisorTlb: number;
+  readonly neverTlb: number;
+  /** TLB slots filled since the last flush: wasm addresses; bit 0: global. */
   readonly #filled: number[] = [];
   /** Physical-address mask of the A20 gate as a number: bit 20 cleared when the gate is off. */
   #a20 = true;
@@ -29,16 +36,17 @@ export class Mmu {
   /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
   #always = false;
 
-  constructor(cpu: Cpu, physical: PhysicalMap) {
+  constructor(cpu: Cpu, physical: PhysicalMap, areas: number = TLB_AREAS) {
     this.cpu = cpu;
     this.physical = physical;
     this.code = new CodePages(cpu, this);
-    this.#clear(TLB_SUPERVISOR, TLB_ENTRIES * 3);
+    this.#areas = areas;
+    this.supervisorTlb = areas + TLB_AREA.supervisor;
+    this.userTlb = areas + TLB_AREA.user;
+    this.neverTlb = areas + TLB_AREA.never;
+    for (let at = areas; at < areas + TLB_AREAS_BYTES; at += TLB_ENTRY_BYTES) this.#invalidateEntry(at);
   }
 
-  #clear(from: number, entries: number): void {
-    for (let i = 0; i < entries; i++) this.#invalidateEntry(from + i * TLB_ENTRY_BYTES);
-  }
   #invalidateEntry(entry: number): void {
     const w = entry >> 2;
     const u32 = this.cpu.u32;
@@ -53,15 +61,16 @@ export class Mmu {
     for (let i = 0; i < this.#filled.length; i++) {
       const f = this.#filled[i];
       if (!includingGlobal && (f & 1) === 1) this.#filled[kept++] = f;
-      else this.#invalidateEntry(TLB_SUPERVISOR + (f & ~1));
+      else this.#invalidateEntry(f & ~1);
     }
     this.#filled.length = kept;
     this.code.linearChanged();
   }
   flushPage(la: number): void {
-    const index = (la >>> 12) & (TLB_ENTRIES - 1);
-    this.#invalidateEntry(TLB_SUPERVISOR + index * TLB_ENTRY_BYTES);
-    this.#invalidateEntry(TLB_USER + index * TLB_ENTRY_BYTES);
+    const at = this.#areas + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    this.#invalidateEntry(at + TLB_AREA.supervisor);
+    this.#invalidateEntry(at + TLB_AREA.user);
+    this.#invalidateEntry(at + TLB_AREA.guarded);
     this.code.linearChanged();
   }
   setA20(enabled: boolean): void {
@@ -80,8 +89,10 @@ export class Mmu {
       this.#always = this.breakpointsArmed && this.#dataBreakpoints();
     }
     const alignment = (this.alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0);
-    const smap = cpl < 3 && (cpu.cr4 & 0x200000) !== 0;
-    cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment || smap ? TLB_NEVER : cpl === 3 ? TLB_USER : TLB_SUPERVISOR;
+    // SMAP: supervisor accesses reach user pages only with EFLAGS.AC; implicit ones at CPL 3 never.
+    const guarded = (cpu.cr4 & 0x200000) !== 0 && (cpl === 3 || (cpu.systemFlags & 0x40000) === 0);
+    this.supervisorTlb = this.#areas + (guarded ? TLB_AREA.guarded : TLB_AREA.supervisor);
+    cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
     this.code.modeChanged();
   }
   #dr7 = 0x400n;
@@ -137,7 +148,7 @@ export class Mmu {
     const entry = this.#page(page);
     if (entry === 0) return;
     const cpu = this.cpu;
-    const at = (user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const at = (user ? this.userTlb : this.supervisorTlb) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     const lo = (la & ~0xfff) >>> 0;
     const hi = Math.floor(la / 0x100000000) >>> 0;
     const w = at >> 2;
@@ -145,7 +156,7 @@ export class Mmu {
     const same = u32[w] === lo && u32[w + 1] === hi;
     if (!same) {
       this.#invalidateEntry(at);
-      this.#filled.push((at - TLB_SUPERVISOR) | (this.global ? 1 : 0));
+      this.#filled.push(at | (this.global ? 1 : 0));
     }
     u32[w] = lo;
     u32[w + 1] = hi;
@@ -166,7 +177,7 @@ export class Mmu {
     const host = Math.abs(this.physical.page(page)) * 4096;
     const u32 = this.cpu.u32;
     for (const f of this.#filled) {
-      const w = (TLB_SUPERVISOR + (f & ~1)) >> 2;
+      const w = f >> 2;
       if ((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0 !== host || u32[w + 1] === 0x7fffffff) continue;
       if (u32[w + 2] === 0xfffff000 && u32[w + 3] === 0x7fffffff) continue;
       u32[w + 6] = u32[w + 2];
@@ -327,7 +338,7 @@ export class Mmu {
   }
   #lookup(la: number, bytes: number, user: boolean, tag: number): number {
     if ((la & 0xfff) + bytes > 4096 || this.#always) return 0;
-    const w = ((user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
+    const w = ((user ? this.userTlb : this.supervisorTlb) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
     const u32 = this.cpu.u32;
     if (u32[w + (tag >> 2)] !== (la & ~0xfff) >>> 0 || u32[w + (tag >> 2) + 1] !== Math.floor(la / 0x100000000) >>> 0) return 0;
     return (la + u32[w + (TLB.addend >> 2)]) >>> 0;

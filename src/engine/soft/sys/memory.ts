@@ -1,5 +1,5 @@
 import type { Cpu } from "../cpu.ts";
-import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES, TLB_NEVER, TLB_SUPERVISOR, TLB_USER } from "../state-layout.ts";
+import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 
 /**
  * Loads and stores of helpers by linear address: the software TLB first, as generated code does, then the MMU's slow arms.
@@ -11,7 +11,7 @@ const TLB_BASE = CPU.tlbBase.offset >> 2;
 /** Index (in words) of the TLB entry whose tag at `tag` (bytes) matches the page of `la`, or 0. */
 function entryOf(cpu: Cpu, la: number, user: boolean, tag: number): number {
   const u32 = cpu.u32;
-  const w = ((user ? TLB_USER : TLB_SUPERVISOR) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
+  const w = ((user ? cpu.mmu.userTlb : cpu.mmu.supervisorTlb) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
   if (u32[w + (tag >> 2)] !== (la & ~0xfff) >>> 0) return 0;
   const hi = u32[w + (tag >> 2) + 1];
   if (hi !== (la >= 0 && la < 0x100000000 ? 0 : Math.floor(la / 0x100000000) >>> 0)) return 0;
@@ -20,21 +20,21 @@ function entryOf(cpu: Cpu, la: number, user: boolean, tag: number): number {
 
 /** Wasm address of `size` bytes of plain memory on one page, when the TLB knows them readable; else 0. */
 export function hostForLoad(cpu: Cpu, la: number, size: number, user: boolean): number {
-  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === TLB_NEVER) return 0;
+  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === cpu.mmu.neverTlb) return 0;
   const w = entryOf(cpu, la, user, TLB.read);
   return w === 0 ? 0 : (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
 }
 
 /** The same for writing; the page holds no decoded code. */
 export function hostForStore(cpu: Cpu, la: number, size: number, user: boolean): number {
-  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === TLB_NEVER) return 0;
+  if ((la & 0xfff) + size > 4096 || cpu.u32[TLB_BASE] === cpu.mmu.neverTlb) return 0;
   const w = entryOf(cpu, la, user, TLB.write);
   return w === 0 ? 0 : (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
 }
 
 /** Reads 1, 2 or 4 bytes, unsigned. #PF is thrown. */
 export function load(cpu: Cpu, la: number, size: number, user: boolean): number {
-  if ((la & 0xfff) + size <= 4096 && cpu.u32[TLB_BASE] !== TLB_NEVER) {
+  if ((la & 0xfff) + size <= 4096 && cpu.u32[TLB_BASE] !== cpu.mmu.neverTlb) {
     const w = entryOf(cpu, la, user, TLB.read);
     if (w !== 0) {
       const host = (la + cpu.u32[w + (TLB.addend >> 2)]) >>> 0;
@@ -47,7 +47,7 @@ export function load(cpu: Cpu, la: number, size: number, user: boolean): number 
 /** Writes 1, 2 or 4 bytes. #PF is thrown. */
 export function store(cpu: Cpu, la: number, size: number, value: number, user: boolean): void {
   const at = la & 0xfff;
-  if (at + size <= 4096 && cpu.u32[TLB_BASE] !== TLB_NEVER) {
+  if (at + size <= 4096 && cpu.u32[TLB_BASE] !== cpu.mmu.neverTlb) {
     let w = entryOf(cpu, la, user, TLB.write);
     if (w === 0) {
       w = entryOf(cpu, la, user, TLB.writeSmc);
