@@ -15,6 +15,10 @@ export interface BlockBackend {
   write(offset: number, from: Uint8Array): boolean;
   /** Makes every completed write durable. Returns false on a host I/O error. */
   flush(): boolean;
+  /** Optional hint that the range is no longer needed; what it reads afterwards is undefined. False on a host I/O error. */
+  discard?(offset: number, length: number): boolean;
+  /** Optional, cheaper than writing: the range reads as zeros afterwards. False on a host I/O error or when `readOnly`. */
+  writeZeroes?(offset: number, length: number): boolean;
   close(): void;
 }
 

@@ -94,7 +94,7 @@ export class OverlayBlockBackend implements BlockBackend {
   }
 
   /** Forgets every write. */
-  discard(): void {
+  revert(): void {
     this.#chunks.clear();
   }
 
