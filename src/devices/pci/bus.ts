@@ -1,5 +1,6 @@
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
-import { configU32, PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_CONFIG } from "./config-space.ts";
+import { configU32 } from "./bytes.ts";
+import { PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_CONFIG } from "./config-space.ts";
 import type { PciFunction, PciFunctionStateV1 } from "./config-space.ts";
 
 export interface PciBusStateV1 {
@@ -134,6 +135,7 @@ export function assignPciResources(bus: PciBus, plan: PciAssignment): void {
     } else {
       memory = align(memory, bar.sizeBytes);
       device.writeConfig(bar.offset, 4, memory);
+      if (bar.wide === true) device.writeConfig(bar.offset + 4, 4, 0);
       memory += bar.sizeBytes;
     }
   }

@@ -1,3 +1,8 @@
+import { assert } from "../../base/index.ts";
+import { configU16, configU32, setConfig } from "./bytes.ts";
+import { MsiCapability, MsixTable, PCI_CAPABILITY } from "./messages.ts";
+import type { MsiOptions, MsixOptions, MsixStateV1 } from "./messages.ts";
+
 /** Offsets in a type 0 configuration header. Source: PCI Local Bus Specification 2.2, chapter 6. */
 export const PCI_CONFIG = {
   VENDOR_ID: 0x00,
@@ -23,21 +28,20 @@ export const PCI_COMMAND_MEMORY = 0x0002;
 export const PCI_COMMAND_MASTER = 0x0004;
 export const PCI_COMMAND_INTX_DISABLE = 0x0400;
 const PCI_STATUS_INTERRUPT = 0x0008;
+const PCI_STATUS_CAPABILITIES = 0x0010;
+/** Addresses beyond this are the sizing pattern of a 64-bit BAR, or nowhere. */
+const MAX_PHYSICAL = 2 ** 40;
 
 /** The byte-wide bits of STATUS that software clears by writing one. */
 const STATUS_W1C_HIGH = 0xf9;
-
-export const configU16 = (b: Uint8Array, at: number): number => (b[at] ?? 0) | ((b[at + 1] ?? 0) << 8);
-export const configU32 = (b: Uint8Array, at: number): number => (configU16(b, at) | (configU16(b, at + 2) << 16)) >>> 0;
-export function setConfig(b: Uint8Array, at: number, size: number, value: number): void {
-  for (let i = 0; i < size; i++) b[at + i] = (value >>> (8 * i)) & 0xff;
-}
 
 /** A base address register, or the expansion ROM's. Sizes are powers of two: at least 4 for I/O, 16 for memory, 2048 for a ROM. */
 export interface BarOptions {
   /** 0..5; "rom" for the expansion ROM at 30h. */
   readonly index: number | "rom";
   readonly kind: "io" | "memory" | "prefetchable";
+  /** A memory BAR with a 64-bit address, which takes the next index too. */
+  readonly wide?: boolean;
   readonly sizeBytes: number;
   /** Where the range is now; undefined while it is not decoded (disabled, zero, or being sized). Called only on a change. */
   readonly onMap: (address: number | undefined) => void;
@@ -58,12 +62,18 @@ export interface PciFunctionOptions {
   readonly commandMask?: number;
   readonly commandReset?: number;
   readonly bars?: readonly BarOptions[];
+  readonly msi?: MsiOptions;
+  /** The chip maps `msixTable` where the BAR is. */
+  readonly msix?: MsixOptions;
+  /** Power states D0 and D3hot; the state is kept over D3hot (PCI Power Management 1.2). */
+  readonly powerManagement?: boolean;
 }
 
 export interface PciFunctionStateV1 {
   readonly v: 1;
   readonly config: readonly number[];
   readonly interrupt: boolean;
+  readonly msix?: MsixStateV1;
 }
 
 interface Bar extends BarOptions {
@@ -85,6 +95,14 @@ export class PciFunction {
   #interrupt = false;
   #interruptOut = false;
   #intx: (level: boolean) => void = () => {};
+  /** Next free byte for a capability, and the byte that links to it. */
+  #capabilityEnd = 0x40;
+  #capabilityLink: number = PCI_CONFIG.CAPABILITIES;
+  #msi: MsiCapability | undefined;
+  #msixAt = 0;
+  #powerAt = 0;
+  /** The memory range behind MSI-X, for the BAR that `msix.bar` names. */
+  readonly msixTable: MsixTable | undefined;
 
   constructor(options: PciFunctionOptions) {
     this.name = options.name;
@@ -110,10 +128,67 @@ export class PciFunction {
       const offset = bar.index === "rom" ? PCI_CONFIG.ROM_BAR : PCI_CONFIG.BAR0 + 4 * bar.index;
       const addressBits = ~(bar.sizeBytes - 1) >>> 0;
       setConfig(this.#writable, offset, 4, bar.index === "rom" ? (addressBits | 1) >>> 0 : addressBits);
-      if (bar.index !== "rom") c[offset] = bar.kind === "io" ? 1 : bar.kind === "prefetchable" ? 8 : 0;
+      if (bar.index !== "rom") c[offset] = bar.kind === "io" ? 1 : (bar.kind === "prefetchable" ? 8 : 0) | (bar.wide === true ? 4 : 0);
+      if (bar.wide === true) setConfig(this.#writable, offset + 4, 4, 0xffffffff);
       this.#bars.push({ ...bar, offset, mapped: undefined });
     }
     this.#resetValues = c.slice();
+    if (options.msix !== undefined) {
+      const { msix } = options;
+      this.msixTable = new MsixTable(options.name, msix);
+      const body = new Uint8Array(10);
+      setConfig(body, 0, 2, msix.vectors - 1);
+      setConfig(body, 2, 4, msix.bar);
+      setConfig(body, 6, 4, (msix.barBytes / 2) | msix.bar);
+      this.#msixAt = this.addCapability(PCI_CAPABILITY.MSIX, body, Uint8Array.of(0, 0xc0));
+    }
+    if (options.msi !== undefined) {
+      const { body, writable } = MsiCapability.layout(options.msi.vectors);
+      this.#msi = new MsiCapability(c, this.addCapability(PCI_CAPABILITY.MSI, body, writable), options.msi.sink);
+    }
+    // PMC: version 3, no PME; PMCSR: no soft reset.
+    if (options.powerManagement === true) {
+      this.#powerAt = this.addCapability(PCI_CAPABILITY.POWER, Uint8Array.of(0x03, 0, 0x08, 0, 0, 0), Uint8Array.of(0, 0, 0x03));
+    }
+  }
+
+  /**
+   * Adds a capability behind the others: its bytes after the two of its header, and which bits of them software can change. Returns
+   * where its header is.
+   */
+  protected addCapability(id: number, body: Uint8Array, writable: Uint8Array = new Uint8Array(0)): number {
+    const at = this.#capabilityEnd;
+    assert(at + 2 + body.length <= 0x100, `no room for capability ${id} of ${this.name}`);
+    this.#capabilityEnd = (at + 2 + body.length + 3) & ~3;
+    this.defineRegister(this.#capabilityLink, 1, at, 0);
+    this.defineRegister(PCI_CONFIG.STATUS, 2, configU16(this.config, PCI_CONFIG.STATUS) | PCI_STATUS_CAPABILITIES, 0);
+    this.defineRegister(at, 2, id, 0);
+    for (const [i, byte] of body.entries()) this.defineRegister(at + 2 + i, 1, byte, writable[i] ?? 0);
+    this.#capabilityLink = at + 1;
+    return at;
+  }
+
+  /** Interrupts go out as messages: INTx is silent then. */
+  get messagesEnabled(): boolean {
+    return this.msixEnabled || this.#msi?.enabled === true;
+  }
+
+  get msixEnabled(): boolean {
+    return this.#msixAt !== 0 && ((this.config[this.#msixAt + 3] ?? 0) & 0x80) !== 0;
+  }
+
+  /** An event, when messages are enabled: `vector` of the MSI-X table, or of the MSI block. */
+  signalMessage(vector: number): void {
+    if (this.msixEnabled) this.msixTable?.fire(vector);
+    else if (this.#msi?.enabled === true) this.#msi.fire(vector, this.#mayMaster);
+  }
+
+  get #mayMaster(): boolean {
+    return (this.command & PCI_COMMAND_MASTER) !== 0 && this.#powered;
+  }
+
+  get #powered(): boolean {
+    return this.#powerAt === 0 || ((this.config[this.#powerAt + 4] ?? 0) & 3) === 0;
   }
 
   /** Adds a chip-specific register of `size` bytes: its reset value and the bits that software can change. */
@@ -158,13 +233,12 @@ export class PciFunction {
       const byte = (value >>> (8 * i)) & 0xff;
       const mask = this.#writable[at] ?? 0;
       let next = ((this.config[at] ?? 0) & ~mask) | (byte & mask);
+      // D1 and D2 do not exist: a write of them leaves the power state alone.
+      if (this.#powerAt !== 0 && at === this.#powerAt + 4 && (byte & 3) % 3 !== 0) next = this.config[at] ?? 0;
       if (at === PCI_CONFIG.STATUS + 1) next &= ~(byte & STATUS_W1C_HIGH);
       this.config[at] = next;
     }
-    if (offset < 0x40) {
-      this.#updateBars();
-      this.#updateInterrupt();
-    }
+    this.#refresh(offset);
     this.onConfigWrite(offset, size);
   }
 
@@ -172,8 +246,8 @@ export class PciFunction {
   reset(): void {
     this.config.set(this.#resetValues);
     this.#interrupt = false;
-    this.#updateBars();
-    this.#updateInterrupt();
+    this.msixTable?.reset();
+    this.#refresh(0);
     this.onConfigWrite(0, 256);
   }
 
@@ -183,26 +257,37 @@ export class PciFunction {
   }
 
   /** The BARs with their sizes, for firmware that assigns them. */
-  get bars(): readonly { readonly index: number | "rom"; readonly kind: BarOptions["kind"]; readonly sizeBytes: number; readonly offset: number }[] {
+  get bars(): readonly (Omit<BarOptions, "onMap"> & { readonly offset: number })[] {
     return this.#bars;
   }
 
   saveState(): PciFunctionStateV1 {
-    return { v: 1, config: Array.from(this.config), interrupt: this.#interrupt };
+    const msix = this.msixTable?.saveState();
+    return { v: 1, config: Array.from(this.config), interrupt: this.#interrupt, ...(msix === undefined ? {} : { msix }) };
   }
 
   loadState(state: PciFunctionStateV1): void {
     for (let i = 0; i < 256; i++) this.config[i] = state.config[i] ?? 0;
     this.#interrupt = state.interrupt;
-    this.#updateBars();
-    this.#updateInterrupt();
+    if (state.msix !== undefined) this.msixTable?.loadState(state.msix);
+    this.#refresh(0);
     this.onConfigWrite(0, 256);
+  }
+
+  /** What follows from the configuration registers, after a write at or behind `offset`. */
+  #refresh(offset: number): void {
+    if (offset < 0x40 || this.#capabilityEnd > 0x40) {
+      this.#updateBars();
+      this.#updateInterrupt();
+      this.#msi?.written(this.#mayMaster);
+      this.msixTable?.setOpen(this.msixEnabled && ((this.config[this.#msixAt + 3] ?? 0) & 0x40) === 0 && this.#mayMaster);
+    }
   }
 
   #updateInterrupt(): void {
     const c = this.config;
     c[PCI_CONFIG.STATUS] = ((c[PCI_CONFIG.STATUS] ?? 0) & ~PCI_STATUS_INTERRUPT) | (this.#interrupt ? PCI_STATUS_INTERRUPT : 0);
-    const out = this.#interrupt && (this.command & PCI_COMMAND_INTX_DISABLE) === 0;
+    const out = this.#interrupt && (this.command & PCI_COMMAND_INTX_DISABLE) === 0 && !this.messagesEnabled && this.#powered;
     if (out === this.#interruptOut) return;
     this.#interruptOut = out;
     this.#intx(out);
@@ -212,11 +297,12 @@ export class PciFunction {
     const command = this.command;
     for (const bar of this.#bars) {
       const raw = configU32(this.config, bar.offset);
-      const address = (raw & ~(bar.sizeBytes - 1)) >>> 0;
-      let enabled = (command & (bar.kind === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) !== 0;
+      const high = bar.wide === true ? configU32(this.config, bar.offset + 4) : 0;
+      const address = ((raw & ~(bar.sizeBytes - 1)) >>> 0) + high * 2 ** 32;
+      let enabled = this.#powered && (command & (bar.kind === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) !== 0;
       if (bar.index === "rom") enabled &&= (raw & 1) !== 0;
       // An address of zero is "unassigned"; one that reaches the top of the space is the sizing pattern.
-      const limit = bar.kind === "io" ? 0x10000 : 0xffffffff;
+      const limit = bar.kind === "io" ? 0x10000 : high === 0 ? 0xffffffff : MAX_PHYSICAL;
       const mapped = enabled && address !== 0 && address + bar.sizeBytes <= limit ? address : undefined;
       if (mapped === bar.mapped) continue;
       // Unmap before mapping anew: the callbacks never see two ranges at once.

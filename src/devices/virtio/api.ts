@@ -44,6 +44,8 @@ export interface VirtioModel {
   readonly classCode: number;
   /** Device-specific feature bits offered (0..23, 50..); the transport adds its own (RING_INDIRECT_DESC, EVENT_IDX, VERSION_1, ...). */
   readonly features: bigint;
+  /** False: these features do not go together (VIRTIO 1.2 §5.*.3.1, "requires"); the driver's FEATURES_OK is refused. */
+  acceptsFeatures?(features: bigint): boolean;
   /** Largest size of each queue, powers of two. */
   readonly queueSizes: readonly number[];
   /** Bytes of the device-specific configuration space. */
