@@ -1,0 +1,129 @@
+import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Cpu } from "../cpu.ts";
+import { linearAddress, plus } from "../fpu/memory.ts";
+import { CPU } from "../state-layout.ts";
+import { SSE } from "./env.ts";
+
+const { X, Y, Z } = SSE;
+
+/** Operands of SSE instructions: XMM, MMX and general registers, memory of 4, 8 or 16 bytes. */
+
+const XMM = CPU.xmm.offset >> 2;
+const FPR = CPU.fpr.offset >> 2;
+const GPR = CPU.gpr.offset >> 2;
+
+/** Number of register operand n. */
+export function register(insn: Insn, n: number): number {
+  const op = insn.operands[n];
+  return op.kind === "reg" ? op.index : 0;
+}
+export function immediate(insn: Insn): number {
+  const op = insn.operands[2];
+  return op?.kind === "imm" ? op.lo & 0xff : 0;
+}
+function fromXmm(cpu: Cpu, index: number, to: Int32Array): void {
+  const at = XMM + index * 4;
+  const i32 = cpu.i32;
+  to[0] = i32[at];
+  to[1] = i32[at + 1];
+  to[2] = i32[at + 2];
+  to[3] = i32[at + 3];
+}
+/** Reads 4, 8 or 16 bytes into `to`; 16 as two quadwords, both pages looked at before either is read. */
+function fromMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, to: Int32Array): void {
+  const la = bytes === 16 ? address128(cpu, insn, op) : linearAddress(cpu, insn, op, bytes, false);
+  const { mmu } = cpu;
+  const user = cpu.cpl === 3;
+  if ((la & 0xfff) + bytes <= 4096) {
+    const host = mmu.hostRead(la, user);
+    if (host !== 0) {
+      const view = cpu.view;
+      to[0] = view.getInt32(host, true);
+      if (bytes > 4) to[1] = view.getInt32(host + 4, true);
+      if (bytes > 8) {
+        to[2] = view.getInt32(host + 8, true);
+        to[3] = view.getInt32(host + 12, true);
+      }
+      return;
+    }
+  } else if (bytes === 16) {
+    const before = 4096 - (la & 0xfff);
+    mmu.read(plus(cpu, la, before - 1), 1, user);
+    mmu.read(plus(cpu, la, before), 1, user);
+  }
+  const scratch = CPU.scratch.offset >> 2;
+  for (let i = 0; i < bytes >> 2; i += 2) {
+    if (bytes === 4) to[0] = mmu.read(la, 4, user);
+    else {
+      mmu.read64(plus(cpu, la, i * 4), user);
+      to[i] = cpu.i32[scratch];
+      to[i + 1] = cpu.i32[scratch + 1];
+    }
+  }
+}
+/** 16 bytes: #GP(0) for a misaligned address where the row asks for alignment; no #AC then. */
+function address128(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
+  const { mmu } = cpu;
+  if (!insn.row.facts.aligned) return linearAddress(cpu, insn, op, 16, false);
+  const checks = mmu.alignment;
+  mmu.alignment = false;
+  let la = 0;
+  try {
+    la = linearAddress(cpu, insn, op, 16, false);
+  } finally {
+    mmu.alignment = checks;
+  }
+  if ((la & 15) !== 0) cpu.gp(0);
+  return la;
+}
+
+/** The old value of the destination register into X. */
+export function loadDestination(cpu: Cpu, insn: Insn): void {
+  fromXmm(cpu, register(insn, 0), X);
+}
+/** XMM register or memory of `bytes` into Y. */
+export function loadSource(cpu: Cpu, insn: Insn, bytes: number): void {
+  const op = insn.operands[1];
+  if (op.kind === "mem") fromMemory(cpu, insn, op, bytes, Y);
+  else if (op.kind === "reg") fromXmm(cpu, op.index, Y);
+}
+/** MMX register or 8 bytes of memory into Y. */
+export function loadMmxSource(cpu: Cpu, insn: Insn): void {
+  const op = insn.operands[1];
+  if (op.kind === "mem") fromMemory(cpu, insn, op, 8, Y);
+  else if (op.kind === "reg") {
+    Y[0] = cpu.i32[FPR + op.index * 4];
+    Y[1] = cpu.i32[FPR + op.index * 4 + 1];
+  }
+}
+/** General register or memory of 4 or 8 bytes into Y; gives its width in bits. */
+export function loadIntegerSource(cpu: Cpu, insn: Insn): number {
+  const op = insn.operands[1];
+  if (op.kind === "mem") fromMemory(cpu, insn, op, op.size >> 3, Y);
+  else if (op.kind === "reg") {
+    Y[0] = cpu.i32[GPR + op.index * 2];
+    Y[1] = cpu.i32[GPR + op.index * 2 + 1];
+  }
+  return op.kind === "mem" || op.kind === "reg" ? op.size : 0;
+}
+
+/** `words` words of Z into the low part of XMM register `index`. */
+export function storeXmm(cpu: Cpu, index: number, words: number): void {
+  const at = XMM + index * 4;
+  for (let i = 0; i < words; i++) cpu.i32[at + i] = Z[i];
+}
+export function storeDestination(cpu: Cpu, insn: Insn, words: number): void {
+  storeXmm(cpu, register(insn, 0), words);
+}
+/** Z[0..1] into an MMX register. */
+export function storeMmx(cpu: Cpu, insn: Insn): void {
+  const at = FPR + register(insn, 0) * 4;
+  cpu.i32[at] = Z[0];
+  cpu.i32[at + 1] = Z[1];
+  cpu.u16[(at + 2) * 2] = 0xffff;
+}
+/** Words into a general register of 32 (upper half cleared) or 64 bits. */
+export function storeInteger(cpu: Cpu, index: number, bits: number, lo: number, hi: number): void {
+  cpu.i32[GPR + index * 2] = lo;
+  cpu.i32[GPR + index * 2 + 1] = bits === 64 ? hi : 0;
+}
