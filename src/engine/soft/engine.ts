@@ -8,7 +8,8 @@ import { PhysicalMap } from "./mmu/physical.ts";
 import { CPU } from "./state-layout.ts";
 import { resetCpu } from "./sys/index.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
-import { helperFor, SoftVcpu } from "./vcpu.ts";
+import { helperFor } from "./vcpu/helpers.ts";
+import { SoftVcpu } from "./vcpu/vcpu.ts";
 
 export function defaultIntercepts(): Intercepts {
   return {

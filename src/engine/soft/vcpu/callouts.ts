@@ -1,0 +1,269 @@
+import type { Cpu } from "../cpu.ts";
+import { CS, PENDING, VM_EXIT } from "../cpu.ts";
+import { CPU, REC } from "../state-layout.ts";
+import type { Translator } from "../translate/index.ts";
+
+/** Work of a chunk of a repeated string, see WORK_LIMIT. */
+const CHUNK_WORK = 20;
+/**
+ * Work beyond plain instructions that one run may do, in rough microseconds: faults and repeated strings over devices cost many times what
+ * an instruction does, and the host's event loop waits for the run. Counted, not measured, so that runs repeat exactly.
+ */
+export const WORK_LIMIT = 20_000;
+export const FULL_BLOCK = 64;
+export const TF = 0x100,
+  IF = 0x200;
+
+/** Why generated code was left, when an import decided it. */
+export const LEFT_DEFAULT = 0,
+  LEFT_STOP = 1,
+  LEFT_EXIT = 2,
+  LEFT_AT_FAULT = 3;
+
+/** What generated code calls out for: slow memory accesses, ports, system helpers, the next block. One object a CPU; the run loop shares its state. */
+export class Callouts {
+  readonly cpu: Cpu;
+  translator: Translator | undefined;
+  /** The budget carries a debt, so that generated code stops at its next control transfer. */
+  kicked = false;
+  /** Instructions of this step may end with #DB, MTF … : one at a time. */
+  stepping = false;
+  /** Why generated code was left: LEFT_*. */
+  left = LEFT_DEFAULT;
+  /** Of this run, see WORK_LIMIT. */
+  work = 0;
+  /** Flushes of decoded code when the block in progress was found. */
+  flushes = 0;
+  helperCalls = 0;
+  slowReads = 0;
+  slowWrites = 0;
+
+  constructor(cpu: Cpu) {
+    this.cpu = cpu;
+  }
+
+  readonly imports = {
+    slowRead: (lo: number, hi: number, sizeSegment: number): number => {
+      this.slowReads++;
+      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowRead(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+    },
+    slowWrite: (lo: number, hi: number, sizeSegment: number): number => {
+      this.slowWrites++;
+      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowWrite(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+    },
+    slowProbe: (lo: number, hi: number, sizeSegment: number): number =>
+      this.#linear(lo, hi, sizeSegment) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0,
+    segmentSlow: (lo: number, hi: number, flags: number): number =>
+      this.cpu.mmu.segmentAllows(flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
+    raise: (vector: number, errorCode: number): number => {
+      this.cpu.fault.vector = vector;
+      this.cpu.fault.errorCode = errorCode < 0 ? undefined : errorCode;
+      return 0;
+    },
+    portIn: (port: number, bytes: number): number => {
+      const value = this.cpu.io.portRead(port, bytes === 1 ? 1 : 2);
+      return value < 0 ? -1 : this.#looked() ? value | 0x10000 : value;
+    },
+    portOut: (port: number, bytes: number, value: number): number =>
+      this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff) ? (this.#looked() ? 1 : 0) : 2,
+    helper: (rec: number): number => this.#helper(rec),
+    findLink: (rec: number): number => this.#findLink(rec),
+    findIp: (rec: number): number => this.#findIp(rec),
+    breakAt: (rec: number): number => this.#breakAt(rec),
+  };
+  #la = 0;
+  /** Linear address from halves into #la; a non-canonical one records #GP(0)/#SS(0). #AC and data breakpoints are looked at here too. */
+  #linear(lo: number, hi: number, sizeSegment: number): boolean {
+    const cpu = this.cpu;
+    if (!cpu.code64) {
+      this.#la = lo >>> 0;
+    } else {
+      if ((hi << 16) >> 16 !== hi) {
+        cpu.fault.vector = sizeSegment >>> 8 === 2 ? 12 : 13;
+        cpu.fault.errorCode = 0;
+        return false;
+      }
+      this.#la = hi * 0x100000000 + (lo >>> 0);
+    }
+    if (cpu.cpl === 3 && (cpu.systemFlags & 0x40000) !== 0 && (cpu.cr0 & 0x40000) !== 0 && (lo & ((sizeSegment & 0xff) - 1)) !== 0) {
+      cpu.fault.vector = 17;
+      cpu.fault.errorCode = 0;
+      return false;
+    }
+    return true;
+  }
+
+  /** After a port access: whether a chip's answer wants the run loop (interrupt, stop) or moved the code under our feet. */
+  #looked(): boolean {
+    return this.kicked || this.stepping || this.cpu.mmu.code.flushes !== this.flushes;
+  }
+
+  /** Sets CPU.rip to ipBase + offset, masked. */
+  setRip(offset: number): void {
+    const u32 = this.cpu.u32;
+    const base = CPU.ipBase.offset >> 2;
+    const rip = CPU.rip.offset >> 2;
+    const lo = u32[base] + offset;
+    if (this.cpu.code64) {
+      u32[rip] = lo >>> 0;
+      u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : lo < 0 ? -1 : 0);
+    } else {
+      u32[rip] = (lo & u32[CPU.ipMask.offset >> 2]) >>> 0;
+      u32[rip + 1] = 0;
+    }
+  }
+  #charge(instructions: number): void {
+    this.cpu.i32[CPU.budget.offset >> 2] -= instructions;
+  }
+  /** The record's instruction did not happen: charge those before it, RIP points at it. */
+  unwindTo(rec: number): void {
+    this.#charge(this.cpu.u16[(rec + REC.count) >> 1]);
+    this.setRip(this.cpu.u16[(rec + REC.ipOff) >> 1]);
+  }
+  /** Whether something waits that the run loop must see before the next instruction. */
+  #mustStop(): boolean {
+    if (this.kicked || this.stepping) return true;
+    const cpu = this.cpu;
+    if (cpu.halted || cpu.pendingDebug !== 0) return true;
+    const flags = cpu.systemFlags;
+    if ((flags & TF) !== 0) return true;
+    const pending = cpu.u32[CPU.pending.offset >> 2];
+    if (cpu.u32[CPU.shadow.offset >> 2] !== 0) {
+      // With nothing waiting, and at least one more instruction sure to run before anything can, the shadow is over unseen.
+      if (pending !== 0 || cpu.i32[CPU.budget.offset >> 2] <= FULL_BLOCK || this.cpu.intercepts.interruptWindow || this.cpu.intercepts.nmiWindow)
+        return true;
+      cpu.u32[CPU.shadow.offset >> 2] = 0;
+    }
+    return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0);
+  }
+  find(limit: number): number {
+    const u32 = this.cpu.u32;
+    return this.cpu.mmu.code.find(u32[CPU.rip.offset >> 2], u32[(CPU.rip.offset >> 2) + 1], limit);
+  }
+
+  /** System helper: 1 = on to the next record, 0 = leave, else the block to go on with. */
+  #helper(rec: number): number {
+    const cpu = this.cpu;
+    this.helperCalls++;
+    this.work++;
+    cpu.u32[CPU.curRec.offset >> 2] = rec;
+    const count = cpu.u16[(rec + REC.count) >> 1];
+    const index = cpu.i32[(rec + REC.link) >> 2];
+    const insn = cpu.mmu.code.insns[index];
+    if (insn === undefined) return 0;
+    const ipOff = cpu.u16[(rec + REC.ipOff) >> 1];
+    this.setRip(ipOff);
+    const shadowBefore = cpu.u32[CPU.shadow.offset >> 2];
+    const code = cpu.mmu.code;
+    try {
+      switch (code.helpers[index]?.(cpu, insn) ?? "jump") {
+        case "exit":
+          this.#charge(count);
+          this.setRip(ipOff);
+          this.left = LEFT_EXIT;
+          return 0;
+        case "next":
+          if (!this.#mustStop() && code.flushes === this.flushes && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
+          this.#charge(count + 1);
+          this.setRip(ipOff + insn.length);
+          if (this.#mustStop()) {
+            this.left = LEFT_STOP;
+            return 0;
+          }
+          return this.#findOrFault();
+        case "jump":
+          this.#charge(count + 1);
+          if (cpu.exit !== undefined || cpu.shutdown) {
+            this.left = LEFT_EXIT;
+            return 0;
+          }
+          break;
+        case "repeat":
+          this.#charge(count);
+          this.setRip(ipOff);
+          // Each chunk counts as one instruction, so that time passes.
+          this.#charge(1);
+          this.work += CHUNK_WORK;
+          if (this.work > WORK_LIMIT || this.#mustStop() || cpu.i32[CPU.budget.offset >> 2] <= 0) {
+            this.left = LEFT_STOP;
+            return 0;
+          }
+          return this.#findOrFault();
+      }
+    } catch (e) {
+      if (e !== cpu.fault && e !== VM_EXIT) throw e;
+      cpu.u32[CPU.shadow.offset >> 2] = shadowBefore;
+      this.#charge(count);
+      this.setRip(ipOff);
+      this.left = e === VM_EXIT ? LEFT_EXIT : LEFT_AT_FAULT;
+      return 0;
+    }
+    if (this.#mustStop()) {
+      this.left = LEFT_STOP;
+      return 0;
+    }
+    return this.#findOrFault();
+  }
+  #findOrFault(): number {
+    this.flushes = this.cpu.mmu.code.flushes;
+    const rec = this.find(FULL_BLOCK);
+    this.flushes = this.cpu.mmu.code.flushes;
+    // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.
+    if (rec === 0) this.left = LEFT_STOP;
+    else if (this.translator !== undefined) this.translator.touch(rec, 1);
+    return rec;
+  }
+
+  /** A relative branch without a link: charges it, finds the target. */
+  #findLink(rec: number): number {
+    const { u8, u16, i32 } = this.cpu;
+    const next = u16[(rec + REC.ipOff) >> 1] + u8[rec + REC.length];
+    const target = next + i32[(rec + REC.imm) >> 2];
+    const base = this.cpu.u32[CPU.ipBase.offset >> 2];
+    const baseHi = this.cpu.u32[(CPU.ipBase.offset >> 2) + 1];
+    this.#setRipMasked(target, u8[rec + REC.scale]);
+    if (!this.cpu.code64 && this.cpu.u32[CPU.rip.offset >> 2] > this.cpu.limit(CS)) {
+      // The branch itself faults.
+      this.unwindTo(rec);
+      this.cpu.fault.vector = 13;
+      this.cpu.fault.errorCode = 0;
+      this.left = LEFT_AT_FAULT;
+      return 0;
+    }
+    this.#charge(u16[(rec + REC.count) >> 1] + 1);
+    const found = this.#findOrFault();
+    if (
+      found !== 0 &&
+      target >= 0 &&
+      target < 4096 &&
+      this.cpu.u32[CPU.ipBase.offset >> 2] === base &&
+      this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi
+    ) {
+      this.cpu.mmu.code.link(rec, found);
+    }
+    return found;
+  }
+  #setRipMasked(offset: number, maskIndex: number): void {
+    this.setRip(offset);
+    const rip = CPU.rip.offset >> 2;
+    const u32 = this.cpu.u32;
+    if (maskIndex === 0) u32[rip] &= 0xffff;
+    if (maskIndex < 2) u32[rip + 1] = 0;
+    if (maskIndex === 1 && !this.cpu.code64) {
+      // A 32-bit branch in 16-bit code may go beyond 64 KB: the sum is not cut to the code size.
+      u32[rip] = (u32[CPU.ipBase.offset >> 2] + offset) >>> 0;
+    }
+  }
+  #findIp(_rec: number): number {
+    return this.#findOrFault();
+  }
+  /** The block was invalidated under our feet: go on at the same address with fresh code. */
+  #breakAt(rec: number): number {
+    this.unwindTo(rec);
+    if (this.#mustStop()) {
+      this.left = LEFT_STOP;
+      return 0;
+    }
+    return this.#findOrFault();
+  }
+}

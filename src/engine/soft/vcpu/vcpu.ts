@@ -1,0 +1,396 @@
+import type { EngineStats, EngineVcpu, Intercepts, VmEntry, VmExit } from "../../api/index.ts";
+import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
+import { LEFT_BUDGET } from "../interp/build.ts";
+import { CPU, REC } from "../state-layout.ts";
+import { completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
+import type { Translator } from "../translate/index.ts";
+import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
+import { EXIT_BUDGET, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
+import { VcpuRegisters } from "./registers.ts";
+
+/** Taken from the budget to make generated code stop at its next control transfer. */
+const DEBT = 0x40000000;
+/** Longest run of generated code in one call: V8 replaces baseline by optimised code only at calls. */
+const SLICE = 100_000;
+/** With the translator, while code is interpreted: its ends are the samples that find hot code. */
+const SAMPLING_SLICE = 16_000;
+/** Work of a fault, and of decoding a block; see WORK_LIMIT. */
+const FAULT_WORK = 4,
+  DECODE_WORK = 8;
+const RF = 0x10000;
+
+/** The engine's run loop around generated code: events, exact budgets, single steps, faults. */
+export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
+  readonly intercepts: Intercepts;
+  readonly #out: Callouts;
+  #run: (rec: number) => number = () => 0;
+  /** Instructions retired up to the load of the current budget. */
+  #retired = 0;
+  /** Budget as loaded into CPU.budget. */
+  #loaded = 0;
+  #inRun = false;
+  #lastExit: VmExit | undefined;
+  #calls = 0;
+  #faults = 0;
+  #interrupts = 0;
+  #stopAt = Number.POSITIVE_INFINITY;
+  #sliceLength = SLICE;
+
+  constructor(cpu: Cpu) {
+    super(cpu);
+    this.intercepts = cpu.intercepts;
+    this.#out = new Callouts(cpu);
+  }
+  get imports(): Callouts["imports"] {
+    return this.#out.imports;
+  }
+  setRun(run: (rec: number) => number): void {
+    this.#run = run;
+  }
+  setTranslator(translator: Translator): void {
+    this.#out.translator = translator;
+    this.#sliceLength = SAMPLING_SLICE;
+  }
+
+  run(entry: VmEntry, budget: number): VmExit {
+    const cpu = this.cpu;
+    cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    this.#enter(entry);
+    this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
+    cpu.exit = undefined;
+    this.#out.work = 0;
+    const exit = this.#loop();
+    this.#lastExit = exit;
+    return exit;
+  }
+  #enter(entry: VmEntry): void {
+    const cpu = this.cpu;
+    const last = this.#lastExit;
+    this.#lastExit = undefined;
+    switch (entry.kind) {
+      case "run":
+      case "skip":
+        if (entry.kind === "skip" && last !== undefined) {
+          if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
+          else if (last.kind === "io-out" || last.kind === "io-in") this.#completeIo(entry, last);
+          else cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(last.instructionLength));
+        }
+        if (entry.inject !== undefined) {
+          const e = entry.inject;
+          cpu.halted = false;
+          // Counted, as a fault is: a monitor that answers the handler's first instruction with the same event would never see time pass.
+          this.#retired++;
+          this.#deliver(e.type, e.vector, e.errorCode, e.instructionLength ?? 0);
+        }
+        break;
+      case "io-in":
+        if (last !== undefined) this.#completeIo(entry, last);
+        break;
+      case "mmio-read":
+        if (last !== undefined && last.kind === "mmio-read") cpu.mmu.answer = { gpa: last.gpa, value: entry.value };
+        break;
+    }
+  }
+  #completeIo(entry: VmEntry, last: VmExit): void {
+    try {
+      completeIo(this.cpu, entry, last);
+    } catch (e) {
+      if (e === this.cpu.fault) this.#fault();
+      else if (e !== VM_EXIT) throw e;
+    }
+  }
+  #deliver(type: Parameters<typeof deliverAll>[1], vector: number, errorCode: number | undefined, length: number): void {
+    const cpu = this.cpu;
+    deliverAll(cpu, type, vector, errorCode, length);
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
+  }
+  /** Delivers cpu.fault; a VM exit may come out of it (cpu.exit). */
+  #fault(): void {
+    const cpu = this.cpu;
+    this.#faults++;
+    // Counted as an instruction: a guest whose handler faults at once would otherwise stop time and never come back.
+    this.#retired++;
+    this.#out.work += FAULT_WORK;
+    raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
+  }
+
+  #loop(): VmExit {
+    const cpu = this.cpu;
+    for (;;) {
+      if (cpu.exit !== undefined) return this.#take();
+      if (cpu.shutdown) return EXIT_TRIPLE;
+      const event = this.#events();
+      if (event !== undefined) return event;
+      if (cpu.exit !== undefined) return this.#take();
+      if (cpu.halted) return EXIT_HLT;
+      let remaining = this.#stopAt - this.#retired;
+      const timer = this.intercepts.preemptionTimer;
+      if (timer !== undefined) {
+        if (timer <= 0) {
+          this.intercepts.preemptionTimer = undefined;
+          return EXIT_TIMER;
+        }
+        remaining = Math.min(remaining, timer);
+      }
+      if (remaining <= 0 || this.#out.work > WORK_LIMIT || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
+        cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
+        return EXIT_BUDGET;
+      }
+      const before = this.#retired;
+      const decoded = cpu.mmu.code.decodedBlocks;
+      const exit = this.#slice(Math.min(remaining, this.#sliceLength));
+      this.#out.work += (cpu.mmu.code.decodedBlocks - decoded) * DECODE_WORK;
+      if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
+      if (exit !== undefined) return exit;
+    }
+  }
+  #take(): VmExit {
+    const exit = this.cpu.exit ?? EXIT_BUDGET;
+    this.cpu.exit = undefined;
+    return exit;
+  }
+
+  /** NMI, INTR, windows, at an instruction boundary. */
+  #events(): VmExit | undefined {
+    const cpu = this.cpu;
+    const pending = cpu.u32[CPU.pending.offset >> 2];
+    if ((pending & PENDING.init) !== 0) {
+      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.init;
+      return EXIT_INIT;
+    }
+    if (cpu.waitForSipi) {
+      // Everything else stays pending.
+      const vector = this.#startupVector;
+      if (vector < 0) return EXIT_HLT;
+      this.#startupVector = -1;
+      return { kind: "sipi", vector, reason: 4, qualification: BigInt(vector), instructionLength: 0, instructionInfo: 0 };
+    }
+    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    if (cpu.pendingDebug !== 0 && shadow !== 2) {
+      const conditions = cpu.pendingDebug;
+      cpu.pendingDebug = 0;
+      raiseDebug(cpu, conditions);
+      if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
+      return undefined;
+    }
+    if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
+      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.nmi;
+      cpu.halted = false;
+      if (this.intercepts.nmi)
+        return {
+          kind: "exception",
+          vector: 2,
+          errorCode: undefined,
+          event: "nmi",
+          reason: 0,
+          qualification: 0n,
+          instructionLength: 0,
+          instructionInfo: 0,
+        };
+      cpu.nmiBlocked = true;
+      this.#deliver("nmi", 2, undefined, 0);
+      return undefined;
+    }
+    if (this.intercepts.nmiWindow && !cpu.nmiBlocked && shadow === 0) return EXIT_NMI_WINDOW;
+    const open = (cpu.systemFlags & IF) !== 0 && shadow === 0;
+    if (open && this.intercepts.interruptWindow) return EXIT_WINDOW;
+    if ((pending & PENDING.intr) !== 0) {
+      if (this.intercepts.externalInterrupt) return EXIT_INTERRUPT;
+      if (open) {
+        cpu.halted = false;
+        this.#interrupts++;
+        this.#deliver("external", (cpu.localApic ?? cpu.io).interruptAcknowledge() & 0xff, undefined, 0);
+      }
+    }
+    return undefined;
+  }
+
+  /** Runs generated code for at most `budget` instructions. */
+  #slice(budget: number): VmExit | undefined {
+    const cpu = this.cpu;
+    const flags = cpu.systemFlags;
+    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    const codeBreakpoints = cpu.mmu.breakpointsArmed;
+    const mtf = this.intercepts.mtf;
+    const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
+    if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
+    const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
+    const rec = this.#out.find(limit);
+    if (rec === 0) return this.#afterFault();
+    if (this.#out.translator !== undefined && limit === FULL_BLOCK) this.#out.translator.touch(rec, 1);
+    if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
+      // A kept block longer than what is left: find() decodes a short one when asked for fewer.
+      const short = this.#out.find(Math.min(budget, FULL_BLOCK - 1));
+      if (short === 0) return this.#afterFault();
+      return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false, 0, 0);
+    }
+    if (step) {
+      const sem = this.#semAt(rec);
+      const exit = this.#execute(rec, 1, true, flags, shadow);
+      if (exit !== undefined) return exit;
+      this.#afterStep(flags, shadow, sem, codeBreakpoints);
+      return mtf ? EXIT_MTF : undefined;
+    }
+    return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false, 0, 0);
+  }
+  #semAt(rec: number): string {
+    if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return "";
+    return this.cpu.mmu.code.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.sem ?? "";
+  }
+  #faulted = false;
+  #afterStep(flags: number, shadow: number, sem: string, codeBreakpoints: boolean): void {
+    const cpu = this.cpu;
+    // The shadow covers one instruction: unless this one renewed it.
+    if (shadow !== 0 && sem !== "sti" && sem !== "mov_to_sreg" && sem !== "pop_sreg") cpu.u32[CPU.shadow.offset >> 2] = 0;
+    else if (shadow !== 0 && cpu.u32[CPU.shadow.offset >> 2] === shadow) cpu.u32[CPU.shadow.offset >> 2] = 0;
+    if (this.#faulted) return;
+    if (codeBreakpoints && (flags & RF) !== 0 && sem !== "iret") cpu.systemFlags &= ~RF;
+    if ((flags & TF) !== 0 && sem !== "int" && sem !== "int3" && sem !== "into" && sem !== "int1" && cpu.exit === undefined)
+      cpu.pendingDebug |= 0x4000;
+  }
+  /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
+  #breakpointAt(): boolean {
+    const cpu = this.cpu;
+    const dr7 = Number(cpu.dr[7]);
+    const la = cpu.code64 ? cpu.rip : BigInt((cpu.baseNumber(CS) + cpu.eip) >>> 0);
+    let hit = 0;
+    for (let i = 0; i < 4; i++) {
+      if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) === 0 && cpu.dr[i] === la) hit |= 1 << i;
+    }
+    if (hit === 0) return false;
+    // Counted, as a fault is: the handler may have the next breakpoint on its first instruction.
+    this.#retired++;
+    raiseDebug(cpu, hit);
+    if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
+    return true;
+  }
+  #afterFault(): VmExit | undefined {
+    if (this.cpu.exit !== undefined) return this.#take();
+    this.#fault();
+    return undefined;
+  }
+
+  #execute(rec: number, budget: number, stepping: boolean, _flags: number, _shadow: number): VmExit | undefined {
+    const cpu = this.cpu;
+    const at = CPU.budget.offset >> 2;
+    cpu.i32[at] = this.#loaded = budget;
+    this.#out.kicked = false;
+    this.#inRun = true;
+    this.#out.stepping = stepping;
+    this.#out.left = LEFT_DEFAULT;
+    this.#out.flushes = cpu.mmu.code.flushes;
+    this.#faulted = false;
+    this.#calls++;
+    const why = this.#run(rec);
+    this.#inRun = false;
+    this.#out.stepping = false;
+    const left = this.#out.left;
+    if (why === LEFT_BUDGET) {
+      if (this.#out.translator !== undefined) {
+        // Samples at even distances would meet the same block of a loop again and again.
+        const translated = this.#out.translator.sample(cpu.u32[CPU.curRec.offset >> 2]);
+        this.#sliceLength = translated ? SLICE : SAMPLING_SLICE + (this.#retired & 0xfff);
+      }
+      // The block in curRec has not been entered.
+      this.#out.setRip(cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1]);
+    } else if (left === LEFT_DEFAULT) {
+      // A fault or exit from inside a handler: the instruction in curRec did not happen.
+      this.#out.unwindTo(cpu.u32[CPU.curRec.offset >> 2]);
+    }
+    if (this.#out.kicked) cpu.i32[at] += DEBT;
+    this.#out.kicked = false;
+    this.#retired += budget - cpu.i32[at];
+    this.#loaded = 0;
+    cpu.i32[at] = 0;
+    if (why === LEFT_BUDGET || left === LEFT_STOP) return undefined;
+    this.#faulted = true;
+    if (cpu.exit !== undefined) return this.#take();
+    this.#fault();
+    return undefined;
+  }
+
+  instructionCount(): number {
+    if (!this.#inRun) return this.#retired;
+    const cpu = this.cpu;
+    const left = cpu.i32[CPU.budget.offset >> 2] + (this.#out.kicked ? DEBT : 0);
+    return this.#retired + (this.#loaded - left) + cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.count) >> 1];
+  }
+  #kick(): void {
+    if (!this.#inRun || this.#out.kicked) return;
+    this.#out.kicked = true;
+    this.cpu.i32[CPU.budget.offset >> 2] -= DEBT;
+  }
+  requestStop(): void {
+    if (!this.#inRun) return;
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
+    this.#kick();
+  }
+  setApicPage(gpa: number | undefined): void {
+    this.cpu.apicPage = gpa === undefined ? -1 : Math.floor(gpa / 4096);
+    this.cpu.mmu.flushAll(true);
+  }
+  setInterruptLine(level: boolean): void {
+    const at = CPU.pending.offset >> 2;
+    if (!level) {
+      this.cpu.u32[at] &= ~PENDING.intr;
+      return;
+    }
+    this.cpu.u32[at] |= PENDING.intr;
+    if ((this.cpu.systemFlags & IF) !== 0) this.#kick();
+  }
+  raiseNmi(): void {
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.nmi;
+    this.#kick();
+  }
+  /** The SIPI that came while the CPU waited for one, or -1. */
+  #startupVector = -1;
+  raiseInit(): void {
+    if (this.cpu.waitForSipi) return;
+    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.init;
+    this.#kick();
+  }
+  raiseStartup(vector: number): void {
+    if (this.cpu.waitForSipi) this.#startupVector = vector & 0xff;
+  }
+  init(): void {
+    initCpu(this.cpu);
+    this.cpu.waitForSipi = true;
+    this.#startupVector = -1;
+  }
+  startup(vector: number): void {
+    startup(this.cpu, vector);
+  }
+  get halted(): boolean {
+    return this.cpu.halted;
+  }
+  setHalted(halted: boolean): void {
+    this.cpu.halted = halted;
+  }
+  reset(): void {
+    resetCpu(this.cpu);
+    this.cpu.u32[CPU.pending.offset >> 2] &= PENDING.intr;
+    this.cpu.u32[CPU.shadow.offset >> 2] = 0;
+    this.#lastExit = undefined;
+    this.cpu.mmu.flushAll(true);
+  }
+  override setRip(value: bigint): void {
+    super.setRip(value);
+    this.#lastExit = undefined;
+  }
+  stats(): EngineStats {
+    const code = this.cpu.mmu.code;
+    return {
+      calls: this.#calls,
+      faults: this.#faults,
+      interrupts: this.#interrupts,
+      helperCalls: this.#out.helperCalls,
+      slowReads: this.#out.slowReads,
+      slowWrites: this.#out.slowWrites,
+      decodedBlocks: code.decodedBlocks,
+      codeInvalidations: code.invalidations,
+      codeFlushes: code.flushes,
+      ...this.#out.translator?.stats(),
+    };
+  }
+}
