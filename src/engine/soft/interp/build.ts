@@ -108,8 +108,9 @@ function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[];
 }
 
 function emit(shape: Shape, e: InterpEmit): void {
+  if (shape.xmm) e.beginXmm();
   if (shape.mm) e.beginMmx();
-  emitSemantics(shape.sem, e);
+  emitSemantics(shape, e);
   if (shape.mm) e.endMmx();
 }
 

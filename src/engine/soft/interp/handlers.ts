@@ -1,7 +1,8 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import { SEMANTICS } from "../sem/index.ts";
 import { SYSTEM_FAST } from "../sem/system-fast.ts";
-import type { SystemEmit } from "../ir/system-emit.ts";
+import type { SimdEmit } from "../ir/simd-emit.ts";
+import { XMM, XMM_DEFERS } from "../sem/xmm.ts";
 import { type Shape, shapeOf } from "./interp-emit.ts";
 
 /** Special handlers, before all others. */
@@ -21,7 +22,10 @@ export interface SemanticUses {
 export function handlerKey(shape: Shape, uses: SemanticUses): string {
   let key = `${shape.sem}/${shape.size}`;
   for (const o of shape.operands)
-    key += o.kind === "mem" ? `,m${o.size}${o.access}` : `,${o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" ? "" : o.size}`;
+    key +=
+      o.kind === "mem"
+        ? `,m${o.wide === true ? 128 : o.size}${o.access}`
+        : `,${o.xmm === true ? "v" : o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" || o.xmm === true ? "" : o.size}`;
   if (uses.addrSize) key += `;a${shape.addrSize}`;
   if (uses.codeSize) key += `;c${shape.codeSize}`;
   if (uses.cc) key += `;${shape.cc}`;
@@ -32,7 +36,8 @@ export function handlerKey(shape: Shape, uses: SemanticUses): string {
 export function handledShape(insn: Insn): Shape | undefined {
   if (insn.rep !== 0 && insn.row.facts.rep) return undefined;
   const sem = insn.row.sem;
-  if (SEMANTICS[sem] === undefined && SYSTEM_FAST[sem] === undefined) return undefined;
+  const xmm = insn.operands.some((o) => o.kind === "reg" && o.cls === "xmm");
+  if (xmm ? XMM[sem] === undefined : SEMANTICS[sem] === undefined && SYSTEM_FAST[sem] === undefined) return undefined;
   for (const o of insn.operands) {
     // Loads of CS and SS have effects of their own; there are no more than six segments.
     if (o.kind === "reg" && o.cls === "sreg" && (o.index > 5 || (o.access !== "r" && (o.index === 1 || o.index === 2)))) return undefined;
@@ -40,14 +45,19 @@ export function handledShape(insn: Insn): Shape | undefined {
   return shapeOf(insn);
 }
 /** Emits the semantics of a shape. */
-export function emitSemantics(sem: string, e: SystemEmit): void {
+export function emitSemantics(shape: Shape, e: SimdEmit): void {
+  const { sem } = shape;
+  if (shape.xmm) {
+    XMM[sem]?.(e);
+    return;
+  }
   const plain = SEMANTICS[sem];
   if (plain !== undefined) plain(e);
   else SYSTEM_FAST[sem]?.(e);
 }
 /** Records of these keep their instruction for the helper they may defer to. */
 export function mayDefer(shape: Shape): boolean {
-  return shape.mm || SEMANTICS[shape.sem] === undefined;
+  return shape.mm || (shape.xmm ? XMM_DEFERS.has(shape.sem) : SEMANTICS[shape.sem] === undefined);
 }
 
 /** Operations worth a place in the main function, by semantic name; the rest are called through the table. */
@@ -56,7 +66,11 @@ const HOT = new Set(
     " ",
   ),
 );
+/** The same of vector instructions: copying, clearing, comparing of strings. */
+const HOT_XMM = new Set("movaps movups movdqa movdqu movq movd pxor xorps por pand pcmpeqb pmovmskb".split(" "));
 export function isHot(shape: Shape): boolean {
+  if (shape.xmm) return HOT_XMM.has(shape.sem);
+  if (shape.mm) return false;
   if (!HOT.has(shape.sem)) return false;
   if ((shape.sem === "movs" || shape.sem === "stos" || shape.sem === "lods" || shape.sem === "setcc") && shape.addrSize === 16) return false;
   return true;

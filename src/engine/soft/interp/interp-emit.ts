@@ -1,10 +1,10 @@
-import { OP } from "../../../wasm/index.ts";
+import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
-import type { SystemEmit } from "../ir/system-emit.ts";
+import type { SimdEmit } from "../ir/simd-emit.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode } from "./memory-emit.ts";
+import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode, typeOf } from "./memory-emit.ts";
 
 /** How generated code leaves a handler; the main function and the cold functions differ. */
 export interface HandlerExits {
@@ -29,16 +29,27 @@ export interface Shape {
   readonly cc: number;
   /** Works on the MMX registers: availability is checked before, tags and TOP are set after. */
   readonly mm: boolean;
+  /** Works on the XMM registers: CR0.EM, CR0.TS and CR4.OSFXSR are looked at before. */
+  readonly xmm: boolean;
+  /** Sixteen bytes in memory must lie on a 16-byte boundary. */
+  readonly aligned: boolean;
   readonly operands: readonly {
     readonly kind: "reg" | "mem" | "imm" | "rel" | "none";
     readonly size: OpSize;
     readonly access: "r" | "w" | "rw" | "n";
     readonly mm?: boolean;
+    readonly xmm?: boolean;
+    /** Sixteen bytes in memory (`size` says 64). */
+    readonly wide?: boolean;
   }[];
 }
 
+/** CR0 and CR4 as one 64-bit value: EM, TS, OSFXSR; and what they are when XMM registers may be used. */
+export const XMM_GATE = 0x200_0000_000cn,
+  XMM_OPEN = 0x200_0000_0000n;
+
 /** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
-export class InterpEmit extends MemoryEmit implements SystemEmit {
+export class InterpEmit extends MemoryEmit implements SimdEmit {
   readonly shape: Shape;
   readonly exits: HandlerExits;
   /** Set when the semantics looked at the address size or code size: the handler is specific to it. */
@@ -121,6 +132,44 @@ export class InterpEmit extends MemoryEmit implements SystemEmit {
       return place.value;
     }
     return this.load("record", this.address(n), o.size);
+  }
+  // ---- vectors
+  immediate(): number | undefined {
+    return undefined;
+  }
+  isVector(n: number): boolean {
+    return this.shape.operands[n]?.xmm === true;
+  }
+  readV(n: number): Val {
+    if (this.isVector(n)) return this.rawLoad("v128", V128_LOAD, this.#field16(this.#registerField(n)));
+    return this.load128("record", this.address(n), this.shape.aligned);
+  }
+  writeV(n: number, value: Val): void {
+    if (this.isVector(n)) this.rawStore(V128_STORE, this.#field16(this.#registerField(n)), value);
+    else this.store128("record", this.address(n), this.shape.aligned, value);
+  }
+  readLow(n: number, size: 16 | 32 | 64): Val {
+    return this.isVector(n) ? this.rawLoad(typeOf(size), loadOpcode(size), this.#field16(this.#registerField(n))) : this.read(n);
+  }
+  writeLow(n: number, size: 32 | 64, value: Val): void {
+    this.rawStore(storeOpcode(size), this.#field16(this.#registerField(n)), value);
+  }
+  #part(n: number, size: OpSize, index: Val): Val {
+    return this.add(this.#field16(this.#registerField(n)), this.shl(index, this.i32(Math.log2(size >> 3))));
+  }
+  readPart(n: number, size: 8 | 16 | 32 | 64, index: Val): Val {
+    return this.rawLoad(typeOf(size), loadOpcode(size), this.#part(n, size, index));
+  }
+  writePart(n: number, size: 8 | 16 | 32 | 64, index: Val, value: Val): void {
+    this.rawStore(storeOpcode(size), this.#part(n, size, index), value);
+  }
+  /** Before an instruction on XMM registers: #UD with CR0.EM or without CR4.OSFXSR, then #NM with CR0.TS. */
+  beginXmm(): void {
+    const state = this.and(this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.cr0.offset), this.i64(XMM_GATE));
+    this.if(this.ne(state, this.i64(XMM_OPEN)), () => {
+      this.faultIf(this.ne(this.and(state, this.i64(XMM_GATE ^ 8n)), this.i64(XMM_OPEN)), 6);
+      this.faultIf(this.i32(1), 7);
+    });
   }
   imm64(_n?: number): Val {
     return this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.imm);
@@ -344,29 +393,36 @@ export function shapeOf(insn: Insn): Shape | undefined {
   let registers = 0;
   let immediates = 0;
   let mm = false;
+  let xmm = false;
   for (const o of insn.operands) {
+    const isXmm = o.kind === "reg" && o.cls === "xmm";
+    const wide = o.size === 128 && o.kind === "mem";
     // CMPXCHG16B names 128 bits of memory and uses only its address.
-    const size = (o.size === 0 ? insn.opSize : o.size === 128 && o.kind === "mem" ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
+    const size = (o.size === 0 ? insn.opSize : wide || isXmm ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
     if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
     if (o.kind === "far") return undefined;
     if (o.kind === "reg") {
-      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg" && o.cls !== "mm") return undefined;
+      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg" && o.cls !== "mm" && !isXmm) return undefined;
       if (o.cls === "mm") mm = true;
+      if (isXmm) xmm = true;
       registers++;
     }
     // ENTER's second immediate is packed into the upper half of the first.
     if (o.kind === "imm" && immediates++ > 0) continue;
     if (o.kind === "mem" && o.dispHi !== o.disp >> 31) return undefined;
-    operands.push({ kind: o.kind, size, access: o.access, mm: o.kind === "reg" && o.cls === "mm" });
+    operands.push({ kind: o.kind, size, access: o.access, mm: o.kind === "reg" && o.cls === "mm", xmm: isXmm, wide });
   }
   if (registers > 3 || (registers === 3 && immediates > 0)) return undefined;
   return {
     sem: insn.row.sem,
-    size: insn.opSize as OpSize, // oxlint-disable-line no-unsafe-type-assertion
+    // Vector instructions have no operand size of their own.
+    size: mm || xmm ? 32 : (insn.opSize as OpSize), // oxlint-disable-line no-unsafe-type-assertion
     addrSize: insn.addrSize,
     codeSize: insn.codeSize,
     cc: insn.row.facts.cc,
     mm,
+    xmm,
+    aligned: insn.row.facts.aligned,
     operands,
   };
 }

@@ -62,7 +62,9 @@ export class RecordWriter implements Lowering {
               ? CPU.segSelector.offset + o.index * 2
               : o.cls === "mm"
                 ? CPU.fpr.offset + o.index * 16
-                : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
+                : o.cls === "xmm"
+                  ? CPU.xmm.offset + o.index * 16
+                  : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
           u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
           registers++;
         } else if (o.kind === "imm") {

@@ -1,7 +1,7 @@
-import { OP } from "../../../wasm/index.ts";
+import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import { BaseEmit } from "../ir/base-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
-import type { OpSize, Segment, Val } from "../ir/emit.ts";
+import type { OpSize, Segment, Ty, Val } from "../ir/emit.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
 
 /** Function indices of the core module that generated code calls. */
@@ -15,10 +15,13 @@ export interface CoreFunctions {
   readonly portOut: number;
 }
 
-const LOADS: Record<OpSize, number> = { 8: OP.i32_load8_u, 16: OP.i32_load16_u, 32: OP.i32_load, 64: OP.i64_load };
-const STORES: Record<OpSize, number> = { 8: OP.i32_store8, 16: OP.i32_store16, 32: OP.i32_store, 64: OP.i64_store };
-export const loadOpcode = (size: OpSize): number => LOADS[size];
-export const storeOpcode = (size: OpSize): number => STORES[size];
+/** Bits of a memory access. */
+export type MemSize = OpSize | 128;
+const LOADS: Record<MemSize, number> = { 8: OP.i32_load8_u, 16: OP.i32_load16_u, 32: OP.i32_load, 64: OP.i64_load, 128: V128_LOAD };
+const STORES: Record<MemSize, number> = { 8: OP.i32_store8, 16: OP.i32_store16, 32: OP.i32_store, 64: OP.i64_store, 128: V128_STORE };
+export const loadOpcode = (size: MemSize): number => LOADS[size];
+export const storeOpcode = (size: MemSize): number => STORES[size];
+export const typeOf = (size: MemSize): Ty => (size === 128 ? "v128" : size === 64 ? "i64" : "i32");
 
 /** Where an access goes: segment as a constant or as a value read from the record. */
 export interface SegmentRef {
@@ -90,12 +93,26 @@ export abstract class MemoryEmit extends BaseEmit {
   override load(segment: Segment, offset: Val, size: OpSize): Val {
     return this.loadAt(this.linear(segment, offset, size >> 3, false), size, segment);
   }
+  /** Sixteen bytes; `aligned`: #GP(0) when the linear address is no multiple of 16. */
+  load128(segment: Segment, offset: Val, aligned: boolean): Val {
+    const la = this.linear(segment, offset, 16, false);
+    if (aligned) this.#mustAlign(la);
+    return this.loadAt(la, 128, segment);
+  }
+  store128(segment: Segment, offset: Val, aligned: boolean, value: Val): void {
+    const la = this.linear(segment, offset, 16, true);
+    if (aligned) this.#mustAlign(la);
+    this.#storeAt(la, 128, segment, value);
+  }
+  #mustAlign(la: Val): void {
+    this.faultIf(this.and(this.wrap(la), this.i32(15)), 13, 0);
+  }
   /** Reads a linear address; `segment` names the fault of a non-canonical one. */
-  protected loadAt(la: Val, size: OpSize, segment: Segment): Val {
+  protected loadAt(la: Val, size: MemSize, segment: Segment): Val {
     const bytes = size >> 3;
     const entry = this.#entry(la);
-    const ty = size === 64 ? "i64" : "i32";
-    const value = this.mutable(ty, this.konst(size, 0));
+    const ty = typeOf(size);
+    const value = this.mutable(ty, size === 128 ? this.vconst(0n) : this.konst(size, 0));
     this.if(
       this.#hit(la, entry, TLB.read, bytes),
       () => this.set(value, this.rawLoad(ty, loadOpcode(size), this.#host(la, entry))),
@@ -111,8 +128,10 @@ export abstract class MemoryEmit extends BaseEmit {
   }
 
   override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
+    this.#storeAt(this.linear(segment, offset, size >> 3, true), size, segment, value);
+  }
+  #storeAt(la: Val, size: MemSize, segment: Segment, value: Val): void {
     const bytes = size >> 3;
-    const la = this.linear(segment, offset, bytes, true);
     const entry = this.#entry(la);
     this.if(
       this.#hit(la, entry, TLB.write, bytes),
@@ -183,6 +202,9 @@ export abstract class MemoryEmit extends BaseEmit {
         );
       },
     };
+  }
+  probeByte(segment: Segment, offset: Val): void {
+    this.place(segment, offset, 8, false);
   }
   override loadForWrite(segment: Segment, offset: Val, size: OpSize): { readonly value: Val; storeBack(value: Val): void } {
     return this.place(segment, offset, size, true);

@@ -1,4 +1,4 @@
-import { I32, type ModuleBuilder, OP } from "../../../wasm/index.ts";
+import { I32, type ModuleBuilder, OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
 
@@ -48,14 +48,14 @@ export function emitStoreArms(m: ModuleBuilder, jsWrite: number, jsProbe: number
     w.op(OP.i32_eq);
     w.op(OP.i32_and);
     w.if();
-    // two bytes of the bitmap cover any 8 bytes; the bitmaps are followed by other tables, so reading past is safe
+    // four bytes of the bitmap cover any 16 bytes; the bitmaps are followed by other tables, so reading past is safe
     w.get(entry);
     w.mem(OP.i32_load, TLB.smcBitmap);
     w.get(offset);
     w.i32(3);
     w.op(OP.i32_shr_u);
     w.op(OP.i32_add);
-    w.mem(OP.i32_load16_u, 0);
+    w.mem(OP.i32_load, 0);
     w.get(offset);
     w.i32(7);
     w.op(OP.i32_and);
@@ -103,6 +103,7 @@ export function emitStoreArms(m: ModuleBuilder, jsWrite: number, jsProbe: number
     when(2, OP.i32_load16_u, OP.i32_store16);
     when(4, OP.i32_load, OP.i32_store);
     when(8, OP.i64_load, OP.i64_store);
+    when(16, V128_LOAD, V128_STORE);
     w.i32(0);
   });
   const slowProbe = build(jsProbe, (w, host) => w.get(host));

@@ -1,4 +1,4 @@
-import { OP } from "../../../wasm/index.ts";
+import { OP, type SimdOp } from "../../../wasm/index.ts";
 import { CPU } from "../state-layout.ts";
 import type { Emit, FlagBits, Mutable, OpSize, Segment, Ty, Val } from "./emit.ts";
 import { makeNode, type MutableNode, type Node } from "./nodes.ts";
@@ -177,6 +177,28 @@ export abstract class BaseEmit implements Emit {
   toSize(a: Val, size: OpSize): Node {
     if (size === 64) return this.extU(a);
     return this.trunc(this.wrap(a), size);
+  }
+
+  // ---- vectors and floating point
+  v(op: SimdOp, ...args: readonly Val[]): Node {
+    return this.append(makeNode("op", op.result, { opcode: op.op, args: args.map(node) }));
+  }
+  lane(op: SimdOp, lane: number, ...args: readonly Val[]): Node {
+    return this.append(makeNode("lane", op.result, { opcode: op.op, offset: lane, args: args.map(node) }));
+  }
+  shuffle(a: Val, b: Val, bytes: readonly number[]): Node {
+    let value = 0n;
+    for (let i = 15; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
+    return this.append(makeNode("shuffle", "v128", { args: [node(a), node(b)], value }));
+  }
+  vconst(value: bigint): Node {
+    return this.append(makeNode("const", "v128", { value }));
+  }
+  float(opcode: number, result: "i32" | "i64" | "f32" | "f64", ...args: readonly Val[]): Node {
+    return this.append(makeNode("op", result, { opcode, args: args.map(node) }));
+  }
+  mxcsr(): Node {
+    return this.state32(CPU.mxcsr);
   }
 
   // ---- control

@@ -1,8 +1,12 @@
-import { ByteWriter, I32, I64, OP, VOID, type WasmType } from "../../../wasm/index.ts";
+import { ByteWriter, F32, F64, I32, I64, I8X16_SHUFFLE, OP, V128, V128_CONST, VOID, type WasmType } from "../../../wasm/index.ts";
 import type { Ty } from "./emit.ts";
 import { isPure, type MutableNode, type Node } from "./nodes.ts";
 
-export const wasmType = (ty: Ty): WasmType => (ty === "i32" ? I32 : I64);
+const WASM_TYPES: Readonly<Record<Ty, WasmType>> = { i32: I32, i64: I64, f32: F32, f64: F64, v128: V128 };
+export const wasmType = (ty: Ty): WasmType => WASM_TYPES[ty];
+export const TYPES = ["i32", "i64", "f32", "f64", "v128"] as const satisfies readonly Ty[];
+/** A list of locals for each type. */
+export const localLists = (): Record<Ty, number[]> => ({ i32: [], i64: [], f32: [], f64: [], v128: [] });
 
 /** A label of structured control: its absolute nesting depth. */
 export interface Label {
@@ -18,8 +22,8 @@ export class FunctionWriter {
   readonly locals: WasmType[] = [];
   depth = 0;
   readonly #params: number;
-  readonly #free: { i32: number[]; i64: number[] } = { i32: [], i64: [] };
-  readonly #used: { i32: number[]; i64: number[] } = { i32: [], i64: [] };
+  readonly #free = localLists();
+  readonly #used = localLists();
 
   constructor(params: number) {
     this.#params = params;
@@ -36,12 +40,16 @@ export class FunctionWriter {
   }
   /** Every scratch local may be used anew. */
   resetScratch(): void {
-    for (const ty of ["i32", "i64"] as const) {
+    for (const ty of TYPES) {
       this.#free[ty].push(...this.#used[ty].splice(0).reverse());
     }
   }
+  /** Opcodes above FFh have their prefix in the upper byte. */
   op(opcode: number): void {
-    this.code.u8(opcode);
+    if (opcode > 0xff) {
+      this.code.u8(opcode >> 8);
+      this.code.leb(opcode & 0xff);
+    } else this.code.u8(opcode);
   }
   i32(v: number): void {
     this.code.u8(OP.i32_const);
@@ -50,6 +58,10 @@ export class FunctionWriter {
   i64(v: bigint): void {
     this.code.u8(OP.i64_const);
     this.code.sleb64(v);
+  }
+  /** Sixteen bytes as an immediate. */
+  bytes16(v: bigint): void {
+    for (let i = 0n; i < 128n; i += 8n) this.code.u8(Number((v >> i) & 0xffn));
   }
   get(local: number): void {
     this.code.u8(OP.local_get);
@@ -65,7 +77,7 @@ export class FunctionWriter {
   }
   /** A memory instruction; alignment hint 0 (guest data is unaligned). */
   mem(opcode: number, offset: number): void {
-    this.code.u8(opcode);
+    this.op(opcode);
     this.code.u8(0);
     this.code.leb(offset);
   }
@@ -116,6 +128,8 @@ export function generate(nodes: readonly Node[], w: FunctionWriter): void {
         break;
       case "op":
       case "select":
+      case "lane":
+      case "shuffle":
         if (n.uses > 1) {
           emitPure(n, w);
           n.local = w.scratch(n.ty);
@@ -226,11 +240,33 @@ export function push(n: Node, w: FunctionWriter): void {
 }
 
 function emitPure(n: Node, w: FunctionWriter): void {
-  if (n.kind === "const") {
-    if (n.ty === "i32") w.i32(Number(n.value));
-    else w.i64(BigInt(n.value));
-    return;
+  if (n.kind !== "const") for (const a of n.args) push(a, w);
+  writePure(n, w);
+}
+
+/** A constant, or a pure node whose arguments are on the stack. */
+export function writePure(n: Node, w: FunctionWriter): void {
+  switch (n.kind) {
+    case "const":
+      if (n.ty === "i32") w.i32(Number(n.value));
+      else if (n.ty === "i64") w.i64(BigInt(n.value));
+      else {
+        w.op(V128_CONST);
+        w.bytes16(BigInt(n.value));
+      }
+      return;
+    case "select":
+      w.op(OP.select);
+      return;
+    case "shuffle":
+      w.op(I8X16_SHUFFLE);
+      w.bytes16(BigInt(n.value));
+      return;
+    case "lane":
+      w.op(n.opcode);
+      w.code.u8(n.offset);
+      return;
+    default:
+      w.op(n.opcode);
   }
-  for (const a of n.args) push(a, w);
-  w.op(n.kind === "select" ? OP.select : n.opcode);
 }

@@ -10,7 +10,7 @@
  * 3. Values of 8, 16 and 32-bit operands are i32, zero-extended (bits above the size are 0); 64-bit ones are i64.
  *    Give `write`, `store`, `push`, `setGpr` a value in that form, or with garbage above the size: they truncate.
  */
-export type Ty = "i32" | "i64";
+export type Ty = "i32" | "i64" | "f32" | "f64" | "v128";
 export type OpSize = 8 | 16 | 32 | 64;
 
 /** An SSA value. Opaque to semantic functions. */

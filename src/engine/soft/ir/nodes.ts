@@ -7,6 +7,8 @@ import type { Mutable, Ty, Val } from "./emit.ts";
 export type NodeKind =
   | "const"
   | "op" // pure: wasm opcode over args
+  | "lane" // pure: vector opcode over args, with the lane in `offset`
+  | "shuffle" // pure: two vectors; the sixteen byte numbers in `value`, lowest first
   | "select"
   | "load" // impure: memory read at args[0] + offset
   | "get" // impure: mutable read
@@ -70,5 +72,5 @@ export function makeNode(
 }
 
 export function isPure(n: Node): boolean {
-  return n.kind === "const" || n.kind === "op" || n.kind === "select";
+  return n.kind === "const" || n.kind === "op" || n.kind === "select" || n.kind === "lane" || n.kind === "shuffle";
 }

@@ -189,7 +189,7 @@ export class Mmu {
   }
 
   // ---- slow arms: return false with a fault (cpu.fault) or an exit (cpu.exit) recorded
-  /** Reads 1, 2, 4 or 8 bytes into CPU.scratch. */
+  /** Reads 1, 2, 4, 8 or 16 bytes into CPU.scratch. */
   slowRead(la: number, bytes: number, user: boolean): boolean {
     if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, false);
     const last = (la & 0xfff) + bytes > 4096;
@@ -217,13 +217,12 @@ export class Mmu {
       for (let i = 0; i < bytes; i++) this.cpu.u8[scratch + i] = this.cpu.u8[host + i];
       return true;
     }
-    if (bytes === 8) {
-      const lo = this.readGpa(gpa, 4);
-      if (lo < 0) return false;
-      const hi = this.readGpa(gpa + 4, 4);
-      if (hi < 0) return false;
-      this.cpu.u32[scratch >> 2] = lo;
-      this.cpu.u32[(scratch >> 2) + 1] = hi;
+    if (bytes > 4) {
+      for (let i = 0; i < bytes; i += 4) {
+        const v = this.readGpa(gpa + i, 4);
+        if (v < 0) return false;
+        this.cpu.u32[(scratch + i) >> 2] = v;
+      }
       return true;
     }
     const v = this.readGpa(gpa, bytes === 1 ? 1 : bytes === 2 ? 2 : 4);
@@ -282,7 +281,7 @@ export class Mmu {
     this.cpu.exit = { kind: "mmio-write", gpa, size: bytes, value, reason: 48, qualification: 0x182n, instructionLength: 0, instructionInfo: 0 };
     return false;
   }
-  /** Writes 1, 2, 4 or 8 bytes from CPU.scratch. */
+  /** Writes 1, 2, 4, 8 or 16 bytes from CPU.scratch. */
   slowWrite(la: number, bytes: number, user: boolean): boolean {
     if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, true);
     const scratch = CPU.scratch.offset;
@@ -300,7 +299,10 @@ export class Mmu {
     if (gpa < 0) return false;
     if (this.#page(Math.floor(gpa / 4096)) > 0) this.#fill(la, gpa, true, user);
     const u32 = this.cpu.u32;
-    if (bytes === 8) return this.writeGpa(gpa, 4, u32[scratch >> 2]) && this.writeGpa(gpa + 4, 4, u32[(scratch >> 2) + 1]);
+    if (bytes > 4) {
+      for (let i = 0; i < bytes; i += 4) if (!this.writeGpa(gpa + i, 4, u32[(scratch + i) >> 2])) return false;
+      return true;
+    }
     if (bytes === 4) return this.writeGpa(gpa, 4, u32[scratch >> 2]);
     return bytes === 2 ? this.writeGpa(gpa, 2, this.cpu.u16[scratch >> 1]) : this.writeGpa(gpa, 1, this.cpu.u8[scratch]);
   }

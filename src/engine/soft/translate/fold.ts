@@ -1,4 +1,5 @@
 import { OP } from "../../../wasm/index.ts";
+import type { Ty } from "../ir/emit.ts";
 import { makeNode, type Node } from "../ir/nodes.ts";
 
 /**
@@ -23,7 +24,7 @@ export function fold(n: Node): Node | undefined {
 
 const i32 = (v: number): Node => makeNode("const", "i32", { value: v | 0 });
 const i64 = (v: bigint): Node => makeNode("const", "i64", { value: BigInt.asIntN(64, v) });
-const op = (ty: "i32" | "i64", opcode: number, ...args: Node[]): Node => makeNode("op", ty, { opcode, args });
+const op = (ty: Ty, opcode: number, ...args: Node[]): Node => makeNode("op", ty, { opcode, args });
 
 function unary(opcode: number, a: Node): Node | undefined {
   if (a.ty === "i32") {

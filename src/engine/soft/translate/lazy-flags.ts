@@ -1,6 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
 import { MemoryEmit } from "../interp/memory-emit.ts";
-import type { FlagBits, Mutable, OpSize, Val } from "../ir/emit.ts";
+import type { FlagBits, Mutable, OpSize, Ty, Val } from "../ir/emit.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { fold } from "./fold.ts";
 
@@ -81,7 +81,7 @@ export abstract class LazyFlagsEmit extends MemoryEmit {
     else if (c !== 0) this.raw(hook);
   }
   /** A variable without a first value. */
-  protected fresh(ty: "i32" | "i64"): Mutable {
+  protected fresh(ty: Ty): Mutable {
     const m: MutableNode = { ty, local: -1 };
     return m;
   }

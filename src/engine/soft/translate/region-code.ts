@@ -1,5 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
-import type { FunctionWriter, Label } from "../ir/codegen.ts";
+import { type FunctionWriter, type Label, localLists, writePure } from "../ir/codegen.ts";
+import type { Ty } from "../ir/emit.ts";
 import { isPure, type MutableNode, type Node } from "../ir/nodes.ts";
 
 /**
@@ -86,14 +87,14 @@ function isLoopEnd(nodes: readonly Node[], i: number): boolean {
 /** Locals that hold intermediate values, shared by all blocks of a region. */
 export class LocalPool {
   readonly #w: FunctionWriter;
-  readonly #free: { readonly i32: number[]; readonly i64: number[] } = { i32: [], i64: [] };
+  readonly #free = localLists();
   constructor(w: FunctionWriter) {
     this.#w = w;
   }
-  take(ty: "i32" | "i64"): number {
+  take(ty: Ty): number {
     return this.#free[ty].pop() ?? this.#w.fixedLocal(ty);
   }
-  give(ty: "i32" | "i64", local: number): void {
+  give(ty: Ty, local: number): void {
     this.#free[ty].push(local);
   }
 }
@@ -161,8 +162,8 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
     for (const [from, to] of loopEnd) if (i > from && i < to && to > end) end = to;
     mutableLast.set(m, end);
   });
-  const freeAt = new Map<number, { readonly ty: "i32" | "i64"; readonly local: number }[]>();
-  const give = (end: number, ty: "i32" | "i64", local: number): void => {
+  const freeAt = new Map<number, { readonly ty: Ty; readonly local: number }[]>();
+  const give = (end: number, ty: Ty, local: number): void => {
     const list = freeAt.get(end);
     if (list === undefined) freeAt.set(end, [{ ty, local }]);
     else list.push({ ty, local });
@@ -201,14 +202,9 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
       call(n);
       return;
     }
-    if (n.kind === "const") {
-      if (n.ty === "i32") w.i32(Number(n.value));
-      else w.i64(BigInt(n.value));
-      return;
-    }
-    n.args.forEach(push);
+    if (n.kind !== "const") n.args.forEach(push);
     if (n.kind === "load") w.mem(n.opcode, n.offset);
-    else w.op(n.kind === "select" ? OP.select : n.opcode);
+    else writePure(n, w);
   };
   const call = (n: Node): void => {
     for (const a of n.args) push(a);
@@ -222,6 +218,8 @@ export function generateBlock(all: readonly Node[], dropped: ReadonlySet<Node>, 
     switch (n.kind) {
       case "op":
       case "select":
+      case "lane":
+      case "shuffle":
       case "load":
         if (n.uses > 0 && !inline(n)) {
           push(n);

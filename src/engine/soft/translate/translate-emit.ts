@@ -1,12 +1,12 @@
-import { OP } from "../../../wasm/index.ts";
+import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { Insn, Operand } from "../../../isa/insn.ts";
 import { emitSemantics, handledShape } from "../interp/handlers.ts";
-import type { Shape } from "../interp/interp-emit.ts";
-import { type CoreFunctions, loadOpcode, type SegmentRef, storeOpcode } from "../interp/memory-emit.ts";
+import { type Shape, XMM_GATE, XMM_OPEN } from "../interp/interp-emit.ts";
+import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../interp/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
 import type { MutableNode } from "../ir/nodes.ts";
-import type { SystemEmit } from "../ir/system-emit.ts";
+import type { SimdEmit } from "../ir/simd-emit.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
 import { ARM, LINEAR } from "./core-arms.ts";
 import { LazyFlagsEmit, TRACKED } from "./lazy-flags.ts";
@@ -43,7 +43,7 @@ export function translatable(insn: Insn): Shape | undefined {
 }
 
 /** Translator back end: operands are constants, registers are locals, the slow arms are behind the private helper table. */
-export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
+export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   /** Names of hoisted state, in order of first use. */
   readonly hoisted = new Map<string, Hoisted>();
   readonly budget: MutableNode;
@@ -200,7 +200,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
    * The fast path of an access: wasm address of the bytes, and whether it must not be taken (the segment's limit, or
    * the TLB does not know the page). Linear addresses are i32 outside 64-bit code.
    */
-  #access(s: number, offset: Val, bytes: number, write: boolean): { readonly host: Mutable; readonly slow: Val } {
+  #access(s: number, offset: Val, bytes: number, write: boolean, aligned = false): { readonly host: Mutable; readonly slow: Val } {
     let beyond: Val | undefined;
     let la = offset;
     if (s === LINEAR) la = this.code64 ? offset : this.wrap(offset);
@@ -210,6 +210,11 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
       la = this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
     } else if (s >= FS) la = this.add(offset, this.get(this.#baseVariable(s)));
     const low = this.wrap(la);
+    if (aligned) {
+      const odd = this.and(low, this.i32(15));
+      // Beyond the limit is for the slow arm to tell.
+      this.faultIf(beyond === undefined ? odd : this.and(this.ne(odd, this.i32(0)), this.eqz(beyond)), 13, 0);
+    }
     const index = this.and(this.shrU(low, this.i32(12 - 5)), this.i32((TLB_ENTRIES - 1) << 5));
     const entry = this.add(index, this.#tlb());
     const tag = this.rawLoad("i64", OP.i64_load, entry, write ? TLB.write : TLB.read);
@@ -221,14 +226,20 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   override load(segment: Segment, offset: Val, size: OpSize): Val {
     return this.#read(this.#segmentNumber(segment), offset, size);
   }
-  #read(s: number, offset: Val, size: OpSize): Val {
+  override load128(segment: Segment, offset: Val, aligned: boolean): Val {
+    return this.#read(this.#segmentNumber(segment), offset, 128, aligned);
+  }
+  override store128(segment: Segment, offset: Val, aligned: boolean, value: Val): void {
+    this.#write(this.#segmentNumber(segment), offset, 128, value, aligned);
+  }
+  #read(s: number, offset: Val, size: MemSize, aligned = false): Val {
     const bytes = size >> 3;
-    const { host, slow } = this.#access(s, offset, bytes, false);
+    const { host, slow } = this.#access(s, offset, bytes, false, aligned);
     this.#unlikely(slow, () => {
       this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
       this.set(host, this.i32(CPU.scratch.offset));
     });
-    return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.get(host));
+    return this.rawLoad(typeOf(size), loadOpcode(size), this.get(host));
   }
   #writeArm(s: number, offset: Val, bytes: number): void {
     this.#faultWhen(this.#arm(ARM.write, offset, bytes | (s << 8)));
@@ -236,9 +247,11 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
     this.#wrote = true;
   }
   override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
+    this.#write(this.#segmentNumber(segment), offset, size, value);
+  }
+  #write(s: number, offset: Val, size: MemSize, value: Val, aligned = false): void {
     const bytes = size >> 3;
-    const s = this.#segmentNumber(segment);
-    const { host, slow } = this.#access(s, offset, bytes, true);
+    const { host, slow } = this.#access(s, offset, bytes, true, aligned);
     this.#unlikely(slow, () => {
       this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
       this.#writeArm(s, offset, bytes);
@@ -290,6 +303,37 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
       return place.value;
     }
     return this.load(this.segment(n), this.address(n), size);
+  }
+  // ---- vectors
+  immediate(n: number): number | undefined {
+    return this.kind(n) === "imm" ? Number(this.#imm & 0xffn) : undefined;
+  }
+  isVector(n: number): boolean {
+    return this.#shape.operands[n]?.xmm === true;
+  }
+  #xmm(n: number): number {
+    const o = this.#operand(n);
+    return CPU.xmm.offset + (o.kind === "reg" ? o.index : 0) * 16;
+  }
+  readV(n: number): Val {
+    if (this.isVector(n)) return this.rawLoad("v128", V128_LOAD, this.i32(0), this.#xmm(n));
+    return this.load128(this.segment(n), this.address(n), this.#shape.aligned);
+  }
+  writeV(n: number, value: Val): void {
+    if (this.isVector(n)) this.rawStore(V128_STORE, this.i32(0), value, this.#xmm(n));
+    else this.store128(this.segment(n), this.address(n), this.#shape.aligned, value);
+  }
+  readLow(n: number, size: 16 | 32 | 64): Val {
+    return this.isVector(n) ? this.rawLoad(typeOf(size), loadOpcode(size), this.i32(0), this.#xmm(n)) : this.read(n);
+  }
+  writeLow(n: number, size: 32 | 64, value: Val): void {
+    this.rawStore(storeOpcode(size), this.i32(0), value, this.#xmm(n));
+  }
+  readPart(n: number, size: 8 | 16 | 32 | 64, index: Val): Val {
+    return this.rawLoad(typeOf(size), loadOpcode(size), this.shl(index, this.i32(Math.log2(size >> 3))), this.#xmm(n));
+  }
+  writePart(n: number, size: 8 | 16 | 32 | 64, index: Val, value: Val): void {
+    this.rawStore(storeOpcode(size), this.shl(index, this.i32(Math.log2(size >> 3))), value, this.#xmm(n));
   }
   imm64(_n?: number): Val {
     return this.i64(this.#imm);
@@ -481,13 +525,21 @@ export class TranslateEmit extends LazyFlagsEmit implements SystemEmit {
   }
   /** Emits the whole instruction. */
   emit(): void {
-    const { mm, sem } = this.#shape;
+    const { mm, xmm } = this.#shape;
+    if (xmm) {
+      // CR0 and CR4 in one: nothing in a region changes them.
+      const state = this.and(this.get(this.#hoist("cr", "i64", OP.i64_load, CPU.cr0.offset)), this.i64(XMM_GATE));
+      this.#unlikely(this.ne(state, this.i64(XMM_OPEN)), () => {
+        this.faultIf(this.ne(this.and(state, this.i64(XMM_GATE ^ 8n)), this.i64(XMM_OPEN)), 6);
+        this.faultIf(this.i32(1), 7);
+      });
+    }
     if (mm) {
       // CR0.EM, CR0.TS or a pending x87 exception make the helper raise the fault.
       const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.fpuStatus.offset);
       this.deferIf(this.or(this.and(this.state32(CPU.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
     }
-    emitSemantics(sem, this);
+    emitSemantics(this.#shape, this);
     if (!mm) return;
     this.setState32(CPU.fpuEmpty, this.i32(0));
     this.setState32(CPU.fpuTop, this.i32(0));
