@@ -243,6 +243,92 @@ function fullTag(bytes) {
   if (e === 0 && zero) return 1;
   return e === 0 || e === 0x7fff || bytes[7] < 0x80 ? 2 : 0;
 }
+
+/** What the XMM registers of a row hold: "f32", "f64" or "int", by the row's key. */
+export function sseStyle(key) {
+  const name = key.split(" ")[0];
+  const source = /^CVTT?(..)2/.exec(name)?.[1];
+  if (source !== undefined) return /PS|SS/.test(source) ? "f32" : /PD|SD/.test(source) ? "f64" : "int";
+  if (name.startsWith("P")) return "int";
+  return /(PS|SS)$/.test(name) ? "f32" : /(PD|SD)$/.test(name) ? "f64" : "int";
+}
+const SPECIAL_EXPONENTS = { 32: [0, 1, 2, 254, 255, 127, 126, 128, 103, 104, 150, 151, 158, 159, 190, 189], 64: [0, 1, 2, 2046, 2047, 1023, 1022, 1024, 896, 897, 874, 873, 1054, 1055, 1086, 1085, 1150, 1151, 970, 971] };
+/** A float of every class as bits; now and then a relative of `other`. */
+function floatBits(random, bits, other) {
+  const mantissa = bits === 32 ? 23 : 52;
+  const top = bits === 32 ? 255 : 2047;
+  const bias = top >> 1;
+  const fraction = () => {
+    const any = random.u64() & ((1n << BigInt(mantissa)) - 1n);
+    const k = random.below(6);
+    if (k < 2) return any;
+    if (k === 2) return 0n;
+    if (k === 3) return (1n << BigInt(mantissa)) - 1n - BigInt(random.below(3));
+    if (k === 4) return BigInt(random.below(4));
+    const cut = BigInt(random.below(mantissa));
+    return (any >> cut) << cut;
+  };
+  const compose = (e) => BigInt.asUintN(bits, (random.chance(50) ? 1n << BigInt(bits - 1) : 0n) | (BigInt(e) << BigInt(mantissa)) | fraction());
+  const k = random.below(20);
+  if (other !== undefined && k < 4) {
+    const near = BigInt.asUintN(bits, other + BigInt(random.below(5) - 2));
+    return k === 0 ? near ^ (1n << BigInt(bits - 1)) : near;
+  }
+  if (k < 11) return compose(bias + random.below(40) - 20);
+  if (k < 13) return compose(1 + random.below(top - 1));
+  if (k < 15) return compose(random.pick(SPECIAL_EXPONENTS[bits]));
+  if (k === 15) return random.chance(50) ? 0n : 1n << BigInt(bits - 1);
+  if (k === 16) return compose(0);
+  if (k === 17) return compose(top);
+  // Whole numbers and halves.
+  if (k === 18) {
+    const view = new DataView(new ArrayBuffer(8));
+    const n = (random.below(4000) - 2000) / 2;
+    if (bits === 32) view.setFloat32(0, n);
+    else view.setFloat64(0, n);
+    return bits === 32 ? BigInt(view.getUint32(0)) : view.getBigUint64(0);
+  }
+  return BigInt.asUintN(bits, random.u64());
+}
+const EDGE_BYTES = [0, 1, 0x7f, 0x80, 0xff, 0x81, 0xfe, 0x40];
+function vector(random, style, other) {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  if (style !== "int") {
+    const bits = style === "f32" ? 32 : 64;
+    const before = other === undefined ? undefined : new DataView(other.buffer);
+    for (let i = 0; i < 16; i += bits / 8) {
+      if (bits === 32) view.setUint32(i, Number(floatBits(random, 32, before === undefined ? undefined : BigInt(before.getUint32(i, true)))), true);
+      else view.setBigUint64(i, floatBits(random, 64, before?.getBigUint64(i, true)), true);
+    }
+    return bytes;
+  }
+  const k = random.below(8);
+  if (k === 0) for (let i = 0; i < 16; i++) bytes[i] = random.pick(EDGE_BYTES);
+  else if (k === 1) for (let i = 0; i < 16; i += 2) view.setUint16(i, Number(operandValue(random) & 0xffffn), true);
+  else if (k === 2) for (let i = 0; i < 16; i += 4) view.setUint32(i, Number(operandValue(random) & 0xffffffffn), true);
+  else if (k === 3) {
+    view.setBigUint64(0, random.chance(90) ? BigInt(random.below(70)) : operandValue(random), true);
+    if (random.chance(50)) view.setBigUint64(8, operandValue(random), true);
+  } else if (k === 4 && other !== undefined) {
+    bytes.set(other);
+    for (let n = random.below(4); n > 0; n--) bytes[random.below(16)] = random.u32() >>> 24;
+  } else if (k === 5) for (let i = 0; i < 16; i++) bytes[i] = random.pick([0, 0x61, 0x61, 0x62, 0x62, 0x63, 0x7a]);
+  else for (let i = 0; i < 16; i += 8) view.setBigUint64(i, random.u64(), true);
+  return bytes;
+}
+/** XMM registers and MXCSR of a case from its seed; `xmm[16]` is what a memory operand holds. */
+export function expandSse(seed, style) {
+  const random = new Random(seed ^ 0x3c96e1a7);
+  const xmm = [];
+  for (let i = 0; i < 17; i++) xmm.push(vector(random, style, xmm[i - 1]));
+  const masks = random.chance(75) ? 0x1f80 : random.below(64) << 7;
+  const rounding = random.chance(60) ? 0 : random.below(4);
+  const flags = random.chance(70) ? 0 : random.below(64);
+  const mxcsr = masks | flags | (rounding << 13) | (random.chance(12) ? 0x8000 : 0) | (random.chance(12) ? 0x40 : 0);
+  return { xmm, mxcsr };
+}
+
 const MANTISSAS = [
   0x8000000000000000n,
   0x8000000000000001n,

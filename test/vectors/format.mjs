@@ -1,11 +1,11 @@
 /**
  * The vector file: a JSON line (format version, source, row keys), then the forms as a byte stream, all Brotli-compressed.
  *
- * form:  row, shape bits (0-1 code size/32, 2 operand-size prefix, 3 REX.W, 4 memory form, 5 register form), repeat prefix, number of cases
+ * form:  row, shape bits (0-1 code size/32, 2 operand-size prefix, 3 REX.W, 4 memory form, 5 register form, 6 XMM state), repeat prefix, number of cases
  * case:  flags, code, seed step, register overrides, EFLAGS?, memory patches; then what came out, as differences from what went in
  */
 import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
-import { expandFpu, expandRegisters } from "./environment.mjs";
+import { expandFpu, expandRegisters, expandSse, sseStyle } from "./environment.mjs";
 
 export const NO_FAULT = 255;
 
@@ -88,7 +88,7 @@ class Reader {
 export function inputState(c) {
   const { gpr, rflags } = expandRegisters(c.seed);
   for (const o of c.overrides) gpr[o.index] = o.value;
-  return { gpr, rflags: c.flags ?? rflags, fpu: c.fpu ? expandFpu(c.seed) : undefined };
+  return { gpr, rflags: c.flags ?? rflags, fpu: c.fpu ? expandFpu(c.seed) : undefined, sse: c.sse ? expandSse(c.seed, c.sse) : undefined };
 }
 const view = (v, codeSize) => (codeSize === 64 ? v : v & 0xffffffffn);
 
@@ -105,8 +105,10 @@ function writeCase(w, c, last) {
   if (c.flags !== undefined) w.var(c.flags);
   for (const p of c.patches) {
     w.var(p.address < 0 ? 0 : p.address);
-    w.u8(p.bytes.length);
-    w.raw(p.bytes);
+    // What the seed says is not written.
+    const seededBytes = c.sse !== undefined && p.bytes.length <= 16 && same(p.bytes, expandSse(c.seed, c.sse).xmm[16]);
+    w.u8(p.bytes.length | (seededBytes ? 0x80 : 0));
+    if (!seededBytes) w.raw(p.bytes);
   }
   const input = inputState(c);
   const out = c.result;
@@ -143,6 +145,14 @@ function writeCase(w, c, last) {
     w.u8(regs);
     for (let i = 0; i < 8; i++) if ((regs >> i) & 1) w.raw(out.fpu.registers[i]);
   }
+  if (c.sse) writeSse(w, input.sse, out.sse);
+}
+function writeSse(w, input, out) {
+  w.var(out.mxcsr ^ input.mxcsr);
+  let regs = 0;
+  for (let i = 0; i < 16; i++) if (!same(out.xmm[i], input.xmm[i])) regs |= 1 << i;
+  w.var(regs);
+  for (let i = 0; i < 16; i++) if ((regs >> i) & 1) w.raw(out.xmm[i]);
 }
 export function emptyMask(tagWord) {
   let empty = 0;
@@ -162,7 +172,7 @@ export function pack(header, forms) {
   let last = 0;
   for (const f of forms) {
     w.var(index.get(f.key));
-    w.u8((f.codeSize / 32) | (f.p66 ? 4 : 0) | (f.rexW ? 8 : 0) | (f.shape === "mem" ? 16 : f.shape === "reg" ? 32 : 0));
+    w.u8((f.codeSize / 32) | (f.p66 ? 4 : 0) | (f.rexW ? 8 : 0) | (f.shape === "mem" ? 16 : f.shape === "reg" ? 32 : 0) | (f.cases[0]?.sse ? 64 : 0));
     w.u8(f.rep);
     w.var(f.cases.length);
     for (const c of f.cases) {
@@ -199,11 +209,12 @@ export function unpack(file, segmentSet, startOf) {
         rexW: (bits & 8) !== 0,
         shape: (bits & 16) !== 0 ? "mem" : (bits & 32) !== 0 ? "reg" : "none",
         rep: r.u8(),
+        sse: (bits & 64) !== 0 ? sseStyle(key) : undefined,
         cases: [],
       };
       const n = r.var();
       for (let k = 0; k < n; k++) {
-        const c = readCase(r, codeSize, last, segmentSet, startOf);
+        const c = readCase(r, codeSize, last, segmentSet, startOf, form.sse);
         last = c.seed;
         form.cases.push(c);
       }
@@ -213,7 +224,7 @@ export function unpack(file, segmentSet, startOf) {
   return { header, forms: read() };
 }
 
-function readCase(r, codeSize, last, segmentSet, startOf) {
+function readCase(r, codeSize, last, segmentSet, startOf, sse) {
   const head = r.u8();
   const code = r.raw(head >> 4);
   const seed = last + r.var();
@@ -228,6 +239,7 @@ function readCase(r, codeSize, last, segmentSet, startOf) {
     codeSize,
     environment: head & 1,
     fpu: (head & 2) !== 0,
+    sse,
     repeat: (head & 4) !== 0,
     code,
     seed,
@@ -237,7 +249,8 @@ function readCase(r, codeSize, last, segmentSet, startOf) {
   };
   for (let i = 0; i < counts >> 4; i++) {
     const address = r.var();
-    c.patches.push({ address, bytes: r.raw(r.u8()) });
+    const length = r.u8();
+    c.patches.push({ address, bytes: (length & 0x80) !== 0 ? expandSse(seed, sse).xmm[16].subarray(0, length & 0x7f) : r.raw(length) });
   }
   c.segments = segmentSet(codeSize, c.environment);
   c.rip = startOf(codeSize, c.segments);
@@ -268,6 +281,11 @@ function readCase(r, codeSize, last, segmentSet, startOf) {
     const empty = emptyMask(input.fpu.tagWord) ^ r.u8();
     const regs = r.u8();
     out.fpu = { controlWord, statusWord, empty, registers: input.fpu.registers.map((v, i) => ((regs >> i) & 1 ? r.raw(10) : v)) };
+  }
+  if (sse) {
+    const mxcsr = input.sse.mxcsr ^ r.var();
+    const regs = r.var();
+    out.sse = { mxcsr, xmm: input.sse.xmm.slice(0, 16).map((v, i) => ((regs >> i) & 1 ? r.raw(16) : v)) };
   }
   c.result = out;
   return c;

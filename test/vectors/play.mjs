@@ -2,7 +2,7 @@
 /**
  * Replays the silicon vectors on the engine of dist/.
  *
- *   node test/vectors/play.mjs [--only TEXT] [--show N] [--set integer|fpu] [--dir DIR]
+ *   node test/vectors/play.mjs [--only TEXT] [--show N] [--set integer|fpu|sse] [--dir DIR]
  *                              [--world long|legacy|real|v86] [--jit] [--first CASES]
  *
  * --world replays the cases of 16-bit and 32-bit code in other modes where they must come out the same; --jit translates every instruction
@@ -15,7 +15,7 @@ import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { unpack } from "./format.mjs";
 import { Player, rowOf } from "./player.mjs";
 
-export const SETS = ["integer", "fpu"];
+export const SETS = ["integer", "fpu", "sse"];
 const startOf = (codeSize, segments) => BigInt(codeSize === 64 ? env.CODE + env.START : env.CODE + env.START - env.hidden(segments[0]).base);
 
 /** Plays whole sets; returns the counts and the mismatches by form. */
@@ -64,7 +64,10 @@ export function describe({ form, c, wrong }) {
   const fpu = c.fpu
     ? ` cw=${c.input.fpu.controlWord.toString(16)} sw=${c.input.fpu.statusWord.toString(16)} tag=${c.input.fpu.tagWord.toString(16)}`
     : "";
-  return `    ${c.codeSize}.${c.environment} ${bytes} | ${wrong.join("; ")}\n        in: ${gpr} fl=${c.input.rflags.toString(16)}${fpu} ${patches}${form.rep ? " rep" : ""}`;
+  const sse = c.sse
+    ? ` mxcsr=${c.input.sse.mxcsr.toString(16)} ${c.input.sse.xmm.map((x) => Buffer.from(x).reverse().toString("hex")).join(" ")}`
+    : "";
+  return `    ${c.codeSize}.${c.environment} ${bytes} | ${wrong.join("; ")}\n        in: ${gpr} fl=${c.input.rflags.toString(16)}${fpu}${sse} ${patches}${form.rep ? " rep" : ""}`;
 }
 
 function main() {

@@ -150,7 +150,7 @@ export class Player {
   /** Runs a program from the state of `c` until it faults or meets a breakpoint; what it left. */
   execute(c, budget) {
     const v = this.vcpu;
-    const { gpr, rflags, fpu } = inputState(c);
+    const { gpr, rflags, fpu, sse } = inputState(c);
     this.#restore();
     this.memory.write(env.CODE + env.START, c.code);
     this.dirtyCode = c.code.length;
@@ -162,7 +162,7 @@ export class Player {
     }
     for (let i = 0; i < 16; i++) v.setGpr(i, c.codeSize === 64 || i < 8 ? gpr[i] : 0n);
     v.setRflags(rflags);
-    v.setFpu(fpu);
+    this.#loadFpu(fpu, sse);
     v.setRip(c.rip);
     const exit = v.run({ kind: "run" }, budget);
     let rip = v.getRip();
@@ -177,6 +177,7 @@ export class Player {
       gpr: registers,
       rflags: v.getRflags(),
       fpu: v.getFpu(),
+      xmm: sse === undefined ? undefined : Array.from({ length: 16 }, (_, i) => v.getXmm(i)),
     };
   }
   /** After `execute`: the first byte of the data pages that is not as recorded, in words; "" when none. */
@@ -223,7 +224,7 @@ export class Player {
     for (let i = 0; i < 16; i++) v.setGpr(i, base || i < 8 ? input.gpr[i] : 0n);
     v.setRflags(this.world === "v86" ? input.rflags | 0x23000 : input.rflags);
     v.setRip(c.rip);
-    if (c.fpu) v.setFpu({ ...input.fpu });
+    this.#loadFpu(input.fpu, input.sse);
     const repeats = c.repeat && row.facts.rep;
     // MOV SS and POP SS hold off the recorder's trap: one NOP more runs.
     const two = (row.sem === "mov_to_sreg" && row.encoding === "8E /2") || (row.sem === "pop_sreg" && row.encoding === "17");
@@ -295,7 +296,23 @@ export class Player {
     }
     this.#compareMemory(c, row, say);
     if (c.fpu) this.#compareFpu(result.fpu, row, say, result.vector, tally);
+    if (c.sse) this.#compareSse(result.sse, say);
     return wrong;
+  }
+  #loadFpu(fpu, sse) {
+    const v = this.vcpu;
+    if (fpu === undefined && sse === undefined) return;
+    v.setFpu({ ...(fpu ?? NO_FPU), mxcsr: sse?.mxcsr ?? fpu.mxcsr });
+    if (sse !== undefined) for (let i = 0; i < 16; i++) v.setXmm(i, sse.xmm[i]);
+  }
+  #compareSse(want, say) {
+    const v = this.vcpu;
+    const { mxcsr } = v.getFpu();
+    if (mxcsr !== want.mxcsr) say("MXCSR", hex(mxcsr), hex(want.mxcsr));
+    for (let i = 0; i < 16; i++) {
+      const got = v.getXmm(i);
+      if (!same(got, want.xmm[i])) say(`xmm${i}`, extended(got), extended(want.xmm[i]));
+    }
   }
   #patch(address, bytes) {
     for (let i = 0; i < bytes.length; i++) {
@@ -360,6 +377,7 @@ export class Player {
     }
   }
 }
+const NO_FPU = { controlWord: 0x37f, statusWord: 0, tagWord: 0xffff, registers: Array.from({ length: 8 }, () => new Uint8Array(10)) };
 /** The operand lies outside the pages, which only paging notices. */
 function touchesHoles(c) {
   return c.result.memory.some((r) => pageIndex(r.address) < 0);

@@ -39,8 +39,6 @@ export const rowKey = (row) => `${row.mnemonic} ${row.encoding} ${row.operands.m
 /** Why a row has no vectors from user mode, or "". */
 export function excludedAtCpl3(row) {
   const { sem, facts } = row;
-  const xmm = row.operands.some((o) => /^[VWU]|^XMM/.test(o.code));
-  if (xmm || sem === "ldmxcsr" || sem === "stmxcsr") return "SSE: the engine does not offer it yet (CPUID says so); recorded when it does";
   if (facts.feature === "vmx" || facts.feature === "svm" || facts.feature === "smx")
     return "a VM exit in every mode of a guest; #UD outside VMX on the recording machine";
   if (sem === "rsm") return "a VM exit in a guest; SMM does not exist here";
@@ -52,8 +50,6 @@ export function excludedAtCpl3(row) {
   if (["xsave", "xsaveopt", "xsaves", "xsavec", "pku", "smap", "adx", "clflushopt", "clwb", "fsgsbase", "sha", "invpcid"].includes(facts.feature)) {
     return `CPUID feature ${facts.feature} is not offered by the engine`;
   }
-  if (facts.feature === "prefetchw" || facts.feature === "sse42" || facts.feature === "sse2" || facts.feature === "sse" || facts.feature === "sse3")
-    return "";
   return "";
 }
 
@@ -132,6 +128,11 @@ export function usesFpu(row) {
   );
 }
 
+/** XMM registers or MXCSR matter. */
+export function usesSse(row) {
+  return row.operands.some((o) => /^[VWU]|^XMM/.test(o.code)) || row.sem === "ldmxcsr" || row.sem === "stmxcsr";
+}
+
 function immediateBytes(token, addressing, size, random, row) {
   const bytes =
     token === "ib" || token === "cb"
@@ -143,7 +144,7 @@ function immediateBytes(token, addressing, size, random, row) {
           : token === "iv"
             ? size >> 3
             : 2 + Math.min(4, size >> 3);
-  if (token === "ib" && /shl|shr|sar|ro[lr]|rc[lr]|shld|shrd|^ps/.test(row.sem) && random.chance(60)) return [random.below(35)];
+  if (token === "ib" && /shl|shr|sar|ro[lr]|rc[lr]|shld|shrd|^ps[lr]/.test(row.sem) && random.chance(60)) return [random.below(35)];
   if (token === "cb") return [random.u32() >>> 24];
   if (token === "cz" && random.chance(92)) {
     const d = random.below(0xe00) - 0x700;
@@ -231,7 +232,7 @@ function tryCase(form, random, seed) {
   const state = env.expandRegisters(seed);
   const set = env.segmentSet(codeSize, environment);
   const moffs = row.operands.some((o) => o.code === "Ob" || o.code === "Ov");
-  const stringy = ["movs", "cmps", "stos", "lods", "scas", "xlat", "maskmovq", "jcxz", "loop", "loope", "loopne", "ins", "outs"].includes(row.sem);
+  const stringy = ["movs", "cmps", "stos", "lods", "scas", "xlat", "maskmovq", "maskmovdqu", "jcxz", "loop", "loope", "loopne", "ins", "outs"].includes(row.sem);
   const memory = form.shape === "mem" || moffs || stringy;
   const p67 = memory ? random.chance(15) : random.chance(2);
   const addrSize = codeSize === 64 ? (p67 ? 32 : 64) : p67 ? 48 - codeSize : codeSize;
@@ -304,6 +305,7 @@ function tryCase(form, random, seed) {
     overrides: new Map(),
     patches: [],
     fpu: usesFpu(row),
+    sse: usesSse(row) ? env.sseStyle(rowKey(row)) : undefined,
     setFlags: undefined,
     seed,
     target: 0,
@@ -330,6 +332,7 @@ function finish(context, form, code) {
     flags: context.setFlags,
     patches: context.patches,
     fpu: context.fpu,
+    sse: context.sse,
     repeat: form.rep !== 0,
   };
 }

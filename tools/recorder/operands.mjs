@@ -41,7 +41,7 @@ function pickTarget(c, size, locked) {
   const inside = () => env.DATA + 64 + random.below(env.DATA_SIZE - 192 - size);
   if (k < 88) {
     const at = inside();
-    return locked ? at - (at % Math.max(size, 1)) : random.chance(60) ? at & ~15 : at;
+    return locked ? at - (at % Math.max(size, 1)) : random.chance(c.row.facts.aligned ? 90 : 60) ? at & ~15 : at;
   }
   if (locked) return inside() & ~15;
   if (k < 92) return env.READ_ONLY + random.below(4096 - size);
@@ -125,6 +125,7 @@ function memoryValue(c, op, spec) {
     for (let i = 0; i < 9; i++) out.push(random.chance(85) ? random.below(10) | (random.below(10) << 4) : random.below(256));
     return [...out, random.pick([0, 0x80, 0x80, 0, random.below(256)])];
   }
+  if (c.sse !== undefined) return [...env.expandSse(c.seed, c.sse).xmm[16].subarray(0, op.size / 8)];
   if (op.size === 128) return [...littleEndian(env.operandValue(random), 8), ...littleEndian(env.operandValue(random), 8)];
   return littleEndian(env.operandValue(random), op.size / 8);
 }
@@ -253,6 +254,15 @@ const SPECIAL = {
   maskmovq(c) {
     setReg(c, RDI, BigInt(pickTarget(c, 8, false) - segmentBase(c, c.insn.segment)), c.insn.addrSize);
   },
+  maskmovdqu(c) {
+    setReg(c, RDI, BigInt(pickTarget(c, 16, false) - segmentBase(c, c.insn.segment)), c.insn.addrSize);
+  },
+  // The lengths of explicit strings.
+  pcmpestri: (c) => lengths(c),
+  pcmpestrm: (c) => lengths(c),
+  ldmxcsr(c) {
+    if (c.random.chance(85)) c.patches.push({ address: c.target, bytes: littleEndian(c.random.u32() & 0xffff, 4) });
+  },
   bound(c) {
     const op = c.insn.operands[0];
     const n = op.size / 8;
@@ -329,6 +339,9 @@ const SPECIAL = {
 };
 SPECIAL.bts = SPECIAL.btr = SPECIAL.btc = SPECIAL.bt;
 SPECIAL.loop = SPECIAL.loope = SPECIAL.loopne = SPECIAL.jcxz;
+function lengths(c) {
+  for (const r of [RAX, RDX]) if (c.random.chance(80)) setReg(c, r, BigInt(c.random.below(41) - 20), c.random.chance(50) ? 64 : 32);
+}
 function lxs(c) {
   const op = c.insn.operands[1];
   const bytes = op.size / 8 - 2;

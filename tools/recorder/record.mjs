@@ -2,7 +2,7 @@
 /**
  * Records the vectors: makes cases for every form, runs them on this machine's processor (recorder.c), writes test/vectors.
  *
- *   node tools/recorder/record.mjs [--cases N] [--only TEXT] [--out DIR]
+ *   node tools/recorder/record.mjs [--cases N] [--only TEXT] [--set integer|fpu|sse] [--out DIR]
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import * as env from "../../test/vectors/environment.mjs";
 import { inputState, NO_FAULT, pack } from "../../test/vectors/format.mjs";
 import { OPCODE_ROWS } from "../../dist/isa/index.js";
-import { excludedAtCpl3, makeCase, makeForms, rowKey, usesFpu } from "./forms.mjs";
+import { excludedAtCpl3, makeCase, makeForms, rowKey, usesFpu, usesSse } from "./forms.mjs";
 
 const INPUT = 1192,
   OUTPUT = 712,
@@ -69,14 +69,15 @@ export function caseFile(cases, flagsOf = () => 0) {
       bytes[at + 444 + i * 40] = p.bytes.length;
       bytes.set(p.bytes, at + 448 + i * 40);
     }
-    fxImage(bytes.subarray(at + 680, at + 680 + 512), s.fpu);
+    fxImage(bytes.subarray(at + 680, at + 680 + 512), s.fpu, s.sse);
     at += INPUT;
   }
   return bytes;
 }
-function fxImage(fx, fpu) {
+function fxImage(fx, fpu, sse) {
   const v = new DataView(fx.buffer, fx.byteOffset, 512);
-  v.setUint32(24, 0x1f80, true);
+  v.setUint32(24, sse?.mxcsr ?? 0x1f80, true);
+  for (let i = 0; sse !== undefined && i < 16; i++) fx.set(sse.xmm[i], 160 + i * 16);
   v.setUint32(28, 0xffff, true);
   if (fpu === undefined) {
     v.setUint16(0, 0x37f, true);
@@ -161,6 +162,11 @@ function readResult(v, at, c) {
     }
     c.result.fpu = { controlWord: v.getUint16(at + 200, true), statusWord: status, empty: ~v.getUint8(at + 204) & 0xff, registers };
   }
+  if (c.sse) {
+    const fx = v.byteOffset + at + 200;
+    const xmm = Array.from({ length: 16 }, (_, i) => new Uint8Array(v.buffer.slice(fx + 160 + i * 16, fx + 176 + i * 16)));
+    c.result.sse = { mxcsr: v.getUint32(at + 224, true), xmm };
+  }
   return at + OUTPUT + n * 8;
 }
 
@@ -170,6 +176,11 @@ function casesOf(form, wanted) {
   if (["nop", "clc", "stc", "cmc", "cld", "std", "cbw", "cwd", "lahf", "sahf", "salc", "emms", "int3", "int1", "into", "fnop"].includes(row.sem))
     return Math.ceil(wanted / 2);
   if (row.sem === "jcc" || row.sem === "setcc" || row.sem === "cmovcc") return Math.ceil(wanted / 2);
+  // Vectors need no more than a few cases in the modes that are not theirs; floating point has more to tell.
+  if (usesSse(row)) {
+    const much = env.sseStyle(rowKey(row)) === "int" ? 0.6 : /^(mov|sh|un|and|or|xor|bl)/.test(row.sem) ? 0.4 : 1.5;
+    return Math.ceil((wanted * much) / (form.codeSize === 64 ? 1 : 4));
+  }
   if (usesFpu(row)) return Math.ceil((wanted * (row.facts.feature === "fpu" ? 2 : 0.75)) / (form.codeSize === 64 ? 1 : 2));
   return wanted;
 }
@@ -184,7 +195,9 @@ function main() {
     console.error("record: needs x86-64 Linux (modify_ldt, FSGSBASE) and gcc");
     process.exit(2);
   }
-  const forms = makeForms().filter((f) => only === "" || rowKey(f.row).includes(only));
+  const set = option("--set", "");
+  const setOf = (f) => (usesSse(f.row) ? "sse" : usesFpu(f.row) ? "fpu" : "integer");
+  const forms = makeForms().filter((f) => (only === "" || rowKey(f.row).includes(only)) && (set === "" || setOf(f) === set));
   const random = new env.Random(20261122);
   let seed = 0;
   // The seed of a case's registers is the count of draws so far: a small step is all that a vector stores.
@@ -213,11 +226,8 @@ function main() {
     .map((k) => new RegExp(`^${k}\\s*: (.*)$`, "m").exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1])
     .join(" ");
   const header = { version: 1, source: `${cpu} (${model}), user mode` };
-  const fpuForm = (f) => usesFpu(f.row);
-  for (const [name, part] of [
-    ["integer", forms.filter((f) => !fpuForm(f))],
-    ["fpu", forms.filter(fpuForm)],
-  ]) {
+  for (const name of ["integer", "fpu", "sse"]) {
+    const part = forms.filter((f) => setOf(f) === name);
     if (part.length === 0) continue;
     const file = join(out, `${name}.bin.br`);
     writeFileSync(file, pack(header, part));
