@@ -18,6 +18,8 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: "eof",
+  // import() of a Node module becomes require(): the launcher's script has no module loader.
+  supported: { "dynamic-import": false },
   define: { "import.meta.url": "importMetaUrl" },
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
 });

@@ -77,9 +77,10 @@ export type BiosHandler = (ctx: BiosContext) => ServiceResult;
 /**
  * INT 19h: finds a bootable device, loads its boot sector and sets the registers it wants (DL = drive); every other
  * register is already as a boot sector expects. `from`: "first" starts at the top of the boot order, "next" goes on after
- * the device tried last (INT 18h). Returns where to jump, or undefined when no device is left.
+ * the device tried last (INT 18h). Returns where to jump, "entered" when it has put the processor elsewhere itself (a kernel started
+ * without a boot sector), or undefined when no device is left.
  */
-export type Bootstrap = (ctx: BiosContext, from: "first" | "next") => { readonly segment: number; readonly offset: number } | undefined;
+export type Bootstrap = (ctx: BiosContext, from: "first" | "next") => { readonly segment: number; readonly offset: number } | "entered" | undefined;
 
 /** The services that other rooms of biosemul bring along. */
 export interface BiosHandlers {

@@ -241,7 +241,7 @@ export class BiosEmul {
       regs.rip = BigInt(this.rom.address("no_boot"));
       return "redirected";
     }
-    return { jump: target };
+    return target === "entered" ? "redirected" : { jump: target };
   }
 
   #apmFar(ctx: BiosContext): ServiceResult {

@@ -89,7 +89,7 @@ describe("whyve run's command line", () => {
     [["--timeout", "soon"], '--timeout "soon": use a number of seconds'],
     [["--timeout", "0"], '--timeout "0": use a number of seconds between 0 and 2147483'],
     [["--cpus", "2"], "not yet: --cpus 2; this version runs one CPU"],
-    [["--kernel", "bzImage"], "not yet: --kernel (direct kernel boot); boot a disk image with a boot loader instead"],
+    [["--append", "x", "a.img"], "--append needs --kernel FILE"],
     [["--net", "user"], "not yet: --net user; this version has no network card"],
     [["--engine", "kvm"], "not yet: --engine kvm; use soft"],
     [["--display", "web"], "not yet: --display web; use terminal or none"],

@@ -1,4 +1,4 @@
-import type { BootDevice, ClockKind, TrapStyle } from "../machine/index.ts";
+import type { BootDevice, ClockKind, TrapStyle, KernelBoot } from "../machine/index.ts";
 import { UsageError } from "./errors.ts";
 import { parseOptions } from "./options.ts";
 import type { OptionTable, ParsedOptions } from "./options.ts";
@@ -45,6 +45,16 @@ export const RUN_OPTIONS = {
   "debug-port": { value: "stdio|file:PATH", group: "Screen, keyboard, serial", help: "where bytes written to port E9h go" },
   printer: { value: "file:PATH", group: "Screen, keyboard, serial", help: "where LPT1 prints" },
 
+  kernel: { value: "FILE", group: "Direct boot", help: "start this kernel instead of a boot sector: Linux bzImage, multiboot 1 or 2" },
+  initrd: {
+    value: "FILE",
+    multiple: true,
+    group: "Direct boot",
+    help: "initial ramdisk (several are joined); multiboot: a module, 'FILE ARGUMENTS'",
+  },
+  append: { value: "TEXT", group: "Direct boot", help: "the kernel's command line" },
+  "linux-entry": { value: "16|32|64", group: "Direct boot", help: "Linux boot protocol: real-mode code (default), 32-bit, 64-bit" },
+
   until: { value: "REGEX", group: "Automation", help: "end with exit code 0 when screen or serial output matches" },
   type: {
     value: "'REGEX=>TEXT'",
@@ -63,9 +73,6 @@ export const RUN_OPTIONS = {
     help: "bios: BIOS calls with results; io: port and device memory accesses;\nexits: VM exits; insn: instructions with changed registers,\ninsn:mode=16,addr=7c00-7dff filters (to stderr without FILE)",
   },
 
-  kernel: { value: "FILE", group: "Not yet", help: "direct kernel boot" },
-  initrd: { value: "FILE", group: "Not yet", help: "initial ramdisk for --kernel" },
-  append: { value: "TEXT", group: "Not yet", help: "command line for --kernel" },
   net: { value: "none|user", group: "Not yet", help: "network (none is what this version has)" },
   help: { group: "Help", help: "this page" },
 } as const satisfies OptionTable;
@@ -108,6 +115,7 @@ export interface RunRequest {
   readonly screenshot: string | undefined;
   readonly dumpScreen: boolean;
   readonly trace: readonly TraceRequest[];
+  readonly kernel: KernelBoot | undefined;
 }
 
 export interface EngineRequest {
@@ -121,7 +129,8 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   if (given.has("help")) return "help";
   refuseNotYet(given);
   const media = parseMedia(given);
-  if (options.needMedia && media.length === 0)
+  const kernel = parseKernel(given);
+  if (options.needMedia && media.length === 0 && kernel === undefined)
     throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
   if (!options.needMedia && given.positionals.length > 0) throw new UsageError(`unexpected argument "${given.positionals[0]}"`);
   const clock = oneOf(given, "clock", ["host", "virtual"] as const) ?? "host";
@@ -156,6 +165,25 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     screenshot: given.value("screenshot"),
     dumpScreen: given.has("dump-screen"),
     trace: given.values("trace").map(parseTrace),
+    kernel,
+  };
+}
+
+function parseKernel(given: ParsedOptions): KernelBoot | undefined {
+  const kernel = given.value("kernel");
+  if (kernel === undefined) {
+    const stray = ["initrd", "append", "linux-entry"].find((name) => given.has(name));
+    if (stray !== undefined) throw new UsageError(`--${stray} needs --kernel FILE`);
+    return undefined;
+  }
+  if (kernel === "") throw new UsageError("--kernel: the file name is empty");
+  const entry = oneOf(given, "linux-entry", ["16", "32", "64"] as const);
+  const append = given.value("append");
+  return {
+    kernel,
+    initrd: given.values("initrd"),
+    ...(append === undefined ? {} : { append }),
+    ...(entry === undefined ? {} : { linuxEntry: entry === "16" ? 16 : entry === "32" ? 32 : 64 }),
   };
 }
 
@@ -164,9 +192,6 @@ function optional<T>(value: string | undefined, parse: (value: string) => T): T 
 }
 
 function refuseNotYet(given: ParsedOptions): void {
-  for (const name of ["kernel", "initrd", "append"]) {
-    if (given.has(name)) throw new UsageError(`not yet: --${name} (direct kernel boot); boot a disk image with a boot loader instead`);
-  }
   const net = given.value("net");
   if (net !== undefined && net !== "none") throw new UsageError(`not yet: --net ${net}; this version has no network card`);
   const cpus = given.value("cpus");

@@ -133,6 +133,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     debugPort: plugs.debugPort,
     printer: plugs.printer,
     warn: (message) => process.stderr.write(`whyve: ${message}\n`),
+    ...(request.kernel === undefined ? {} : { kernel: request.kernel }),
     ...(request.boot === undefined ? {} : { boot: request.boot }),
     ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
     ...(request.rtcMs === undefined ? {} : { rtcMs: request.rtcMs }),

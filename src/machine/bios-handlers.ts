@@ -15,8 +15,11 @@ export interface BiosPieces {
   readonly videoRom: Uint8Array;
 }
 
-/** Puts the rooms of biosemul together: display, disks, and the boot order. One set for each power-on. */
-export function createBiosHandlers(config: MachineConfig, video: Int10Options): BiosPieces {
+/**
+ * Puts the rooms of biosemul together: display, disks, and the boot order. One set for each power-on. With `startKernel`, that is what
+ * INT 19h does instead of looking for a boot sector.
+ */
+export function createBiosHandlers(config: MachineConfig, video: Int10Options, startKernel: (() => void) | undefined): BiosPieces {
   const int10 = createInt10(video);
   const services = new DiskServices();
   const options: BootOptions = {
@@ -37,6 +40,10 @@ export function createBiosHandlers(config: MachineConfig, video: Int10Options): 
           videoReady = true;
           for (const { vector, segment, offset } of int10.romParts.vectors) ctx.mem.write32(vector * 4, ((segment << 16) | offset) >>> 0);
           int10.initVideo(ctx);
+        }
+        if (startKernel !== undefined && from === "first") {
+          startKernel();
+          return "entered";
         }
         const tried = boot(ctx, options, from === "first" ? 0 : next);
         next = tried.next;

@@ -4,6 +4,8 @@ import { detectImage, OverlayBlockBackend, PaddedBackend } from "../backends/api
 import type { CpuEngine } from "../vmm/index.ts";
 import { machineConfig } from "./config.ts";
 import type { DriveConfig, MachineConfig, MachineOptions } from "./config.ts";
+import { readKernelBoot } from "./kernel.ts";
+import type { KernelBoot } from "./kernel.ts";
 import { definePc } from "./pc.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 import type { VirtualMachineOptions } from "./virtual-machine.ts";
@@ -14,7 +16,9 @@ export type ImageSource =
   | { readonly kind?: DriveConfig["kind"]; readonly path: string }
   | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend };
 
-export interface BootOptions extends Omit<MachineOptions, "drives">, VirtualMachineOptions {
+export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, VirtualMachineOptions {
+  /** Boots a kernel file directly, without a boot loader; disks are optional then. */
+  readonly kernel?: KernelBoot;
   /** One medium, for the simplest case. */
   readonly disk?: ImageSource;
   /** Media in order: the first hard disk is 80h, the first floppy A:. */
@@ -45,8 +49,9 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
   const drives = await openDrives(options);
   let vm: VirtualMachine;
   try {
-    const { disk: _disk, images: _images, snapshot: _snapshot, readOnly: _readOnly, engine, start: _start, warn: _warn, ...rest } = options;
-    vm = new VirtualMachine(definePc(machineConfig({ ...rest, drives }), await loadEngine(engine ?? "soft")), options);
+    const { disk: _disk, images: _images, snapshot: _snapshot, readOnly: _readOnly, engine, start: _start, warn: _warn, kernel, ...rest } = options;
+    const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel) };
+    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives }), await loadEngine(engine ?? "soft")), options);
   } catch (error) {
     for (const drive of drives) drive.image?.close();
     throw error;
@@ -68,7 +73,7 @@ async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<C
 
 async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {
   const sources = [...(options.disk === undefined ? [] : [options.disk]), ...(options.images ?? [])];
-  if (sources.length === 0) throw new VmmError("CONFIG_DRIVES", "no disk image given");
+  if (sources.length === 0 && options.kernel === undefined) throw new VmmError("CONFIG_DRIVES", "no disk image given");
   const drives: DriveConfig[] = [];
   try {
     for (const source of sources) drives.push(await openDrive(source, options));

@@ -1,5 +1,6 @@
 import { VmmError } from "../base/index.ts";
 import type { BlockBackend, ByteSink, ConsoleBackend } from "../backends/api/index.ts";
+import type { KernelRequest } from "../loaders/index.ts";
 
 /** Where the BIOS looks for something to start, in order. */
 export type BootDevice = "hd" | "fd" | "cd";
@@ -43,6 +44,8 @@ export interface MachineConfig {
   readonly debugPort: ByteSink | undefined;
   /** Receives what the guest prints on LPT1. */
   readonly printer: ByteSink | undefined;
+  /** Started after POST instead of a boot sector. */
+  readonly kernel: KernelRequest | undefined;
 }
 
 /** What the caller of `machineConfig` may leave out. */
@@ -72,6 +75,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   serial: [],
   debugPort: undefined,
   printer: undefined,
+  kernel: undefined,
 };
 
 /** Fills in defaults and validates; throws `CONFIG_*` errors with one clear line. */
@@ -116,6 +120,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     serial,
     debugPort: options.debugPort,
     printer: options.printer,
+    kernel: options.kernel,
   };
 }
 

@@ -5,6 +5,7 @@
 export { VmmError } from "../base/index.ts";
 export { boot, createMachine } from "./boot.ts";
 export type { BootOptions } from "./boot.ts";
+export type { KernelBoot } from "./kernel.ts";
 export { DEFAULT_CONFIG, machineConfig, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "./config.ts";
 export type { BootDevice, ClockKind, DriveConfig, MachineConfig, MachineOptions, TrapStyle } from "./config.ts";
 export { describeEnd, MemoryAccess, Screen, SerialPort, VirtualMachine } from "./virtual-machine.ts";

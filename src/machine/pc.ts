@@ -21,6 +21,7 @@ import { assignDrives, floppyMedium, insertMedium } from "./drives.ts";
 import type { Drive } from "./drives.ts";
 import { HOST } from "./host.ts";
 import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
+import { checkKernel, startKernel } from "./kernel.ts";
 import { codeSize, cpuMode } from "./registers.ts";
 import type { BoardRequest } from "./run-loop.ts";
 import { ScopedClock } from "./scoped-clock.ts";
@@ -160,7 +161,8 @@ class WiredPc implements Pc {
 
   #makeBios(): BiosEmul {
     const { pio, vga } = this.#chips;
-    const { handlers, font8x8, videoRom } = createBiosHandlers(this.config, { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES });
+    const video = { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES };
+    const { handlers, font8x8, videoRom } = createBiosHandlers(this.config, video, this.#kernelStarter());
     this.vm.memory.writeRom(VIDEO_ROM_GPA, videoRom);
     return new BiosEmul({
       regs: this.vcpu.regs,
@@ -176,6 +178,14 @@ class WiredPc implements Pc {
       systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
       instructionCount: () => this.vcpu.instructionCount(),
     });
+  }
+
+  #kernelStarter(): (() => void) | undefined {
+    const { kernel } = this.config;
+    if (kernel === undefined) return undefined;
+    const bios = this.#biosConfig();
+    checkKernel(kernel, bios);
+    return () => startKernel(kernel, bios, this.vm.physical, this.vcpu.regs);
   }
 
   #powerOnSelfTest(): void {
