@@ -89,7 +89,15 @@ add("crc32q", [0xf2], [0x38, 0xf1], 0, { modrm: 0xc2, rex: 0x48 });
 
 /** Immediates are part of the code: some of them each, cases shared out. */
 const programs = OPS.filter((o) => o.name.includes(ONLY)).flatMap((o) => {
-  const immediates = !o.imm ? [undefined] : o.name.startsWith("round") ? [...Array(16).keys()] : o.name.startsWith("pcmp") || o.name.startsWith("dp") ? [...Array(256).keys()] : o.name.startsWith("cmp") ? [0, 1, 2, 3, 4, 5, 6, 7, 0xf9] : [0, 1, 0x10, 0x11, 0xee, 0x5a];
+  const immediates = !o.imm
+    ? [undefined]
+    : o.name.startsWith("round")
+      ? [...Array(16).keys()]
+      : o.name.startsWith("pcmp") || o.name.startsWith("dp")
+        ? [...Array(256).keys()]
+        : o.name.startsWith("cmp")
+          ? [0, 1, 2, 3, 4, 5, 6, 7, 0xf9]
+          : [0, 1, 0x10, 0x11, 0xee, 0x5a];
   return immediates.map((imm) => ({
     ...o,
     code: Uint8Array.from([...o.prefix, ...(o.rex ? [o.rex] : []), 0x0f, ...o.opcode, o.modrm, ...(imm === undefined ? [] : [imm])]),
@@ -110,7 +118,16 @@ function makeCases(random) {
     for (let i = 0; i < p.count; i++, at += IN) {
       laneBytes(random, p.lanes, file.subarray(at, at + 32));
       const n = random.below(4);
-      for (let k = 32; k < 56; k += 8) v.setBigUint64(at + k, n === 0 ? BigInt.asUintN(64, BigInt(random.below(40) - 20)) : n === 1 ? BigInt.asUintN(64, BigInt.asIntN(64, random.u64()) >> BigInt(random.below(64))) : random.u64(), true);
+      for (let k = 32; k < 56; k += 8)
+        v.setBigUint64(
+          at + k,
+          n === 0
+            ? BigInt.asUintN(64, BigInt(random.below(40) - 20))
+            : n === 1
+              ? BigInt.asUintN(64, BigInt.asIntN(64, random.u64()) >> BigInt(random.below(64)))
+              : random.u64(),
+          true,
+        );
       v.setUint32(at + 56, mxcsrValue(random), true);
     }
   }
@@ -184,7 +201,9 @@ function main() {
     }
     if (bad > 0) console.log(`${p.name}: ${bad} of ${p.count}`);
   }
-  console.log(`instructions: ${programs.length}, cases: ${cases} (${raised} with #XM), failures: ${failures} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  console.log(
+    `instructions: ${programs.length}, cases: ${cases} (${raised} with #XM), failures: ${failures} in ${((Date.now() - began) / 1000).toFixed(1)} s`,
+  );
   process.exit(failures === 0 ? 0 : 1);
 }
 main();

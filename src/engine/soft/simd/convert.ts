@@ -2,7 +2,7 @@ import { SSE } from "./env.ts";
 import { isNan32, round32, value32 } from "./f32.ts";
 import { isNan64, store64 } from "./f64.ts";
 
-const { IE, DE, PE, DOWN, UP, ZERO, RC, RAISED, DAZ, ENV, R, SIGN } = SSE;
+const { IE, DE, UE, PE, DOWN, UP, ZERO, RC, MASK, RAISED, DAZ, ENV, R, SIGN } = SSE;
 
 /** Between single, double and integers, and rounding to an integral value. */
 
@@ -122,6 +122,14 @@ export function narrow(hi: number, lo: number): number {
   if (e === 0 && ((hi & 0xfffff) | lo) !== 0) {
     if (ENV[DAZ] !== 0) return hi & SIGN;
     ENV[RAISED] |= DE;
+    if ((ENV[MASK] & UE) === 0) {
+      // Inexact is what does not fit 24 bits, whatever the exponent.
+      I[0] = lo;
+      I[1] = hi;
+      const v = F[0] * 2 ** 1000;
+      ENV[RAISED] |= Math.fround(v) === v ? UE : UE | PE;
+      return 0;
+    }
   }
   I[0] = lo;
   I[1] = hi;

@@ -37,6 +37,10 @@ function operand(a: number): number {
   ENV[RAISED] |= DE;
   return a;
 }
+/** A denormal as zero with DAZ. */
+function flushed(a: number): number {
+  return (a & EXP) === 0 && ENV[DAZ] !== 0 ? a & SIGN : a;
+}
 /** Value of a bit pattern that is no NaN. */
 export function value32(a: number): number {
   SI[0] = a;
@@ -181,7 +185,7 @@ export function sqrt32(a: number): number {
 export function min32(a0: number, b0: number): number {
   if (isNan32(a0) || isNan32(b0)) {
     ENV[RAISED] |= IE;
-    return b0;
+    return flushed(b0);
   }
   SI[0] = operand(a0);
   SI[1] = operand(b0);
@@ -190,7 +194,7 @@ export function min32(a0: number, b0: number): number {
 export function max32(a0: number, b0: number): number {
   if (isNan32(a0) || isNan32(b0)) {
     ENV[RAISED] |= IE;
-    return b0;
+    return flushed(b0);
   }
   SI[0] = operand(a0);
   SI[1] = operand(b0);

@@ -351,7 +351,8 @@ export function sqrt64(hi: number, lo: number): void {
 function choose(ahi: number, alo: number, bhi: number, blo: number, least: boolean): void {
   if (isNan64(ahi, alo) || isNan64(bhi, blo)) {
     ENV[RAISED] |= IE;
-    set(bhi, blo);
+    if ((bhi & EXP) === 0 && ENV[DAZ] !== 0) set(bhi & SIGN, 0);
+    else set(bhi, blo);
     return;
   }
   const za = isZero64(ahi, alo);

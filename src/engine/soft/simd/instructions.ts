@@ -163,18 +163,22 @@ function comi(binary64: boolean, isQuiet: boolean): SystemHelper {
 }
 
 // ---- dot products
-/** Products named by immediate bits 7:4, summed in pairs, into the elements named by bits 3:0. */
+/**
+ * Products named by immediate bits 7:4, summed in pairs, into the elements named by bits 3:0. Every element has a sum of its own on silicon:
+ * the same number, but of two NaNs it takes the one that is first for it.
+ */
 const dpps = arithmetic(4, (cpu, insn) => {
   loadSource(cpu, insn, 16);
   loadDestination(cpu, insn);
   const imm = immediate(insn);
-  for (let i = 0; i < 4; i++) Z[i] = ((imm >> (4 + i)) & 1) !== 0 ? s.mul32(X[i], Y[i]) : 0;
+  for (let i = 0; i < 4; i++) Y[i] = ((imm >> (4 + i)) & 1) !== 0 ? s.mul32(X[i], Y[i]) : 0;
   commit(cpu);
-  const low = s.add32(Z[0], Z[1]);
-  const high = s.add32(Z[2], Z[3]);
+  for (let i = 0; i < 4; i++) X[i] = s.add32(Y[i ^ 1], Y[i]);
   commit(cpu);
-  const sum = s.add32(low, high);
-  for (let i = 0; i < 4; i++) Z[i] = ((imm >> i) & 1) !== 0 ? sum : 0;
+  for (let i = 0; i < 4; i++) {
+    const sum = s.add32(X[i], X[i ^ 2]);
+    Z[i] = ((imm >> i) & 1) !== 0 ? sum : 0;
+  }
 });
 const dppd = arithmetic(4, (cpu, insn) => {
   loadSource(cpu, insn, 16);
@@ -183,13 +187,16 @@ const dppd = arithmetic(4, (cpu, insn) => {
   for (let i = 0; i < 2; i++) {
     if (((imm >> (4 + i)) & 1) !== 0) double(d.mul64, i * 2);
     else Z[i * 2] = Z[i * 2 + 1] = 0;
+    Y[i * 2] = Z[i * 2];
+    Y[i * 2 + 1] = Z[i * 2 + 1];
   }
   commit(cpu);
-  d.add64(Z[1], Z[0], Z[3], Z[2]);
-  for (let i = 0; i < 2; i++) {
-    const into = ((imm >> i) & 1) !== 0;
-    Z[i * 2] = into ? R[0] : 0;
-    Z[i * 2 + 1] = into ? R[1] : 0;
+  for (let i = 0; i < 4; i += 2) {
+    const o = i ^ 2;
+    d.add64(Y[i + 1], Y[i], Y[o + 1], Y[o]);
+    const into = ((imm >> (i >> 1)) & 1) !== 0;
+    Z[i] = into ? R[0] : 0;
+    Z[i + 1] = into ? R[1] : 0;
   }
 });
 
