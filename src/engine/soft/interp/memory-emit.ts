@@ -95,17 +95,19 @@ export abstract class MemoryEmit extends BaseEmit {
   }
   /** Sixteen bytes; `aligned`: #GP(0) when the linear address is no multiple of 16. */
   load128(segment: Segment, offset: Val, aligned: boolean): Val {
+    if (aligned) this.#mustAlign(segment, offset);
     const la = this.linear(segment, offset, 16, false);
-    if (aligned) this.#mustAlign(la);
     return this.loadAt(la, 128, segment);
   }
   store128(segment: Segment, offset: Val, aligned: boolean, value: Val): void {
+    if (aligned) this.#mustAlign(segment, offset);
     const la = this.linear(segment, offset, 16, true);
-    if (aligned) this.#mustAlign(la);
     this.#storeAt(la, 128, segment, value);
   }
-  #mustAlign(la: Val): void {
-    this.faultIf(this.and(this.wrap(la), this.i32(15)), 13, 0);
+  /** Alignment comes before the segment's limit (observed). */
+  #mustAlign(segment: Segment, offset: Val): void {
+    const la = this.add(this.wrap(offset), this.wrap(this.#segmentField(CPU.segEffBase, this.segmentRef(segment))));
+    this.faultIf(this.and(la, this.i32(15)), 13, 0);
   }
   /** Reads a linear address; `segment` names the fault of a non-canonical one. */
   protected loadAt(la: Val, size: MemSize, segment: Segment): Val {
@@ -203,8 +205,8 @@ export abstract class MemoryEmit extends BaseEmit {
       },
     };
   }
-  probeByte(segment: Segment, offset: Val): void {
-    this.place(segment, offset, 8, false);
+  override probeStore(segment: Segment, offset: Val, size: OpSize): void {
+    this.place(segment, offset, size, false);
   }
   override loadForWrite(segment: Segment, offset: Val, size: OpSize): { readonly value: Val; storeBack(value: Val): void } {
     return this.place(segment, offset, size, true);

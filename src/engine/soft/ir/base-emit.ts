@@ -415,6 +415,7 @@ export abstract class BaseEmit implements Emit {
   abstract setHigh8(index: number, value: Val): void;
   abstract load(segment: Segment, offset: Val, size: OpSize): Val;
   abstract store(segment: Segment, offset: Val, size: OpSize, value: Val): void;
+  abstract probeStore(segment: Segment, offset: Val, size: OpSize): void;
   abstract loadForWrite(segment: Segment, offset: Val, size: OpSize): { readonly value: Val; storeBack(value: Val): void };
   abstract stringSource(): Segment;
   abstract maskAddress(offset: Val): Val;

@@ -128,6 +128,8 @@ export interface Emit {
   /** Reads segment:offset (offset i64, already masked). Faults as an instruction operand would. */
   load(segment: Segment, offset: Val, size: OpSize): Val;
   store(segment: Segment, offset: Val, size: OpSize, value: Val): void;
+  /** Faults now if a store there would. */
+  probeStore(segment: Segment, offset: Val, size: OpSize): void;
   /** As `load`, probed for writing; the returned handle is written by `storeBack`, which cannot fault. */
   loadForWrite(segment: Segment, offset: Val, size: OpSize): { readonly value: Val; storeBack(value: Val): void };
   /** Segment and address mask of the DS-or-override and ES operands of string instructions. */

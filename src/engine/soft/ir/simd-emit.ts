@@ -1,5 +1,5 @@
 import type { SimdOp } from "../../../wasm/index.ts";
-import type { Segment, Val } from "./emit.ts";
+import type { Val } from "./emit.ts";
 import type { SystemEmit } from "./system-emit.ts";
 
 /**
@@ -31,8 +31,6 @@ export interface SimdEmit extends SystemEmit {
   /** Element `index` (i32, in range) of XMM register n. */
   readPart(n: number, size: 8 | 16 | 32 | 64, index: Val): Val;
   writePart(n: number, size: 8 | 16 | 32 | 64, index: Val, value: Val): void;
-  /** Faults now if a store of a byte would. */
-  probeByte(segment: Segment, offset: Val): void;
   /** MXCSR as i32. */
   mxcsr(): Val;
 }

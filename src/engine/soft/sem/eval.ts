@@ -164,6 +164,9 @@ export class EvalEmit implements Emit {
     if (o.write === true) this.state.touch();
     this.state.pokeBytes(value(this.address(n)).n, o.size, value(v).n);
   }
+  probeStore(): void {
+    this.state.touch();
+  }
   probe(_n: number): void {
     this.state.touch();
   }

@@ -197,12 +197,13 @@ const movd: SemanticFunction = (e) => {
   else e.write(0, wide ? e.extU(v) : e.wrap(v));
 };
 const movq: SemanticFunction = (e) => e.write(0, e.read(1));
-/** Stores the bytes whose mask byte has its top bit set to DS:rDI. Masked-off bytes are not touched and cannot fault. */
+/** Stores the bytes whose mask byte has its top bit set to DS:rDI. The quadword must be writable whatever the mask says (observed). */
 const maskmovq: SemanticFunction = (e) => {
   const data = e.read(0);
   const mask = e.read(1);
   const base = e.addrReg(7);
   const segment = e.stringSource();
+  e.probeStore(segment, base, 64);
   for (let i = 0; i < 8; i++) {
     e.if(e.wrap(e.and(e.shrU(mask, e.i64(i * 8 + 7)), e.i64(1))), () => {
       e.store(segment, e.maskAddress(e.add(base, e.i64(i))), 8, e.wrap(l.laneU(e, 8, data, i)));

@@ -60,28 +60,26 @@ const mask =
     e.write(0, f(e, e.readV(1)));
 
 /**
- * MASKMOVDQU: the bytes whose mask byte has its top bit set go to DS:rDI. Bytes that are not written cannot fault; all that are written are
- * probed before the first is stored.
+ * MASKMOVDQU: the bytes whose mask byte has its top bit set go to DS:rDI. Silicon looks at both quadwords whatever the mask says, the upper one
+ * first: that is where a fault is reported.
  */
 const maskmovdqu: SimdSemantic = (e) => {
   const bits = e.v(SIMD.i8x16_bitmask, e.readV(1));
   const base = e.addrReg(7);
   const segment = e.stringSource();
-  for (const write of [false, true]) {
-    const left = e.mutable("i32", bits);
-    e.if(bits, () => {
-      e.loop((breakIf) => {
-        const now = e.get(left);
-        const index = e.ctz(now);
-        const at = e.maskAddress(e.add(base, e.extU(index)));
-        if (write) e.store(segment, at, 8, e.readPart(0, 8, index));
-        else e.probeByte(segment, at);
-        const rest = e.and(now, e.sub(now, e.i32(1)));
-        e.set(left, rest);
-        breakIf(e.eqz(rest));
-      });
+  e.probeStore(segment, e.maskAddress(e.add(base, e.i64(8))), 64);
+  e.probeStore(segment, base, 64);
+  const left = e.mutable("i32", bits);
+  e.if(bits, () => {
+    e.loop((breakIf) => {
+      const now = e.get(left);
+      const index = e.ctz(now);
+      e.store(segment, e.maskAddress(e.add(base, e.extU(index))), 8, e.readPart(0, 8, index));
+      const rest = e.and(now, e.sub(now, e.i32(1)));
+      e.set(left, rest);
+      breakIf(e.eqz(rest));
     });
-  }
+  });
 };
 
 // ---- elements by number

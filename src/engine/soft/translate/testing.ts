@@ -275,7 +275,8 @@ export class TranslateMachine {
   readonly vm: EngineVm;
   readonly log: string[] = [];
   readonly #mode: Mode;
-  #mmio = 0;
+  /** Device reads so far: what the next one answers. */
+  mmioReads = 0;
 
   constructor(mode: Mode, options: SoftEngineOptions) {
     this.#mode = mode;
@@ -284,7 +285,7 @@ export class TranslateMachine {
       portWrite: () => true,
       mmioRead: (gpa, bytes) => {
         this.log.push(`r${gpa.toString(16)}/${bytes}@${this.vm.vcpu.instructionCount()}`);
-        return (Math.imul(++this.#mmio, 0x9e3779b1) >>> 0) & (bytes === 4 ? 0xffffffff : bytes === 2 ? 0xffff : 0xff) & 0x7fffffff;
+        return (Math.imul(++this.mmioReads, 0x9e3779b1) >>> 0) & (bytes === 4 ? 0xffffffff : bytes === 2 ? 0xffff : 0xff) & 0x7fffffff;
       },
       mmioWrite: (gpa, bytes, value) => {
         this.log.push(`w${gpa.toString(16)}/${bytes}=${value}@${this.vm.vcpu.instructionCount()}`);

@@ -210,11 +210,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
       la = this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
     } else if (s >= FS) la = this.add(offset, this.get(this.#baseVariable(s)));
     const low = this.wrap(la);
-    if (aligned) {
-      const odd = this.and(low, this.i32(15));
-      // Beyond the limit is for the slow arm to tell.
-      this.faultIf(beyond === undefined ? odd : this.and(this.ne(odd, this.i32(0)), this.eqz(beyond)), 13, 0);
-    }
+    if (aligned) this.faultIf(this.and(low, this.i32(15)), 13, 0);
     const index = this.and(this.shrU(low, this.i32(12 - 5)), this.i32((TLB_ENTRIES - 1) << 5));
     const entry = this.add(index, this.#tlb());
     const tag = this.rawLoad("i64", OP.i64_load, entry, write ? TLB.write : TLB.read);

@@ -85,7 +85,9 @@ export class Callouts {
       }
       this.#la = hi * 0x100000000 + (lo >>> 0);
     }
-    if (cpu.cpl === 3 && (cpu.systemFlags & 0x40000) !== 0 && (cpu.cr0 & 0x40000) !== 0 && (lo & ((sizeSegment & 0xff) - 1)) !== 0) {
+    // Sixteen bytes are never checked: they are aligned or may lie anywhere (observed).
+    const unit = (sizeSegment & 0xff) === 16 ? 0 : (sizeSegment & 0xff) - 1;
+    if (cpu.cpl === 3 && (lo & unit) !== 0 && (cpu.systemFlags & 0x40000) !== 0 && (cpu.cr0 & 0x40000) !== 0) {
       cpu.fault.vector = 17;
       cpu.fault.errorCode = 0;
       return false;
