@@ -30,6 +30,8 @@ export interface BiosDrive {
     readonly control: number;
     readonly irq: number;
   };
+  /** A virtio disk instead: where it is on PCI bus 0, for the EDD interface path. */
+  readonly virtio?: { readonly slot: number; readonly fn: number };
 }
 
 /** Optional fast access to the display window A0000-BFFFF for scrolling and block output; addresses are guest-physical. */

@@ -32,6 +32,16 @@ describe("whyve run's command line", () => {
     ]);
   });
 
+  it("takes the bus off a hard disk's name, and only that", () => {
+    expect(parse("--hd", "a,b.img,bus=virtio", "--hd", "c.img,bus=ide", "--hd", "d,x=1").media).toEqual([
+      { kind: "hard-disk", path: "a,b.img", bus: "virtio" },
+      { kind: "hard-disk", path: "c.img", bus: "ide" },
+      { kind: "hard-disk", path: "d,x=1" },
+    ]);
+    expect(complaint("--hd", "a.img,bus=scsi")).toBe('--hd "a.img,bus=scsi": bus=scsi: use virtio or ide');
+    expect(complaint("--hd", ",bus=ide")).toMatch(/name is empty/);
+  });
+
   it("fills in the defaults", () => {
     expect(parse("a.img")).toMatchObject({
       clock: "host",

@@ -122,7 +122,9 @@ function plug(request: RunRequest): Plugs {
 
 function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   return {
-    images: request.media.map((m) => (m.kind === undefined ? m.path : { kind: m.kind, path: m.path })),
+    images: request.media.map((m) =>
+      m.kind === undefined ? m.path : { kind: m.kind, path: m.path, ...(m.bus === undefined ? {} : { bus: m.bus }) },
+    ),
     snapshot: request.snapshotDisk,
     readOnly: request.readOnly,
     engine: request.engine.jit ? "soft,jit=on" : "soft",

@@ -13,8 +13,8 @@ import type { VirtualMachineOptions } from "./virtual-machine.ts";
 /** A medium: a file name (its kind is detected), or with the kind of drive stated, or an image that is already open. */
 export type ImageSource =
   | string
-  | { readonly kind?: DriveConfig["kind"]; readonly path: string }
-  | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend };
+  | { readonly kind?: DriveConfig["kind"]; readonly path: string; readonly bus?: DriveConfig["bus"] }
+  | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend; readonly bus?: DriveConfig["bus"] };
 
 export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, VirtualMachineOptions {
   /** Boots a kernel file directly, without a boot loader; disks are optional then. */
@@ -92,7 +92,9 @@ async function openDrive(source: ImageSource, options: BootOptions): Promise<Dri
       : "path" in source
         ? await openFile(source.path, asked, options)
         : source.backend;
-  return driveFor(file, asked, options.snapshot ?? false);
+  const drive = driveFor(file, asked, options.snapshot ?? false);
+  const bus = typeof source === "string" ? undefined : source.bus;
+  return bus === undefined ? drive : { ...drive, bus };
 }
 
 /** Files are opened by the platform's backend, loaded when the first file name is seen. */

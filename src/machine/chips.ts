@@ -9,6 +9,7 @@ import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge 
 import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
+import { plugVirtioDisks, VirtioSlots } from "./board/virtio.ts";
 import type { MachineConfig } from "./config.ts";
 import { floppyMedium, IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
@@ -164,6 +165,9 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pci.attach(2, 0, pciVga);
   // The frame buffer starts where software without PCI looks for it; firmware keeps what it finds there.
   pciVga.writeConfig(PCI_CONFIG.BAR0, 4, MEM.LFB);
+  // Virtio devices from slot 3 on.
+  const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: undefined });
+  plugVirtioDisks(virtio, wires.drives, clock);
   pio.register(PORT.PCI_ADDRESS, 4, pci.addressPort);
   pio.register(PORT.PCI_DATA, 4, pci.dataPort);
 
@@ -177,7 +181,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
 /** The two IDE cables with their drives. */
 function buildIde(wires: ChipWires, pin: (irq: number) => IrqPin): readonly [IdeChannel, IdeChannel] {
   const drive = (position: number): AtaDisk | AtapiDrive | undefined => {
-    const found = wires.drives.find((d) => d.kind !== "floppy" && d.position === position);
+    const found = wires.drives.find((d) => d.path?.bus === "ide" && d.position === position);
     if (found === undefined) return undefined;
     const serial = `WHYVE0000${position}`;
     if (found.kind === "hard-disk")

@@ -59,6 +59,7 @@ export const MAX_MEMORY_BYTES = 3072 * MIB;
 /** The drives a PC has room for: two floppy drives, two IDE channels with two devices each. */
 const MAX_FLOPPIES = 2;
 const MAX_IDE = 4;
+const MAX_VIRTIO_DISKS = 16;
 
 export const DEFAULT_CONFIG: MachineConfig = {
   v: 1,
@@ -91,7 +92,12 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   if (cpus !== 1) throw new VmmError("CONFIG_CPUS", `not yet: ${cpus} CPUs; this version runs one`);
   const drives = options.drives ?? DEFAULT_CONFIG.drives;
   const floppies = drives.filter((d) => d.kind === "floppy").length;
-  const ide = drives.length - floppies;
+  const virtio = drives.filter((d) => d.bus === "virtio");
+  const other = virtio.find((d) => d.kind !== "hard-disk" || d.image === undefined);
+  if (other !== undefined)
+    throw new VmmError("CONFIG_DRIVES", `a ${other.kind === "cdrom" ? "CD drive" : other.kind} cannot be on virtio: hard disks only`);
+  if (virtio.length > MAX_VIRTIO_DISKS) throw new VmmError("CONFIG_DRIVES", `${virtio.length} virtio disks, there is room for ${MAX_VIRTIO_DISKS}`);
+  const ide = drives.length - floppies - virtio.length;
   if (floppies > MAX_FLOPPIES) throw new VmmError("CONFIG_DRIVES", `${floppies} floppy drives, a PC has room for ${MAX_FLOPPIES}`);
   if (ide > MAX_IDE) throw new VmmError("CONFIG_DRIVES", `${ide} hard disks and CD drives, the two IDE channels have room for ${MAX_IDE}`);
   const boot = options.boot ?? defaultBootOrder(drives);

@@ -6,7 +6,7 @@ import type { DriveConfig } from "./config.ts";
 
 /** A drive of this machine: what the BIOS calls it and where it is wired. Mutable only in its medium. */
 export interface Drive extends BiosDrive {
-  /** IDE: 0 primary master, 1 primary slave, 2 secondary master, 3 secondary slave. Floppies: the unit. */
+  /** IDE: 0 primary master, 1 primary slave, 2 secondary master, 3 secondary slave. Floppies: the unit. Virtio: -1. */
   readonly position: number;
   /** Of the medium in it: changes with the medium. */
   geometry: DiskGeometry;
@@ -18,16 +18,27 @@ export const IDE_CHANNELS = [
   { base: PORT.IDE2, control: PORT.IDE2_CTL, irq: IRQ.IDE2 },
 ] as const;
 
-/** Assigns units and IDE positions: hard disks from the primary master on, CD drives from the secondary master on while there is room. */
+/** PCI slots of virtio devices start here, behind bridges and display; disks come first. */
+export const FIRST_VIRTIO_SLOT = 3;
+
+/**
+ * Assigns units, IDE positions and virtio slots: hard disks from the primary master on, CD drives from the secondary master on while there is
+ * room. Units count across buses, so that the first disk named is 80h.
+ */
 export function assignDrives(configs: readonly DriveConfig[]): readonly Drive[] {
   const counts = { floppy: 0, "hard-disk": 0, cdrom: 0 };
   const taken = new Set<number>();
-  const disks = configs.filter((c) => c.kind === "hard-disk").length;
+  const disks = configs.filter((c) => c.kind === "hard-disk" && c.bus !== "virtio").length;
+  let slot = FIRST_VIRTIO_SLOT;
   const drives: Drive[] = [];
   for (const config of configs) {
     const unit = counts[config.kind]++;
     if (config.kind === "floppy") {
       drives.push(floppyDrive(unit, config.image));
+      continue;
+    }
+    if (config.bus === "virtio") {
+      drives.push(virtioDrive(unit, slot++, config.image));
       continue;
     }
     const order = config.kind === "hard-disk" || disks > 2 ? [0, 1, 2, 3] : [2, 3, 1, 0];
@@ -53,9 +64,17 @@ function floppyDrive(unit: number, image: BlockBackend | undefined): Drive {
 function ideDrive(kind: "hard-disk" | "cdrom", unit: number, position: number, image: BlockBackend | undefined): Drive {
   const channel = position >> 1;
   const wiring = IDE_CHANNELS[channel === 0 ? 0 : 1];
-  const geometry = image === undefined || kind === "cdrom" ? { cylinders: 0, heads: 0, sectors: 0 } : detectImage(image, "hard-disk").geometry;
+  const geometry = kind === "cdrom" ? NO_GEOMETRY : hardDiskGeometry(image);
   return { kind, unit, position, backend: image, geometry, floppyType: 0, path: { bus: "ide", channel, device: position & 1, ...wiring } };
 }
+
+function virtioDrive(unit: number, slot: number, image: BlockBackend | undefined): Drive {
+  return { kind: "hard-disk", unit, position: -1, backend: image, geometry: hardDiskGeometry(image), floppyType: 0, virtio: { slot, fn: 0 } };
+}
+
+const NO_GEOMETRY: DiskGeometry = { cylinders: 0, heads: 0, sectors: 0 };
+const hardDiskGeometry = (image: BlockBackend | undefined): DiskGeometry =>
+  image === undefined ? NO_GEOMETRY : detectImage(image, "hard-disk").geometry;
 
 /** Puts a medium into a removable drive, or takes it out; the drive's own type stays what it was. */
 export function insertMedium(drive: Drive, image: BlockBackend | undefined): void {

@@ -115,10 +115,21 @@ function driveParameters(ctx: BiosContext, view: DiskView): void {
   v.setUint16(24, view.sectorBytes, true);
   const path = view.drive.path;
   if (size >= 0x1e) v.setUint32(0x1a, view.emulated ? 0xffffffff : deviceParameterPointer(ctx.drives, view.drive), true);
+  const { virtio } = view.drive;
+  const put = (offset: number, s: string): void => {
+    for (let i = 0; i < s.length; i++) b[offset + i] = s.charCodeAt(i);
+  };
+  if (size >= 0x42 && virtio !== undefined && !view.emulated) {
+    // EDD 3.0 has no name for virtio; firmware calls such disks SCSI, target and unit 0, behind their PCI function.
+    v.setUint16(0x1e, 0xbedd, true);
+    b[0x20] = 0x24;
+    put(0x24, "PCI ");
+    put(0x28, "SCSI    ");
+    b[0x31] = virtio.slot;
+    b[0x32] = virtio.fn;
+    setChecksum(b.subarray(0x1e), 0);
+  }
   if (size >= 0x42 && path !== undefined && !view.emulated) {
-    const put = (offset: number, s: string): void => {
-      for (let i = 0; i < s.length; i++) b[offset + i] = s.charCodeAt(i);
-    };
     v.setUint16(0x1e, 0xbedd, true);
     b[0x20] = 0x24;
     const devfn = findPciIde(ctx);

@@ -1,0 +1,73 @@
+import type { Clock } from "../../base/index.ts";
+import type { BusDevice, DmaView, MmioBus, MsiSink, PioBus } from "../../bus/index.ts";
+import type { PciBus } from "../../devices/pci/index.ts";
+import type { VirtioModel } from "../../devices/virtio/api.ts";
+import { VirtioBlk } from "../../devices/virtio/blk/index.ts";
+import { VirtioPci } from "../../devices/virtio/transport/index.ts";
+import { FIRST_VIRTIO_SLOT } from "../drives.ts";
+import type { Drive } from "../drives.ts";
+
+export interface VirtioBoard {
+  readonly pci: PciBus;
+  readonly pio: PioBus;
+  readonly mmio: MmioBus;
+  readonly dma: DmaView;
+  /** Undefined: no controller takes messages; the devices have INTx alone. */
+  readonly msi: MsiSink | undefined;
+}
+
+/** The slots of PCI bus 0 that virtio devices go into. */
+export class VirtioSlots {
+  readonly #board: VirtioBoard;
+
+  constructor(board: VirtioBoard) {
+    this.#board = board;
+  }
+
+  /** Plugs a device into `slot`, or into the first free one. The machine's parts list decides how many there are: a full bus is our own mistake. */
+  plug(model: VirtioModel, options: { readonly slot?: number; readonly mode?: "transitional" | "modern" } = {}): VirtioPci {
+    const { pci, pio, mmio, dma, msi } = this.#board;
+    let slot = options.slot ?? FIRST_VIRTIO_SLOT;
+    while (options.slot === undefined && slot < 32 && pci.functionAt(slot, 0) !== undefined) slot++;
+    if (slot > 31) throw new Error(`no PCI slot is left for ${model.name}`);
+    const device = new VirtioPci({
+      model,
+      dma,
+      msi,
+      ...(options.mode === undefined ? {} : { mode: options.mode }),
+      mapPorts: follow(
+        (at, range, size) => pio.tryRegister(at, size, range),
+        (at, range) => pio.unregister(at, range),
+      ),
+      mapMemory: follow(
+        (at, range, size) => mmio.tryRegister(at, size, range),
+        (at, range) => mmio.unregister(at, range),
+      ),
+    });
+    pci.attach(slot, 0, device);
+    return device;
+  }
+}
+
+/** Keeps each register range of a device claimed where its BAR is. A place that is taken leaves it nowhere. */
+function follow(
+  claim: (at: number, range: BusDevice, sizeBytes: number) => boolean,
+  release: (at: number, range: BusDevice) => unknown,
+): (range: BusDevice, sizeBytes: number, at: number | undefined) => void {
+  const claimed = new Map<BusDevice, number>();
+  return (range, sizeBytes, at) => {
+    const before = claimed.get(range);
+    if (before !== undefined) release(before, range);
+    claimed.delete(range);
+    if (at !== undefined && claim(at, range, sizeBytes)) claimed.set(range, at);
+  };
+}
+
+/** The hard disks that are on virtio, each in the slot that the BIOS was told. */
+export function plugVirtioDisks(slots: VirtioSlots, drives: readonly Drive[], clock: Clock): void {
+  for (const drive of drives) {
+    if (drive.virtio === undefined || drive.backend === undefined) continue;
+    const serial = `WHYVE1000${drive.virtio.slot}`;
+    slots.plug(new VirtioBlk({ clock, backend: drive.backend, serial }), { slot: drive.virtio.slot });
+  }
+}
