@@ -254,24 +254,36 @@ const cvtsi2sd = arithmetic(2, (cpu, insn) => {
   answer(0);
 });
 
-// ---- MMX registers: SDM vol. 1 11.6.6 and table 22-? of vol. 3: a pending x87 exception is #MF, TOP becomes 0, all tags valid
+// ---- MMX registers: a pending x87 exception is #MF; TOP becomes 0 and all tags valid, on silicon also when #XM follows (SDM vol. 1 11.6.7)
 const TOP = CPU.fpuTop.offset >> 2;
 const EMPTY = CPU.fpuEmpty.offset >> 2;
-function toMmxState(cpu: Cpu): void {
-  cpu.u32[TOP] = 0;
-  cpu.u32[EMPTY] = 0;
-}
 function mmx(body: Body, finish: Body): SystemHelper {
   return (cpu, insn) => {
     available(cpu);
     if (!waitForErrors(cpu)) return "repeat";
     begin(cpu);
     body(cpu, insn);
+    cpu.u32[TOP] = 0;
+    cpu.u32[EMPTY] = 0;
     commit(cpu);
-    toMmxState(cpu);
     finish(cpu, insn);
     return "next";
   };
+}
+/** CVTPI2PS and CVTPI2PD from memory have nothing to do with MMX on silicon, whatever the manual says of the former. */
+function fromMmx(words: number, convert: () => void): SystemHelper {
+  const register = mmx(
+    (cpu, insn) => {
+      loadMmxSource(cpu, insn);
+      convert();
+    },
+    (cpu, insn) => storeDestination(cpu, insn, words),
+  );
+  const memory = arithmetic(words, (cpu, insn) => {
+    loadSource(cpu, insn, 8);
+    convert();
+  });
+  return (cpu, insn) => (insn.operands[1].kind === "mem" ? memory : register)(cpu, insn);
 }
 const toMmx = (bytes: number, convert: () => void): SystemHelper =>
   mmx((cpu, insn) => {
@@ -288,33 +300,12 @@ const doublesToMmx = (truncate: boolean): SystemHelper =>
     Z[0] = c.int32Of64(Y[1], Y[0], truncate);
     Z[1] = c.int32Of64(Y[3], Y[2], truncate);
   });
-const cvtpi2ps = mmx(
-  (cpu, insn) => {
-    loadMmxSource(cpu, insn);
-    Z[0] = c.single32(Y[0]);
-    Z[1] = c.single32(Y[1]);
-  },
-  (cpu, insn) => storeDestination(cpu, insn, 2),
-);
 function twoDoubles(): void {
   c.doubleOf32(Y[0]);
   answer(0);
   c.doubleOf32(Y[1]);
   answer(2);
 }
-const cvtpi2pdRegister = mmx(
-  (cpu, insn) => {
-    loadMmxSource(cpu, insn);
-    twoDoubles();
-  },
-  (cpu, insn) => storeDestination(cpu, insn, 4),
-);
-/** From memory it has nothing to do with MMX. */
-const cvtpi2pdMemory = arithmetic(4, (cpu, insn) => {
-  loadSource(cpu, insn, 8);
-  twoDoubles();
-});
-
 export const ARITHMETIC: Readonly<Table> = {
   ...four("add", s.add32, d.add64),
   ...four("sub", s.sub32, d.sub64),
@@ -383,6 +374,9 @@ export const ARITHMETIC: Readonly<Table> = {
   cvttps2pi: singlesToMmx(true),
   cvtpd2pi: doublesToMmx(false),
   cvttpd2pi: doublesToMmx(true),
-  cvtpi2ps,
-  cvtpi2pd: (cpu, insn) => (insn.operands[1].kind === "mem" ? cvtpi2pdMemory : cvtpi2pdRegister)(cpu, insn),
+  cvtpi2ps: fromMmx(2, () => {
+    Z[0] = c.single32(Y[0]);
+    Z[1] = c.single32(Y[1]);
+  }),
+  cvtpi2pd: fromMmx(4, twoDoubles),
 };

@@ -48,7 +48,7 @@ function fromMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, to: 
     }
   } else if (bytes === 16) {
     const before = 4096 - (la & 0xfff);
-    mmu.read(plus(cpu, la, before - 1), 1, user);
+    mmu.read(la, 1, user);
     mmu.read(plus(cpu, la, before), 1, user);
   }
   const scratch = CPU.scratch.offset >> 2;
@@ -61,7 +61,7 @@ function fromMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, to: 
     }
   }
 }
-/** 16 bytes: #GP(0) for a misaligned address where the row asks for alignment; no #AC then. */
+/** 16 bytes: #GP(0) for a misaligned address where the row asks for alignment, before the segment's limit (measured); no #AC then. */
 function address128(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   const { mmu } = cpu;
   if (!insn.row.facts.aligned) return linearAddress(cpu, insn, op, 16, false);
@@ -70,6 +70,10 @@ function address128(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   let la = 0;
   try {
     la = linearAddress(cpu, insn, op, 16, false);
+  } catch (e) {
+    const base = cpu.u32[(CPU.segEffBase.offset >> 2) + op.segment * 2];
+    if (((Number(cpu.effectiveAddress(insn, op) & 15n) + base) & 15) !== 0) cpu.gp(0);
+    throw e;
   } finally {
     mmu.alignment = checks;
   }
