@@ -19,6 +19,7 @@ export type {
   RegisterAccess,
   SegmentName,
   SegmentState,
+  VcpuStateV1,
   VmEntry,
   VmExit,
   VmExitKind,

@@ -9,6 +9,7 @@ import type {
   Intercepts,
   MemoryRegion,
   MemorySlot,
+  VcpuStateV1,
   VmEntry,
   VmExit,
   VmExitKind,
@@ -118,6 +119,12 @@ export class Vcpu {
   }
   reset(): void {
     this.#engine.reset();
+  }
+  saveState(): VcpuStateV1 {
+    return this.#engine.saveState();
+  }
+  loadState(state: VcpuStateV1): void {
+    this.#engine.loadState(state);
   }
   /** Exits by kind since power-on. */
   exitCounts(): ReadonlyMap<VmExitKind, number> {

@@ -1,4 +1,5 @@
 import type { Intercepts, VmEntry, VmExit } from "./exits.ts";
+import type { VcpuStateV1 } from "./state.ts";
 import type { GuestIo, GuestMemory, LocalApicPort, MemoryRegion, MemorySlot, RegisterAccess } from "./types.ts";
 
 export interface EngineVmOptions {
@@ -74,5 +75,11 @@ export interface EngineVcpu extends RegisterAccess {
   setHalted(halted: boolean): void;
   /** RESET: power-on values. */
   reset(): void;
+  /**
+   * Between runs only. Saving forgets translations (TLB), as loading does, so that whoever goes on here and whoever loads see the same.
+   * Loading refuses (VMM_STATE) what is not of version 1.
+   */
+  saveState(): VcpuStateV1;
+  loadState(state: VcpuStateV1): void;
   stats(): EngineStats;
 }

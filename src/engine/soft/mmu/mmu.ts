@@ -380,8 +380,11 @@ export class Mmu {
     if (host !== 0) this.#fill(la, gpa, false, user);
     return host;
   }
-  /** The same for writing: 0 also for ROM and pages that hold decoded code. */
-  hostWrite(la: number, user: boolean): number {
+  /**
+   * The same for writing: 0 also for ROM, and for pages that hold decoded code, unless [from, from + bytes) of that page is named: all of it
+   * is going to be written, so decoded code there is dropped. (How much a repeated string does at once must not depend on what is decoded.)
+   */
+  hostWrite(la: number, user: boolean, from = 0, bytes = 0): number {
     if (this.alignment) return 0;
     const hit = this.#lookup(la, 1, user, TLB.write);
     if (hit !== 0 || this.#always) return hit;
@@ -391,7 +394,11 @@ export class Mmu {
     const entry = this.#page(page);
     if (entry <= 0) return 0;
     this.#fill(la, gpa, true, user);
-    return this.code.bitmap(page) === 0 ? entry * 4096 + (gpa & 0xfff) : 0;
+    if (this.code.bitmap(page) !== 0) {
+      if (bytes === 0) return 0;
+      this.code.written(gpa - (la - from), bytes);
+    }
+    return entry * 4096 + (gpa & 0xfff);
   }
   #throw(): never {
     if (this.cpu.exit !== undefined) this.cpu.leave(this.cpu.exit);

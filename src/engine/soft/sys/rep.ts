@@ -136,7 +136,7 @@ const repMovs: SystemHelper = (cpu, insn) => {
     n = from - from + (to - to) === 0 ? Math.min(n, pageRoom(from, size, down), pageRoom(to, size, down)) : 0;
     if (n > 0) {
       const s = cpu.mmu.hostRead(from, user);
-      const d = s === 0 ? 0 : cpu.mmu.hostWrite(to, user);
+      const d = s === 0 ? 0 : cpu.mmu.hostWrite(to, user, down ? to - (n - 1) * size : to, n * size);
       if (d !== 0) {
         copyElements(cpu, d, s, n, size, down);
         advanceIndices(cpu, a, n, size, down, true, true);
@@ -191,7 +191,7 @@ const repStos: SystemHelper = (cpu, insn) => {
     const to = bulkAddress(cpu, ES, di);
     n = to - to === 0 ? Math.min(n, pageRoom(to, size, down)) : 0;
     if (n > 0) {
-      const d = cpu.mmu.hostWrite(to, user);
+      const d = cpu.mmu.hostWrite(to, user, down ? to - (n - 1) * size : to, n * size);
       if (d !== 0) {
         fillElements(cpu, down ? d - (n - 1) * size : d, n, size);
         advanceIndices(cpu, a, n, size, down, false, true);
@@ -397,7 +397,7 @@ function bulkIns(cpu: Cpu, insn: Insn, allowed: number): number {
   if (n === 0) return 0;
   const port = cpu.r16(2);
   checkIoPermission(cpu, port, size);
-  let host = cpu.mmu.hostWrite(to, cpu.cpl === 3);
+  let host = cpu.mmu.hostWrite(to, cpu.cpl === 3, down ? to - (n - 1) * size : to, n * size);
   if (host === 0) return 0;
   let i = 0;
   for (; i < n; i++) {

@@ -1,4 +1,4 @@
-import type { EngineStats, EngineVcpu, Intercepts, VmEntry, VmExit } from "../../api/index.ts";
+import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { LEFT_BUDGET } from "../interp/build.ts";
 import { CPU, REC } from "../state-layout.ts";
@@ -7,6 +7,7 @@ import type { Translator } from "../translate/index.ts";
 import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
 import { EXIT_BUDGET, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
 import { VcpuRegisters } from "./registers.ts";
+import { loadCpu, saveCpu } from "./state.ts";
 
 /** Taken from the budget to make generated code stop at its next control transfer. */
 const DEBT = 0x40000000;
@@ -58,6 +59,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
+    // A stop asked for in a run that ended otherwise is over.
+    cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
     this.#out.work = 0;
     const exit = this.#loop();
     this.#lastExit = exit;
@@ -373,6 +376,16 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.cpu.u32[CPU.shadow.offset >> 2] = 0;
     this.#lastExit = undefined;
     this.cpu.mmu.flushAll(true);
+  }
+  saveState(): VcpuStateV1 {
+    this.cpu.mmu.flushAll(true);
+    return saveCpu(this.cpu, { instructions: this.#retired, startup: this.#startupVector });
+  }
+  loadState(state: VcpuStateV1): void {
+    const { instructions, startup: vector } = loadCpu(this.cpu, state);
+    this.#retired = instructions;
+    this.#startupVector = vector;
+    this.#lastExit = undefined;
   }
   override setRip(value: bigint): void {
     super.setRip(value);
