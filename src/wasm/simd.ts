@@ -155,4 +155,5 @@ export const SIMD = {
   f64x2_sub: op(0xf1),
   f64x2_mul: op(0xf2),
   f64x2_div: op(0xf3),
+  f64x2_convert_low_i32x4_s: op(0xfe),
 } as const satisfies Record<string, SimdOp>;
