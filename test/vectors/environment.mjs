@@ -252,7 +252,10 @@ export function sseStyle(key) {
   if (name.startsWith("P")) return "int";
   return /(PS|SS)$/.test(name) ? "f32" : /(PD|SD)$/.test(name) ? "f64" : "int";
 }
-const SPECIAL_EXPONENTS = { 32: [0, 1, 2, 254, 255, 127, 126, 128, 103, 104, 150, 151, 158, 159, 190, 189], 64: [0, 1, 2, 2046, 2047, 1023, 1022, 1024, 896, 897, 874, 873, 1054, 1055, 1086, 1085, 1150, 1151, 970, 971] };
+const SPECIAL_EXPONENTS = {
+  32: [0, 1, 2, 254, 255, 127, 126, 128, 103, 104, 150, 151, 158, 159, 190, 189],
+  64: [0, 1, 2, 2046, 2047, 1023, 1022, 1024, 896, 897, 874, 873, 1054, 1055, 1086, 1085, 1150, 1151, 970, 971],
+};
 /** A float of every class as bits; now and then a relative of `other`. */
 function floatBits(random, bits, other) {
   const mantissa = bits === 32 ? 23 : 52;
