@@ -26,6 +26,10 @@ export interface BiosConfig {
   readonly acpi: boolean;
   /** ACPI power management block (PIIX4 layout): PM1a event at +0, control at +4, timer at +8, GPE0 at +0Ch. */
   readonly pmBase: number;
+  /** SMI command port (PIIX4: B2h) with the bytes that turn ACPI mode on and off; 0: the machine is always in ACPI mode. */
+  readonly smiCommandPort: number;
+  readonly acpiEnable: number;
+  readonly acpiDisable: number;
   /** ACPI reset register (port, value). */
   readonly resetPort: number;
   readonly resetValue: number;
@@ -66,6 +70,9 @@ export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   hpet: false,
   acpi: false,
   pmBase: 0x600,
+  smiCommandPort: 0xb2,
+  acpiEnable: 0xa0,
+  acpiDisable: 0xa1,
   resetPort: 0xcf9,
   resetValue: 6,
   s5SleepType: 5,

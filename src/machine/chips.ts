@@ -1,8 +1,10 @@
 import type { Clock } from "../base/index.ts";
 import { MmioBus, NO_PIN, PioBus, SharedIrqLine } from "../bus/index.ts";
-import type { DmaView, IrqPin } from "../bus/index.ts";
+import type { DmaView, IrqPin, MsiSink } from "../bus/index.ts";
 import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
 import type { ResetKind } from "../devices/index.ts";
+import type { AcpiPm } from "../devices/acpi-pm/index.ts";
+import type { LapicCpu } from "../devices/lapic/index.ts";
 import { Fdc82077 } from "../devices/fdc/index.ts";
 import { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "../devices/ide/index.ts";
 import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge } from "../devices/pci/index.ts";
@@ -10,6 +12,11 @@ import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
 import { plugVirtioDisks, VirtioSlots } from "./board/virtio.ts";
+import { buildAcpiPm } from "./board/acpi-pm.ts";
+import { buildApic, PIRQ_GSI } from "./board/apic.ts";
+import type { ApicBoard } from "./board/apic.ts";
+import { buildHpet } from "./board/hpet.ts";
+import type { HpetBoard } from "./board/hpet.ts";
 import type { MachineConfig } from "./config.ts";
 import { floppyMedium, IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
@@ -29,7 +36,9 @@ export interface ChipWires {
   readonly clock: Clock;
   readonly dma: DmaView;
   readonly vram: Uint8Array;
-  readonly intr: (level: boolean) => void;
+  /** Interrupt pins of each CPU, the bootstrap processor first, and its time-stamp counter. */
+  readonly cpus: readonly LapicCpu[];
+  readonly guestTsc: (cpu: number) => number;
   readonly a20: (enabled: boolean) => void;
   /** OUT F0h: the FPU error was taken. */
   readonly clearFpuBusy: () => void;
@@ -48,6 +57,11 @@ export interface Chips {
   readonly pio: PioBus;
   readonly mmio: MmioBus;
   readonly pic: Pic8259;
+  readonly apic: ApicBoard;
+  /** Message-signalled interrupts of PCI functions go here. */
+  readonly msi: MsiSink;
+  readonly hpet: HpetBoard["hpet"];
+  readonly pm: AcpiPm;
   readonly pit: Pit8254;
   readonly rtc: Rtc146818;
   readonly dma: Dma8237;
@@ -69,19 +83,43 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const mmio = new MmioBus();
 
   // Interrupts and time.
-  const late: { pit?: Pit8254 } = {};
-  const pic = new Pic8259({ intr: wires.intr, onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined) });
+  const late: { pit?: Pit8254; pic?: Pic8259; pm?: AcpiPm } = {};
+  const apic = buildApic({
+    clock,
+    mmio,
+    cpus: wires.cpus,
+    guestTsc: wires.guestTsc,
+    acknowledgePic: () => late.pic?.acknowledge() ?? 0xff,
+    onTimerEdge: () => late.pit?.irq0Acknowledged(),
+  });
+  const pic = new Pic8259({ intr: apic.setPic, onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined) });
+  late.pic = pic;
   pio.register(PORT.PIC1, 2, pic.master);
   pio.register(PORT.PIC2, 2, pic.slave);
   pio.register(PORT.ELCR, 2, pic.elcr);
-  // Every IRQ is a wire that ISA chips and the PCI interrupt router may share.
-  const lines = Array.from({ length: 16 }, (_, irq) => new SharedIrqLine(pic.pin(irq)));
+  // Every IRQ is a wire that ISA chips and the PCI interrupt router may share; it ends at the 8259s and at the I/O APIC.
+  const lines = Array.from({ length: 16 }, (_, irq) => {
+    const picPin = pic.pin(irq);
+    return new SharedIrqLine({
+      set: (level) => {
+        picPin.set(level);
+        if (irq !== IRQ.CASCADE) apic.setIrq(irq, level);
+      },
+    });
+  });
   const pin = (irq: number): IrqPin => lines[irq]?.connect() ?? NO_PIN;
-  const pit = new Pit8254({ clock, pin: pin(IRQ.PIT) });
+  const { hpet, pitPin, rtcPin } = buildHpet({ clock, mmio, pin, setGsi: (gsi, asserted) => apic.ioApic.setPin(gsi, asserted) });
+  const pit = new Pit8254({ clock, pin: pitPin });
   late.pit = pit;
   pio.register(PORT.PIT, 4, pit);
   pio.register(PORT.SYSTEM_B, 1, pit.portB);
-  const rtc = new Rtc146818({ clock, pin: pin(IRQ.RTC), startSeconds: Math.floor(config.rtcMs / 1000) });
+  const rtcAlarm: IrqPin = {
+    set: (level) => {
+      rtcPin.set(level);
+      if (level) late.pm?.rtcAlarm();
+    },
+  };
+  const rtc = new Rtc146818({ clock, pin: rtcAlarm, startSeconds: Math.floor(config.rtcMs / 1000) });
   pio.register(PORT.CMOS_INDEX, 2, rtc);
 
   // DMA.
@@ -156,7 +194,11 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
 
   // PCI: 440FX host bridge at 0, PIIX3 at 1, display at 2.
   const isa = new Piix3IsaBridge({ pins: lines.map((line) => line.connect()) });
-  const pci = new PciBus({ onPirq: (pirq, level) => isa.setPirq(pirq, level) });
+  const onPirq = (pirq: number, level: boolean): void => {
+    isa.setPirq(pirq, level);
+    apic.ioApic.setPin(PIRQ_GSI + pirq, level);
+  };
+  const pci = new PciBus({ onPirq });
   pci.attach(0, 0, new I440fxHostBridge({ onPam: wires.shadow }));
   pci.attach(1, 0, isa);
   const ide = buildIde(wires, pin);
@@ -172,10 +214,12 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pio.register(PORT.PCI_DATA, 4, pci.dataPort);
 
   // Power.
+  const pm = buildAcpiPm({ clock, pio, sci: pin(IRQ.ACPI), powerOff: wires.powerOff });
+  late.pm = pm;
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc };
+  return { pio, mmio, pic, apic, msi: apic.bus, hpet, pm, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc };
 }
 
 /** The two IDE cables with their drives. */

@@ -35,6 +35,8 @@ export interface Pc extends Board {
   readonly serial: readonly SerialLine[];
   /** Asks the run loop for something, as a button on the case would. */
   request(request: BoardRequest): void;
+  /** The power button: an ACPI event for a guest in ACPI mode, off at once for others. */
+  powerButton(): void;
   traceBios(sink: BiosTraceSink | undefined): void;
   /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void;

@@ -10,7 +10,8 @@ import type { ResetKind } from "../devices/index.ts";
 import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
 import { ENTRY_RUN, ENTRY_SKIP, Vm } from "../vmm/index.ts";
 import type { Vcpu } from "../vmm/index.ts";
-import { MEM, PORT } from "../isa/index.ts";
+import { MEM, MSR, PORT } from "../isa/index.ts";
+import { ApicGateway } from "./board/apic.ts";
 import { createBiosHandlers } from "./bios-handlers.ts";
 import { buildChips, COM_PORTS } from "./chips.ts";
 import type { Chips } from "./chips.ts";
@@ -47,6 +48,7 @@ class WiredPc implements Pc {
   readonly serial: readonly SerialLine[];
   readonly #drives: readonly Drive[];
   readonly #io: PortGateway;
+  readonly #apics: readonly ApicGateway[];
   #chips: Chips;
   #chipClock: ScopedClock;
   #bios: BiosEmul;
@@ -60,6 +62,7 @@ class WiredPc implements Pc {
     this.config = config;
     this.#drives = assignDrives(config.drives);
     const instructions = (): number => this.vm.vcpu.instructionCount();
+    this.#apics = Array.from({ length: config.cpus }, () => new ApicGateway());
     this.#io = new PortGateway(config.trapStyle === "port" ? BIOS_TRAP_PORT : -1);
     this.vm = new Vm(engine, {
       ramBytes: config.memoryBytes,
@@ -69,6 +72,8 @@ class WiredPc implements Pc {
         { name: "vram", sizeBytes: VRAM_BYTES },
       ],
       io: this.#io,
+      cpus: config.cpus,
+      localApics: this.#apics,
       readTsc: () => this.clock.nowNs(),
       ferr: () => this.#chips.system.fpuError(),
     });
@@ -145,7 +150,8 @@ class WiredPc implements Pc {
       clock: this.#chipClock,
       dma: { read: (gpa, into) => memory.read(gpa, into), write: (gpa, from) => memory.write(gpa, from) },
       vram: this.#region("vram").bytes,
-      intr: (level) => this.vcpu.setInterruptLine(level),
+      cpus: this.vm.vcpus,
+      guestTsc: (cpu) => Number(this.vm.vcpus[cpu]?.regs.raw.getMsr(MSR.TSC) ?? 0n),
       a20: (enabled) => this.#setA20(enabled),
       clearFpuBusy: () => this.vm.setIgnne(true),
       reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
@@ -156,6 +162,7 @@ class WiredPc implements Pc {
       drives: this.#drives,
     });
     this.#io.connect(chips);
+    this.#apics.forEach((gateway, i) => gateway.connect(chips.apic.ports[i]));
     return chips;
   }
 
@@ -189,6 +196,7 @@ class WiredPc implements Pc {
   }
 
   #powerOnSelfTest(): void {
+    this.#chips.apic.initBoot();
     this.#bios.init();
     installDiskData(this.vm.physical, this.#drives);
   }
@@ -202,7 +210,11 @@ class WiredPc implements Pc {
       lptPorts: this.config.printer === undefined ? [] : [0x378],
       floppyTypes: floppies.map((d) => d.floppyType),
       trapStyle: this.config.trapStyle,
+      cpus: this.config.cpus,
       pci: true,
+      apic: true,
+      hpet: true,
+      acpi: true,
     };
   }
 
@@ -293,7 +305,10 @@ class WiredPc implements Pc {
   reset(kind: "cold" | "warm"): void {
     this.vcpu.reset();
     this.#setA20(true);
-    if (kind === "warm" && this.#bios.resumeAfterCpuReset()) return;
+    if (kind === "warm" && this.#bios.resumeAfterCpuReset()) {
+      this.#chips.apic.initBoot();
+      return;
+    }
     this.#chipClock.cancelAll();
     this.vcpu.setInterruptLine(false);
     const { pio, mmio } = this.#chips;
@@ -305,6 +320,10 @@ class WiredPc implements Pc {
     this.#bios = this.#makeBios();
     this.traceBios(this.#trace);
     this.#powerOnSelfTest();
+  }
+
+  powerButton(): void {
+    this.#chips.pm.powerButton();
   }
 
   resetWasPrepared(): boolean {

@@ -107,6 +107,11 @@ export class VirtualMachine {
   resume(): void {
     this.#loop.resume();
   }
+  /** The power button: an ACPI event for a guest in ACPI mode; others are switched off at once. */
+  powerButton(): void {
+    this.#pc.powerButton();
+    this.#loop.wake();
+  }
   /** The reset button. */
   reset(): void {
     this.#typist.clear();

@@ -12,6 +12,8 @@ const OEM = "WHYVE ";
 const OEM_TABLE = "WHYVEPC ";
 const CREATOR = "WHYV";
 const HEADER_BYTES = 36;
+/** The I/O APIC's id; with xAPICs it may be that of a processor. */
+export const IO_APIC_ID = 0;
 const CHECKSUM_AT = 9;
 /** Generic addresses. */
 const SPACE_IO = 1;
@@ -30,46 +32,52 @@ function gas(w: ByteWriter, space: number, bits: number, address: number): void 
 }
 
 function facs(): Uint8Array {
-  return new ByteWriter().text("FACS").u32(64).u32(0, 0, 0, 0).u64(0).u8(1).pad(64).done();
+  return new ByteWriter().text("FACS").u32(64).u32(0, 0, 0, 0).u64(0).u8(2).pad(64).done();
 }
 
-/** FADT revision 3 (ACPI 2.0). No SMI command port: the machine is always in ACPI mode. */
+/** Bits of the fixed feature flags: WBINVD, C1, no sleep button, 32-bit PM timer, reset register. Buttons and RTC are fixed hardware. */
+const FADT_FLAGS = (1 << 0) | (1 << 2) | (1 << 5) | (1 << 8) | (1 << 10);
+
+/** FADT revision 5 (ACPI 5.0, table 5-34). */
 function fadt(config: BiosConfig, facsAt: number, dsdtAt: number): Uint8Array {
   const pm = config.pmBase;
-  const flags = (1 << 0) | (1 << 2) | (1 << 5) | (1 << 10); // WBINVD, C1, no sleep button, reset register
-  return table("FACP", 3, (w) => {
+  const smi = config.smiCommandPort;
+  return table("FACP", 5, (w) => {
     w.u32(facsAt, dsdtAt);
-    w.u8(config.apic ? 1 : 0, 1)
+    w.u8(0, 1) // desktop
       .u16(config.sciIrq)
-      .u32(0)
-      .u8(0, 0, 0, 0); // desktop
+      .u32(smi)
+      .u8(smi === 0 ? 0 : config.acpiEnable, smi === 0 ? 0 : config.acpiDisable, 0, 0);
     w.u32(pm, 0, pm + 4, 0, 0, pm + 8, pm + 0x0c, 0);
     w.u8(4, 2, 0, 4, 4, 0, 0, 0);
     w.u16(0x0fff, 0x0fff, 0, 0).u8(0, 0); // no C2, C3
     w.u8(0, 0, 0x32).u16(0x03).u8(0); // century register; legacy devices and 8042
-    w.u32(flags);
+    w.u32(FADT_FLAGS);
     gas(w, SPACE_IO, 8, config.resetPort);
     w.u8(config.resetValue, 0, 0, 0);
-    w.u64(facsAt).u64(dsdtAt);
+    // The FACS lies below 4 GiB: its 64-bit address stays zero then.
+    w.u64(0).u64(dsdtAt);
     gas(w, SPACE_IO, 32, pm);
-    gas(w, SPACE_MEMORY, 0, 0);
+    gas(w, SPACE_IO, 0, 0);
     gas(w, SPACE_IO, 16, pm + 4);
-    gas(w, SPACE_MEMORY, 0, 0);
-    gas(w, SPACE_MEMORY, 0, 0);
+    gas(w, SPACE_IO, 0, 0);
+    gas(w, SPACE_IO, 0, 0);
     gas(w, SPACE_IO, 32, pm + 8);
     gas(w, SPACE_IO, 32, pm + 0x0c);
-    gas(w, SPACE_MEMORY, 0, 0);
+    gas(w, SPACE_IO, 0, 0);
+    gas(w, SPACE_IO, 0, 0); // sleep control and status: of machines without this hardware
+    gas(w, SPACE_IO, 0, 0);
   });
 }
 
-/** Multiple APIC description: processors, the I/O APIC, IRQ0 on its pin 2, level-triggered PCI and SCI lines, NMI on LINT1. */
+/** Multiple APIC description: processors, the I/O APIC, IRQ0 on its pin 2, the level-triggered SCI, NMI on LINT1. PCI is in the _PRT. */
 function madt(config: BiosConfig): Uint8Array {
-  return table("APIC", 1, (w) => {
+  return table("APIC", 3, (w) => {
     w.u32(0xfee00000, 1);
     for (let n = 0; n < config.cpus; n++) w.u8(0, 8, n, n).u32(1);
-    w.u8(1, 12, config.cpus, 0).u32(0xfec00000, 0);
+    w.u8(1, 12, IO_APIC_ID, 0).u32(0xfec00000, 0);
     w.u8(2, 10, 0, 0).u32(2).u16(0);
-    for (const irq of new Set([config.sciIrq, ...config.pirqIrqs])) w.u8(2, 10, 0, irq).u32(irq).u16(0x000d);
+    w.u8(2, 10, 0, config.sciIrq).u32(config.sciIrq).u16(0x000d);
     w.u8(4, 6, 0xff).u16(0).u8(1);
   });
 }
@@ -93,7 +101,7 @@ export function acpiTables(config: BiosConfig, base: number): { readonly tables:
     return address;
   };
   const facsAt = place(facs(), 64);
-  const dsdtAt = place(table("DSDT", 1, (w) => w.bytes(dsdtBody(config))));
+  const dsdtAt = place(table("DSDT", 2, (w) => w.bytes(dsdtBody(config))));
   const list = [place(fadt(config, facsAt, dsdtAt))];
   if (config.apic) list.push(place(madt(config)));
   if (config.hpet) list.push(place(hpet()));

@@ -52,14 +52,46 @@ export const defName = (path: string, value: Aml): number[] => [0x08, ...name(pa
 export const scope = (path: string, ...body: readonly Aml[]): number[] => sized([0x10], [...name(path), ...flat(body)]);
 export const device = (path: string, ...body: readonly Aml[]): number[] => sized([0x5b, 0x82], [...name(path), ...flat(body)]);
 export const method = (path: string, args: number, ...body: readonly Aml[]): number[] => sized([0x14], [...name(path), args, ...flat(body)]);
+/** One that makes named objects: calls take turns. */
+export const serialMethod = (path: string, args: number, ...body: readonly Aml[]): number[] => method(path, args | 8, ...body);
+export const text = (s: string): number[] => [0x0d, ...Array.from(s, (c) => c.charCodeAt(0)), 0x00];
 export const packageOf = (...items: readonly Aml[]): number[] => sized([0x12], [items.length, ...flat(items)]);
 export const buffer = (bytes: Aml): number[] => sized([0x11], [...integer(bytes.length), ...bytes]);
 export const store = (from: Aml, to: Aml): number[] => [0x70, ...from, ...to];
 export const ARG0: Aml = [0x68];
+export const LOCAL0: Aml = [0x60];
+/** `If (condition) { body }`. */
+export const when = (condition: Aml, ...body: readonly Aml[]): number[] => sized([0xa0], [...condition, ...flat(body)]);
+export const giveBack = (value: Aml): number[] => [0xa4, ...value];
+/** A result that goes nowhere but into the expression around it. */
+const NOWHERE: Aml = [0x00];
+export const and = (a: Aml, b: Aml, target = NOWHERE): number[] => [0x7b, ...a, ...b, ...target];
+export const or = (a: Aml, b: Aml, target = NOWHERE): number[] => [0x7d, ...a, ...b, ...target];
+export const not = (a: Aml): number[] => [0x92, ...a];
+export const subtract = (a: Aml, b: Aml, target = NOWHERE): number[] => [0x74, ...a, ...b, ...target];
+export const shiftLeft = (a: Aml, count: Aml, target = NOWHERE): number[] => [0x79, ...a, ...count, ...target];
+/** The number of the lowest set bit, from 1; 0 for none. */
+export const findSetRightBit = (a: Aml, target: Aml): number[] => [0x82, ...a, ...target];
+/** A name for the 16 bits at byte `index` of a buffer. */
+export const wordField = (source: Aml, index: number, path: string): number[] => [0x8b, ...source, ...integer(index), ...name(path)];
+/** A part of the function's own PCI configuration space. */
+export const pciRegion = (path: string, offset: number, length: number): number[] => [
+  0x5b,
+  0x80,
+  ...name(path),
+  0x02,
+  ...integer(offset),
+  ...integer(length),
+];
+/** Byte-wide fields of a region, one after the other. */
+export const byteFields = (region: string, ...names: readonly string[]): number[] =>
+  sized([0x5b, 0x81], [...name(region), 0x01, ...names.flatMap((n) => [...name(n), 8])]);
 
 /** Resource descriptors; the end tag is added by `resources`. */
 export const resources = (...items: readonly Aml[]): number[] => buffer([...flat(items), 0x79, 0x00]);
 export const io = (base: number, length: number): number[] => [0x47, 0x01, base & 0xff, base >>> 8, base & 0xff, base >>> 8, 1, length];
+/** A level-triggered, active-low, shared one: any of `mask`. */
+export const sharedIrq = (mask: number): number[] => [0x23, mask & 0xff, mask >>> 8, 0x18];
 export const irq = (n: number): number[] => [0x22, (1 << n) & 0xff, (1 << n) >>> 8];
 export const dma = (channel: number): number[] => [0x2a, 1 << channel, 0x00];
 const words = (...values: readonly number[]): number[] => values.flatMap((v) => [v & 0xff, (v >>> 8) & 0xff]);

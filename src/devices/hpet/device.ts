@@ -5,7 +5,7 @@ import type { HpetTimerStateV1 } from "./timer.ts";
 
 export interface HpetOptions {
   readonly clock: Clock;
-  /** An I/O APIC input that a timer was routed to. An edge is `true` and `false`. */
+  /** An I/O APIC input that a timer was routed to. An edge is `false` and `true`. */
   readonly setPin: (pin: number, asserted: boolean) => void;
   /** The wires of IRQ0 (timer 0) and IRQ8 (timer 1) while legacy replacement is on. */
   readonly setLegacy: (timer: 0 | 1, asserted: boolean) => void;
@@ -257,8 +257,9 @@ export class Hpet implements BusDevice {
       this.#status |= 1 << n;
       this.#levels();
     } else if ((timer.config & CONFIG_ENABLE) !== 0) {
-      this.#drive(n, true);
+      // An edge that falls before it is acknowledged would be forgotten by an 8259.
       this.#drive(n, false);
+      this.#drive(n, true);
     }
   }
 
