@@ -25,6 +25,7 @@ import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
 import { checkKernel, startKernel } from "./kernel.ts";
 import { codeSize, cpuMode } from "./registers.ts";
 import type { BoardRequest } from "./run-loop.ts";
+import { programMemoryTypes } from "./board/memory-types.ts";
 import { ScopedClock } from "./scoped-clock.ts";
 import { SerialLine } from "./serial-line.ts";
 import type { KeyPort } from "./typist.ts";
@@ -197,6 +198,7 @@ class WiredPc implements Pc {
 
   #powerOnSelfTest(): void {
     this.#chips.apic.initBoot();
+    for (const cpu of this.vm.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
     this.#bios.init();
     installDiskData(this.vm.physical, this.#drives);
   }
@@ -307,6 +309,7 @@ class WiredPc implements Pc {
     this.#setA20(true);
     if (kind === "warm" && this.#bios.resumeAfterCpuReset()) {
       this.#chips.apic.initBoot();
+      programMemoryTypes(this.vcpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
       return;
     }
     this.#chipClock.cancelAll();

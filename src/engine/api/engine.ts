@@ -9,6 +9,8 @@ export interface EngineVmOptions {
   readonly io: GuestIo;
   /** Time-stamp counter: called on RDTSC and by clocks; guest TSC ticks as a number below 2^53. */
   readonly readTsc: () => number;
+  /** Uniform random 32-bit words (unsigned) for RDRAND and RDSEED; default: a fixed sequence, so that runs repeat. */
+  readonly random?: () => number;
   /** How many CPUs, 1..16; default 1. They take turns in one thread: whoever calls `run` runs. */
   readonly cpus?: number;
   /** The local APIC of each CPU, by index; absent entries: none. */

@@ -14,7 +14,8 @@ const fnclex: Body = (cpu) => {
   cpu.u16[STATUS] &= 0x7f00;
   cpu.ignne = false;
 };
-function initialize(cpu: Cpu): void {
+/** FNINIT: registers keep their contents, all are empty. */
+export function initialize(cpu: Cpu): void {
   cpu.u16[CPU.fpuControl.offset >> 1] = 0x37f;
   cpu.u16[STATUS] = 0;
   cpu.u32[CPU.fpuTop.offset >> 2] = 0;
@@ -165,13 +166,13 @@ const frstor: Body = (cpu, insn) => {
   const head = wide ? 28 : 14;
   const la = imageAddress(cpu, insn, op, head + 80, false);
   readEnvironment(cpu, la, wide);
-  readRegisters(cpu, plus(cpu, la, head), 10);
+  readRegisters(cpu, plus(cpu, la, head));
   applyEnvironment(cpu, wide);
   writeRegisters(cpu);
 };
-function readRegisters(cpu: Cpu, la: number, stride: number): void {
+function readRegisters(cpu: Cpu, la: number): void {
   for (let i = 0; i < 8; i++) {
-    const at = plus(cpu, la, i * stride);
+    const at = plus(cpu, la, i * 10);
     REGISTERS[i * 3] = read32(cpu, at);
     REGISTERS[i * 3 + 1] = read32(cpu, plus(cpu, at, 4));
     REGISTERS[i * 3 + 2] = read16(cpu, plus(cpu, at, 8));
@@ -185,86 +186,6 @@ function writeRegisters(cpu: Cpu): void {
     cpu.u16[(to + 8) >> 1] = REGISTERS[i * 3 + 2];
   }
 }
-
-// ---- FXSAVE and FXRSTOR (SDM vol. 1 10.5)
-const FXSAVE_MXCSR_MASK = 0xffff;
-/** The XMM part is saved when the processor has SSE and the system said that it knows (CR4.OSFXSR). */
-function withSse(cpu: Cpu): boolean {
-  return cpu.features.sse && (cpu.cr4 & 0x200) !== 0;
-}
-function fxAddress(cpu: Cpu, insn: Insn, op: MemoryOperand, write: boolean): number {
-  if ((linearAddress(cpu, insn, op, 512, write) & 15) !== 0) cpu.gp(0);
-  return imageAddress(cpu, insn, op, 512, write);
-}
-const fxsave: Body = (cpu, insn) => {
-  const op = memoryOperand(insn);
-  if (op === undefined) return;
-  const la = fxAddress(cpu, insn, op, true);
-  cpu.probeWrite(la, 512);
-  const w = (offset: number, v: number): void => write32(cpu, plus(cpu, la, offset), v);
-  const u32 = cpu.u32;
-  const wide = insn.opSize === 64;
-  w(0, cpu.u16[CPU.fpuControl.offset >> 1] | (statusWord(cpu) << 16));
-  w(4, (~u32[CPU.fpuEmpty.offset >> 2] & 0xff) | (cpu.u16[CPU.fpuOpcode.offset >> 1] << 16));
-  w(8, u32[CPU.fpuIp.offset >> 2]);
-  w(12, wide ? u32[(CPU.fpuIp.offset >> 2) + 1] : cpu.u16[CPU.fpuCs.offset >> 1]);
-  w(16, u32[CPU.fpuDp.offset >> 2]);
-  w(20, wide ? u32[(CPU.fpuDp.offset >> 2) + 1] : cpu.u16[CPU.fpuDs.offset >> 1]);
-  if (cpu.features.sse) {
-    w(24, u32[CPU.mxcsr.offset >> 2]);
-    w(28, FXSAVE_MXCSR_MASK);
-  }
-  for (let i = 0; i < 8; i++) {
-    const from = (FPR + ((top(cpu) + i) & 7) * 16) >> 2;
-    w(32 + i * 16, u32[from]);
-    w(36 + i * 16, u32[from + 1]);
-    w(40 + i * 16, u32[from + 2] & 0xffff);
-    w(44 + i * 16, 0);
-  }
-  if (!withSse(cpu)) return;
-  const count = cpu.code64 ? 64 : 32;
-  for (let i = 0; i < count; i++) w(160 + i * 4, u32[(CPU.xmm.offset >> 2) + i]);
-};
-const XMM = new Int32Array(64);
-const fxrstor: Body = (cpu, insn) => {
-  const op = memoryOperand(insn);
-  if (op === undefined) return;
-  const la = fxAddress(cpu, insn, op, false);
-  const r = (offset: number): number => read32(cpu, plus(cpu, la, offset));
-  const u32 = cpu.u32;
-  const wide = insn.opSize === 64;
-  const words = r(0);
-  const tags = r(4);
-  const ip = r(8);
-  const cs = r(12);
-  const dp = r(16);
-  const ds = r(20);
-  const mxcsr = cpu.features.sse ? r(24) : u32[CPU.mxcsr.offset >> 2];
-  if ((mxcsr & ~FXSAVE_MXCSR_MASK) !== 0) cpu.gp(0);
-  readRegisters(cpu, plus(cpu, la, 32), 16);
-  const count = withSse(cpu) ? (cpu.code64 ? 64 : 32) : 0;
-  for (let i = 0; i < count; i++) XMM[i] = r(160 + i * 4);
-  // The last byte must be readable too.
-  r(508);
-
-  cpu.u16[CPU.fpuControl.offset >> 1] = (words & 0x1f3f) | 0x40;
-  cpu.u16[STATUS] = (words >>> 16) & ~0x3800;
-  u32[CPU.fpuTop.offset >> 2] = (words >>> 27) & 7;
-  u32[CPU.fpuEmpty.offset >> 2] = ~tags & 0xff;
-  cpu.u16[CPU.fpuOpcode.offset >> 1] = (tags >>> 16) & 0x7ff;
-  updateSummary(cpu);
-  u32[CPU.fpuIp.offset >> 2] = ip;
-  u32[CPU.fpuDp.offset >> 2] = dp;
-  u32[(CPU.fpuIp.offset >> 2) + 1] = wide ? cs : 0;
-  u32[(CPU.fpuDp.offset >> 2) + 1] = wide ? ds : 0;
-  if (!wide) {
-    cpu.u16[CPU.fpuCs.offset >> 1] = cs;
-    cpu.u16[CPU.fpuDs.offset >> 1] = ds;
-  }
-  writeRegisters(cpu);
-  u32[CPU.mxcsr.offset >> 2] = mxcsr;
-  for (let i = 0; i < count; i++) u32[(CPU.xmm.offset >> 2) + i] = XMM[i];
-};
 
 /** EMMS: every register becomes empty. CR0.EM makes it undefined, as every MMX instruction. */
 export function emms(cpu: Cpu): void {
@@ -285,6 +206,4 @@ export const NO_WAIT: Readonly<Record<string, Body>> = {
   fneni: () => {},
   fndisi: () => {},
   fnsetpm: () => {},
-  fxsave,
-  fxrstor,
 };

@@ -2,6 +2,7 @@ import type { Cpu, SystemHelper } from "../cpu.ts";
 import { ARITHMETIC } from "./arith.ts";
 import { emms, NO_WAIT, WAITING_CONTROL } from "./control.ts";
 import { type Body, control, noWait, waitForErrors, waiting } from "./stack.ts";
+import { IMAGES } from "./image.ts";
 import { TRANSCENDENTAL } from "./transcendental.ts";
 import { TRANSFER } from "./transfer.ts";
 
@@ -31,6 +32,7 @@ export const FPU: Readonly<Record<string, SystemHelper>> = {
     ...wrap(WAITING_CONTROL, control),
     ...wrap(NO_WAIT, noWait),
   ]),
+  ...IMAGES,
   fwait,
   emms: emmsHelper,
 };

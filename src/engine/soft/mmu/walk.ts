@@ -109,7 +109,7 @@ function walkPae(cpu: Cpu, memory: PhysicalMap, la: number, access: number): num
     noExecute ||= high >>> 31 !== 0;
     const address = (high & 0xff) * GIB4 + ((low & 0xfffff000) >>> 0);
     const large = level > 0 && (low & PS) !== 0;
-    if (large && level === 3) return fault(cpu, la, access, true, true);
+    if (large && (level === 3 || (level === 2 && !cpu.features.gbPages))) return fault(cpu, la, access, true, true);
     if (large || level === 0) {
       const sizeMask = level === 2 ? 0x3fffffff : level === 1 ? 0x1fffff : 0xfff;
       if (large && (low & sizeMask & ~0x1fff) !== 0) return fault(cpu, la, access, true, true);

@@ -18,9 +18,13 @@ const NEEDS: Readonly<Record<string, keyof CpuFeatures>> = {
   pclmul: "pclmulqdq",
   adx: "adx",
   clflushopt: "clflushopt",
+  fsgsbase: "fsgsbase",
+  xsave: "xsave",
+  xsaveopt: "xsaveopt",
+  xsavec: "xsavec",
 };
 /** Families that no version of this CPU has. */
-const ABSENT = new Set(["sha", "clwb"]);
+const ABSENT = new Set(["sha", "clwb", "xsaves"]);
 
 /**
  * Instructions of SSE and SSE2 that touch no XMM register: memory ordering and hints. Every processor with long mode has them, so

@@ -124,11 +124,10 @@ function writeCr4(cpu: Cpu, value: number, hi: number): void {
 function writeCr3(cpu: Cpu, lo: number, hi: number): void {
   const value = (BigInt(hi) << 32n) | BigInt(lo);
   if (cpu.longMode || cpu.code64) {
-    const pcide = (cpu.cr4 & CR4.PCIDE) !== 0;
-    const keep = pcide && value >> 63n !== 0n;
-    const v = pcide ? BigInt.asUintN(63, value) : value;
+    // Bit 63 says that the new PCID's translations may be kept. Here none are: more is forgotten than asked for, never less.
+    const v = (cpu.cr4 & CR4.PCIDE) !== 0 ? BigInt.asUintN(63, value) : value;
     if ((v & BigInt.asUintN(64, RESERVED_HIGH)) !== 0n) cpu.gp(0);
-    loadCr3(cpu, v, !keep);
+    loadCr3(cpu, v, true);
     return;
   }
   if (paePaging(cpu.cr0, cpu.cr4, cpu.efer) && !pdptesValid(cpu, lo)) cpu.gp(0);

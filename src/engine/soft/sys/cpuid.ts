@@ -1,14 +1,24 @@
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { common } from "./exits.ts";
 import { MAXPHYADDR } from "./features.ts";
+import { MICROCODE_REVISION, MSR } from "./msr.ts";
 import { CR4, gprLo } from "./words.ts";
 
-/** CPUID: a Westmere-class processor less what the engine lacks. SDM vol. 2 CPUID; AMD APM vol. 3 for the extended leaves. */
+/**
+ * CPUID: a Westmere-class processor (the first with all of x86-64-v2) with what the engine has on top, and nothing it has not. The model is one
+ * that operating systems have no workarounds for once IA32_ARCH_CAPABILITIES tells that nothing here speculates. SDM vol. 2 CPUID.
+ */
 
 /** Family 6, model 2Ch, stepping 2. Also in EDX after RESET. */
 export const SIGNATURE = 0x206c2;
 const BRAND = "whyve software VT-x processor";
 const HYPERVISOR = "whyve whyve ";
+/** The time-stamp counter counts nanoseconds: 1000 MHz, from a crystal that also feeds the local APIC's timer. */
+export const CRYSTAL_HZ = 25_000_000;
+const TSC_MHZ = 1000;
+const HYPERVISOR_MAXIMUM = 0x40000010;
+const EXTENDED_MAXIMUM = 0x80000008;
+const MAXIMUM = 0x16;
 
 /** Sets bit n when the feature is there. */
 const bit = (present: boolean, n: number): number => (present ? 1 << n : 0);
@@ -22,8 +32,24 @@ function word(text: string, at: number): number {
 type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
 const ZERO: Leaf = [0, 0, 0, 0];
 
+/** Number of the CPU: its initial APIC id. */
+const indexOf = (cpu: Cpu & { readonly index?: number }): number => cpu.index ?? 0;
+/** Cores of the one package, a thread each. */
+const coreCount = (cpu: Cpu): number => cpu.options.cpus ?? 1;
+/** Bits of the APIC id that number the cores. */
+const coreBits = (cpu: Cpu): number => 32 - Math.clz32(coreCount(cpu) - 1);
+
+function miscEnable(cpu: Cpu): bigint {
+  return cpu.msrs.get(MSR.MISC_ENABLE) ?? 0n;
+}
+/** Whether the local APIC is there and not globally disabled. */
+function apicEnabled(cpu: Cpu): boolean {
+  return cpu.localApic !== undefined && ((cpu.localApic.msrRead(MSR.APIC_BASE) ?? 0n) & 0x800n) !== 0n;
+}
+
 function basicFeatures(cpu: Cpu): Leaf {
   const f = cpu.features;
+  const apic = apicEnabled(cpu);
   const ecx =
     bit(f.sse3, 0) |
     bit(f.pclmulqdq, 1) |
@@ -33,9 +59,10 @@ function basicFeatures(cpu: Cpu): Leaf {
     bit(f.pcid, 17) |
     bit(f.sse41, 19) |
     bit(f.sse42, 20) |
-    bit(f.x2apic, 21) |
+    bit(cpu.localApic !== undefined, 21) | // x2APIC
     bit(f.movbe, 22) |
     bit(f.popcnt, 23) |
+    bit(cpu.localApic !== undefined, 24) | // TSC deadline
     bit(f.aes, 25) |
     bit(f.xsave, 26) |
     bit((cpu.cr4 & CR4.OSXSAVE) !== 0, 27) |
@@ -44,16 +71,39 @@ function basicFeatures(cpu: Cpu): Leaf {
     bit(f.hypervisor, 31);
   // VME DE PSE TSC MSR PAE MCE CX8, SEP, MTRR PGE MCA CMOV PAT PSE36, CLFSH
   const base = 0x1fe | (1 << 11) | (0x3f << 12) | (1 << 19);
-  const edx = bit(f.fpu, 0) | base | bit(f.apic, 9) | bit(f.mmx, 23) | bit(f.fxsr, 24) | bit(f.sse, 25) | bit(f.sse2, 26);
-  return [SIGNATURE, (8 << 8) | (1 << 16), ecx, edx];
+  const cores = coreCount(cpu);
+  const edx = bit(f.fpu, 0) | base | bit(apic, 9) | bit(f.mmx, 23) | bit(f.fxsr, 24) | bit(f.sse, 25) | bit(f.sse2, 26) | bit(cores > 1, 28);
+  return [SIGNATURE, ((indexOf(cpu) << 24) | ((1 << coreBits(cpu)) << 16) | (8 << 8)) >>> 0, ecx, edx];
 }
 
-function cacheLeaf(index: number): Leaf {
-  // type | level << 5 | self-initialising << 8; ways-1 << 22 | partitions-1 << 12 | line-1; sets-1
-  if (index === 0) return [1 | (1 << 5) | (1 << 8), (7 << 22) | 63, 63, 0];
-  if (index === 1) return [2 | (1 << 5) | (1 << 8), (3 << 22) | 63, 127, 0];
-  if (index === 2) return [3 | (2 << 5) | (1 << 8), (7 << 22) | 63, 511, 0];
-  return index === 3 ? [3 | (3 << 5) | (1 << 8), (15 << 22) | 63, 8191, 2] : ZERO;
+function cacheLeaf(cpu: Cpu, index: number): Leaf {
+  // type | level << 5 | self-initialising << 8 | sharing threads - 1 << 14 | cores - 1 << 26; ways-1 << 22 | partitions-1 << 12 | line-1; sets-1
+  const cores = (1 << coreBits(cpu)) - 1;
+  const all = (cores << 26) | (1 << 8);
+  if (index === 0) return [1 | (1 << 5) | all, (7 << 22) | 63, 63, 0];
+  if (index === 1) return [2 | (1 << 5) | all, (3 << 22) | 63, 127, 0];
+  if (index === 2) return [3 | (2 << 5) | all, (7 << 22) | 63, 511, 0];
+  return index === 3 ? [3 | (3 << 5) | (cores << 14) | all, (15 << 22) | 63, 8191, 2] : ZERO;
+}
+
+/** Structured extended features. */
+function extendedFeatures(cpu: Cpu): Leaf {
+  const f = cpu.features;
+  const ebx =
+    bit(f.fsgsbase, 0) |
+    bit(true, 1) | // IA32_TSC_ADJUST
+    bit(f.bmi1, 3) |
+    bit(f.smep, 7) |
+    bit(f.bmi2, 8) |
+    bit(true, 9) | // REP MOVSB/STOSB are bulk operations here
+    bit(f.invpcid, 10) |
+    bit(f.rdseed, 18) |
+    bit(f.adx, 19) |
+    bit(f.smap, 20) |
+    bit(f.clflushopt, 23);
+  // IBRS and IBPB, STIBP, IA32_ARCH_CAPABILITIES
+  const edx = bit(f.specCtrl, 26) | bit(f.specCtrl, 27) | bit(true, 29);
+  return [0, ebx, bit(f.umip, 2) | bit(f.rdpid, 22), edx];
 }
 
 /** Size of the XSAVE area for the given features. */
@@ -65,48 +115,58 @@ function xsaveLeaf(cpu: Cpu, index: number): Leaf {
   const f = cpu.features;
   if (!f.xsave) return ZERO;
   const supported = 1 | bit(f.sse, 1) | bit(f.avx, 2);
-  if (index === 0) return [supported, xsaveSize(Number(cpu.xcr0 & 7n)), xsaveSize(supported), 0];
+  const size = xsaveSize(Number(cpu.xcr0 & 7n));
+  if (index === 0) return [supported, size, xsaveSize(supported), 0];
+  // XSAVEOPT, XSAVEC, XGETBV of 1
+  if (index === 1) return [bit(f.xsaveopt, 0) | bit(f.xsavec, 1) | bit(f.xsavec, 2), f.xsavec ? size : 0, 0, 0];
   if (index === 2 && f.avx) return [256, 576, 0, 0];
   return ZERO;
+}
+
+function extendedLeaf(cpu: Cpu, leaf: number): Leaf {
+  const f = cpu.features;
+  switch (leaf) {
+    case 0x80000000:
+      return [EXTENDED_MAXIMUM, 0, 0, 0];
+    case 0x80000001: {
+      const ecx = bit(f.longMode, 0) | bit(f.lzcnt, 5) | bit(true, 8); // LAHF in 64-bit code, PREFETCHW
+      const nx = f.nx && (miscEnable(cpu) & MISC_ENABLE_XD_OFF) === 0n;
+      const edx = bit(f.longMode && cpu.code64, 11) | bit(nx, 20) | bit(f.gbPages, 26) | (1 << 27) | bit(f.longMode, 29);
+      return [0, 0, ecx, edx];
+    }
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004: {
+      const at = (leaf - 0x80000002) * 16;
+      return [word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12)];
+    }
+    case 0x80000006:
+      return [0, 0, 0x01006040, 0];
+    case 0x80000007:
+      return [0, 0, 0, 1 << 8]; // invariant TSC
+    case 0x80000008:
+      return [MAXPHYADDR | ((f.longMode ? 48 : 32) << 8), 0, 0, 0];
+    default:
+      return ZERO;
+  }
+}
+const MISC_ENABLE_XD_OFF = 1n << 34n;
+const MISC_ENABLE_LIMIT = 1n << 22n;
+
+function hypervisorLeaf(leaf: number): Leaf {
+  if (leaf === 0x40000000) return [HYPERVISOR_MAXIMUM, word(HYPERVISOR, 0), word(HYPERVISOR, 4), word(HYPERVISOR, 8)];
+  // Frequencies in kHz, as several hypervisors have agreed: TSC, local APIC timer.
+  return leaf === HYPERVISOR_MAXIMUM ? [TSC_MHZ * 1000, CRYSTAL_HZ / 1000, 0, 0] : ZERO;
 }
 
 /** One leaf, without intercepts. */
 export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
   const f = cpu.features;
-  const maximum = f.xsave ? 0xd : 0xb;
-  if (leaf >= 0x80000000) {
-    if (f.longMode || leaf <= 0x80000008) {
-      switch (leaf) {
-        case 0x80000000:
-          return [0x80000008, 0, 0, 0];
-        case 0x80000001: {
-          const ecx = bit(f.longMode, 0) | bit(f.lzcnt, 5);
-          const edx = bit(f.longMode && cpu.code64, 11) | bit(f.nx, 20) | bit(f.gbPages, 26) | (1 << 27) | bit(f.longMode, 29);
-          return [0, 0, ecx, edx];
-        }
-        case 0x80000002:
-        case 0x80000003:
-        case 0x80000004: {
-          const at = (leaf - 0x80000002) * 16;
-          return [word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12)];
-        }
-        case 0x80000006:
-          return [0, 0, 0x01006040, 0];
-        case 0x80000007:
-          return [0, 0, 0, 1 << 8]; // invariant TSC
-        case 0x80000008:
-          return [MAXPHYADDR | ((f.longMode ? 48 : 32) << 8), 0, 0, 0];
-        default:
-      }
-    }
-    // Out of range, below: extended leaves that say nothing are zero; beyond the last, Intel answers with the highest basic leaf.
-    if (leaf > 0x80000000 && leaf < 0x80000008) return ZERO;
-    return cpuidLeaf(cpu, maximum, subleaf);
-  }
-  if (f.hypervisor && leaf >= 0x40000000 && leaf <= 0x400000ff) {
-    if (leaf === 0x40000000) return [0x40000000, word(HYPERVISOR, 0), word(HYPERVISOR, 4), word(HYPERVISOR, 8)];
-    return ZERO;
-  }
+  // IA32_MISC_ENABLE[22] is for systems that cannot stand more than three leaves.
+  const maximum = (miscEnable(cpu) & MISC_ENABLE_LIMIT) !== 0n ? 2 : MAXIMUM;
+  if (leaf >= 0x80000000 && leaf <= EXTENDED_MAXIMUM) return extendedLeaf(cpu, leaf);
+  if (f.hypervisor && leaf >= 0x40000000 && leaf <= 0x400000ff) return hypervisorLeaf(leaf);
+  // Beyond the last leaf, basic or extended, Intel answers with the highest basic one.
   switch (leaf > maximum ? maximum : leaf) {
     case 0:
       return [maximum, word("Genu", 0), word("ntel", 0), word("ineI", 0)];
@@ -115,32 +175,22 @@ export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
     case 2:
       return [0x55035a01, 0x00f0b2ff, 0, 0x00ca0000];
     case 4:
-      return cacheLeaf(subleaf);
+      return cacheLeaf(cpu, subleaf);
     case 5:
       return f.monitor ? [64, 64, 3, 0] : ZERO;
     case 6:
-      return [f.apic ? 4 : 0, 0, 0, 0]; // ARAT
-    case 7: {
-      if (subleaf !== 0) return ZERO;
-      const ebx =
-        bit(f.fsgsbase, 0) |
-        bit(f.bmi1, 3) |
-        bit(f.smep, 7) |
-        bit(f.bmi2, 8) |
-        bit(true, 9) | // REP MOVSB/STOSB are bulk operations here
-        bit(f.invpcid, 10) |
-        bit(f.rdseed, 18) |
-        bit(f.adx, 19) |
-        bit(f.smap, 20) |
-        bit(f.clflushopt, 23);
-      return [0, ebx, bit(f.umip, 2) | bit(f.rdpid, 22), 0];
-    }
+      return [bit(cpu.localApic !== undefined, 2), 0, 0, 0]; // ARAT
+    case 7:
+      return subleaf === 0 ? extendedFeatures(cpu) : ZERO;
     case 0xb:
-      // One thread, one core; x2APIC id 0.
-      if (subleaf === 0) return [0, 1, 0x100, 0];
-      return subleaf === 1 ? [0, 1, 0x201, 0] : [0, 0, subleaf & 0xff, 0];
+      if (subleaf === 0) return [0, 1, 0x100, indexOf(cpu)];
+      return subleaf === 1 ? [coreBits(cpu), coreCount(cpu), 0x201, indexOf(cpu)] : [0, 0, subleaf & 0xff, indexOf(cpu)];
     case 0xd:
       return xsaveLeaf(cpu, subleaf);
+    case 0x15:
+      return [1, (TSC_MHZ * 1_000_000) / CRYSTAL_HZ, CRYSTAL_HZ, 0];
+    case 0x16:
+      return [TSC_MHZ, TSC_MHZ, 100, 0];
     default:
       return ZERO;
   }
@@ -148,7 +198,10 @@ export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
 
 const cpuid: SystemHelper = (cpu, insn) => {
   if (cpu.intercepts.cpuid) cpu.leave({ kind: "cpuid", ...common(10, insn) });
-  const [eax, ebx, ecx, edx] = cpuidLeaf(cpu, gprLo(cpu, 0), gprLo(cpu, 1));
+  const leaf = gprLo(cpu, 0);
+  // Leaf 1 leaves the microcode's revision in IA32_BIOS_SIGN_ID.
+  if (leaf === 1) cpu.msrs.set(MSR.BIOS_SIGN_ID, MICROCODE_REVISION);
+  const [eax, ebx, ecx, edx] = cpuidLeaf(cpu, leaf, gprLo(cpu, 1));
   cpu.setR32(0, eax);
   cpu.setR32(3, ebx);
   cpu.setR32(1, ecx);

@@ -1,6 +1,7 @@
 /**
  * What the engine implements, as CPUID reports it. The engine's owner switches entries on as instruction families come to life;
- * CPUID, CR4's reserved bits and the #UD of feature-gated system instructions all read this one record.
+ * CPUID, CR4's reserved bits and the #UD of feature-gated system instructions all read this one record. What a local APIC brings (APIC, x2APIC,
+ * TSC deadline, ARAT) CPUID shows when `cpu.localApic` is there.
  */
 export interface CpuFeatures {
   fpu: boolean;
@@ -18,6 +19,9 @@ export interface CpuFeatures {
   aes: boolean;
   pclmulqdq: boolean;
   xsave: boolean;
+  xsaveopt: boolean;
+  /** XSAVEC, and XGETBV with ECX = 1. */
+  xsavec: boolean;
   avx: boolean;
   rdrand: boolean;
   rdseed: boolean;
@@ -28,8 +32,8 @@ export interface CpuFeatures {
   pcid: boolean;
   invpcid: boolean;
   monitor: boolean;
-  apic: boolean;
-  x2apic: boolean;
+  /** IA32_SPEC_CTRL (IBRS, STIBP) and IA32_PRED_CMD (IBPB): accepted, nothing speculates. */
+  specCtrl: boolean;
   lzcnt: boolean;
   bmi1: boolean;
   bmi2: boolean;
@@ -47,7 +51,7 @@ export interface CpuFeatures {
 /** Physical-address bits: CPUID 8000_0008h, reserved bits of CR3, page tables, MTRRs. */
 export const MAXPHYADDR = 40;
 
-/** What stands before the vector and floating-point families are filled in. */
+/** x86-64-v2 and what systems gain from on top of it. */
 export function defaultFeatures(): CpuFeatures {
   return {
     fpu: true,
@@ -64,28 +68,29 @@ export function defaultFeatures(): CpuFeatures {
     movbe: true,
     aes: true,
     pclmulqdq: true,
-    xsave: false,
+    xsave: true,
+    xsaveopt: true,
+    xsavec: true,
     avx: false,
-    rdrand: false,
-    rdseed: false,
-    fsgsbase: false,
-    smep: false,
-    smap: false,
-    umip: false,
-    pcid: false,
-    invpcid: false,
+    rdrand: true,
+    rdseed: true,
+    fsgsbase: true,
+    smep: true,
+    smap: true,
+    umip: true,
+    pcid: true,
+    invpcid: true,
     monitor: false,
-    apic: false,
-    x2apic: false,
+    specCtrl: true,
     lzcnt: false,
     bmi1: false,
     bmi2: false,
     adx: false,
-    clflushopt: false,
-    rdpid: false,
+    clflushopt: true,
+    rdpid: true,
     nx: true,
-    gbPages: false,
+    gbPages: true,
     longMode: true,
-    hypervisor: false,
+    hypervisor: true,
   };
 }

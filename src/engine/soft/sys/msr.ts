@@ -13,11 +13,16 @@ export const MSR = {
   APIC_BASE: 0x1b,
   EBL_CR_POWERON: 0x2a,
   SMI_COUNT: 0x34,
+  CORE_THREAD_COUNT: 0x35,
   FEATURE_CONTROL: 0x3a,
+  TSC_ADJUST: 0x3b,
+  SPEC_CTRL: 0x48,
+  PRED_CMD: 0x49,
   BIOS_UPDT_TRIG: 0x79,
   BIOS_SIGN_ID: 0x8b,
   PLATFORM_INFO: 0xce,
   MTRRCAP: 0xfe,
+  ARCH_CAPABILITIES: 0x10a,
   SYSENTER_CS: 0x174,
   SYSENTER_ESP: 0x175,
   SYSENTER_EIP: 0x176,
@@ -51,11 +56,19 @@ export const MSR = {
 /** Fixed-range MTRRs: 64K, 16K, 4K blocks. */
 const MTRR_FIXED: ReadonlySet<number> = new Set([0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f]);
 const MC_BANKS = 4;
+/** In IA32_BIOS_SIGN_ID after CPUID leaf 1. */
+export const MICROCODE_REVISION = 0x1f_0000_0000n;
+/**
+ * What an in-order processor is not vulnerable to, by the bits that say so: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO,
+ * PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+ */
+const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce((bits, n) => bits | (1n << BigInt(n)), 0n);
 const ADDRESS_RESERVED = 0xffff_ffff_ffff_ffffn ^ ((1n << BigInt(MAXPHYADDR)) - 1n);
 const DEFAULTS: ReadonlyMap<number, bigint> = new Map([
   [MSR.APIC_BASE, 0xfee00900n],
   [MSR.PAT, 0x0007040600070406n],
-  [MSR.MISC_ENABLE, 0x1801n],
+  [MSR.MISC_ENABLE, 0x1801n], // fast strings; no branch trace store, no PEBS
+  [MSR.BIOS_SIGN_ID, MICROCODE_REVISION],
 ]);
 /** MSRs that are plain storage of 64 bits. */
 const PLAIN: ReadonlySet<number> = new Set<number>([MSR.STAR, MSR.MCG_STATUS, MSR.PERF_CTL, MSR.EBL_CR_POWERON]);
@@ -65,15 +78,17 @@ const CANONICAL: ReadonlySet<number> = new Set<number>([MSR.LSTAR, MSR.CSTAR, MS
 const CONSTANT: ReadonlyMap<number, bigint> = new Map([
   [MSR.PLATFORM_ID, 0n],
   [MSR.SMI_COUNT, 0n],
-  [0x35, 0x10001n], // MSR_CORE_THREAD_COUNT: one core, one thread
   [MSR.FEATURE_CONTROL, 1n], // locked, VMX off
-  [MSR.PLATFORM_INFO, 0n],
+  [MSR.PLATFORM_INFO, 0x0a00_0000_0a00n], // ten times 100 MHz, at most and at least
+  [MSR.ARCH_CAPABILITIES, ARCH_CAPABILITIES],
   [MSR.MTRRCAP, 0x508n], // eight variable ranges, fixed ranges, write combining
   [MSR.MCG_CAP, BigInt(MC_BANKS)],
-  [MSR.PERF_STATUS, 0n],
+  [MSR.PERF_STATUS, 0xa00n],
 ]);
 const DEBUGCTL_DEFINED = 0x5fc3n;
-const MISC_ENABLE_WRITABLE = 0x450009n;
+/** Fast strings, CPUID limit, XD disable. */
+const MISC_ENABLE_WRITABLE = 0x4_0040_0001n;
+const XD_DISABLE = 1n << 34n;
 
 function memoryType(type: number, pat: boolean): boolean {
   return type === 0 || type === 1 || type === 4 || type === 5 || type === 6 || (pat && type === 7);
@@ -94,6 +109,13 @@ export function readTsc(cpu: Cpu): bigint {
   return offset === undefined ? now : BigInt.asUintN(64, now + offset);
 }
 
+/** Moves the counter. The local APIC looks at it when it is told a deadline: an armed one is told again. */
+function setTscOffset(cpu: Cpu, offset: bigint): void {
+  cpu.msrs.set(MSR.TSC, BigInt.asUintN(64, offset));
+  const deadline = cpu.localApic?.msrRead(MSR.TSC_DEADLINE) ?? 0n;
+  if (deadline !== 0n) cpu.localApic?.msrWrite(MSR.TSC_DEADLINE, deadline);
+}
+
 /** MSRs that a local APIC answers: its base, the deadline timer, the x2APIC registers. */
 const isApicMsr = (n: number): boolean => n === MSR.APIC_BASE || n === MSR.TSC_DEADLINE || (n >= MSR.X2APIC && n <= MSR.X2APIC_END);
 
@@ -109,8 +131,14 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
       return cpu.features.longMode ? cpu.base(FS) : undefined;
     case MSR.GS_BASE:
       return cpu.features.longMode ? cpu.base(GS) : undefined;
-    case MSR.BIOS_SIGN_ID:
-      return 0x1f_0000_0000n;
+    case MSR.TSC_ADJUST:
+      return cpu.msrs.get(MSR.TSC) ?? 0n;
+    case MSR.CORE_THREAD_COUNT: {
+      const cores = BigInt(cpu.options.cpus ?? 1);
+      return (cores << 16n) | cores;
+    }
+    case MSR.SPEC_CTRL:
+      return cpu.features.specCtrl ? (cpu.msrs.get(n) ?? 0n) : undefined;
     default:
   }
   const constant = CONSTANT.get(n);
@@ -137,8 +165,17 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
   if (cpu.localApic !== undefined && isApicMsr(n)) return cpu.localApic.msrWrite(n, value);
   switch (n) {
     case MSR.TSC:
-      cpu.msrs.set(n, BigInt.asUintN(64, value - BigInt(Math.floor(cpu.options.readTsc()))));
+      setTscOffset(cpu, value - BigInt(Math.floor(cpu.options.readTsc())));
       return true;
+    case MSR.TSC_ADJUST:
+      // The counter's offset since RESET, whichever of the two registers moved it (SDM vol. 3B 17.17.3).
+      setTscOffset(cpu, value);
+      return true;
+    case MSR.SPEC_CTRL:
+      if (!cpu.features.specCtrl || (value & ~3n) !== 0n) return false;
+      break;
+    case MSR.PRED_CMD:
+      return cpu.features.specCtrl && (value & ~1n) === 0n;
     case MSR.EFER:
       return writeEfer(cpu, value);
     case MSR.FS_BASE:
@@ -148,12 +185,13 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
       cpu.updateSegment(n === MSR.FS_BASE ? FS : GS);
       return true;
     case MSR.BIOS_SIGN_ID:
+      break;
     case MSR.BIOS_UPDT_TRIG:
       // A microcode update that changes nothing.
       return true;
     case MSR.APIC_BASE: {
-      // Enable, x2APIC enable (if there is one), BSP, base.
-      const allowed = 0x900n | (cpu.features.x2apic ? 0x400n : 0n) | (((1n << BigInt(MAXPHYADDR)) - 1n) & ~0xfffn);
+      // Without an APIC behind it: enable, BSP, base.
+      const allowed = 0x900n | (((1n << BigInt(MAXPHYADDR)) - 1n) & ~0xfffn);
       if ((value & ~allowed) !== 0n) return false;
       break;
     }
@@ -169,6 +207,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
     case MSR.MISC_ENABLE: {
       const old = cpu.msrs.get(n) ?? DEFAULTS.get(n) ?? 0n;
       cpu.msrs.set(n, (old & ~MISC_ENABLE_WRITABLE) | (value & MISC_ENABLE_WRITABLE));
+      if ((value & XD_DISABLE) !== 0n && (cpu.efer & EFER.NXE) !== 0) writeEfer(cpu, BigInt(cpu.efer & ~EFER.NXE));
       return true;
     }
     case MSR.TSC_AUX:
@@ -202,7 +241,8 @@ function plainWrite(n: number, value: bigint): boolean {
 
 function writeEfer(cpu: Cpu, value: bigint): boolean {
   const f = cpu.features;
-  const allowed = (f.longMode ? BigInt(EFER.SCE | EFER.LME | EFER.LMA) : 0n) | (f.nx ? BigInt(EFER.NXE) : 0n);
+  const nx = f.nx && ((cpu.msrs.get(MSR.MISC_ENABLE) ?? 0n) & XD_DISABLE) === 0n;
+  const allowed = (f.longMode ? BigInt(EFER.SCE | EFER.LME | EFER.LMA) : 0n) | (nx ? BigInt(EFER.NXE) : 0n);
   if ((value & ~allowed) !== 0n) return false;
   const old = cpu.efer;
   const v = (Number(value) & ~EFER.LMA) | (old & EFER.LMA);

@@ -1,9 +1,10 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import type { VmExit } from "../../api/index.ts";
+import { inUse } from "../fpu/image.ts";
 import { common, displacement, operandInfo } from "./exits.ts";
 import { MSR, readTsc } from "./msr.ts";
-import { CR0, CR4, effectiveOffset, FLAG, gprHi, gprLo, isCanonicalBig, operandAddress, setArithmetic, writeGpr } from "./words.ts";
+import { CR0, CR4, effectiveOffset, FLAG, gprHi, gprLo, isCanonicalBig, linearAdd, operandAddress, setArithmetic, writeGpr } from "./words.ts";
 
 /** HLT, PAUSE, caches, TLB, counters, MONITOR/MWAIT, XGETBV/XSETBV, random numbers, and what is never there. SDM vol. 2. */
 
@@ -51,9 +52,9 @@ const invpcid: SystemHelper = (cpu, insn) => {
   const type = cpu.code64 && gprHi(cpu, index) !== 0 ? 4 : gprLo(cpu, index);
   const la = operandAddress(cpu, insn, 1, 16, false);
   const pcid = cpu.readLinear64(la);
-  const address = cpu.readLinear64(la + 8);
+  const address = cpu.readLinear64(linearAdd(cpu, la, 8));
   if (type > 3) cpu.gp(0);
-  if (type < 2 && pcid >> 12n !== 0n) cpu.gp(0);
+  if (pcid >> 12n !== 0n) cpu.gp(0);
   if (type < 2 && (cpu.cr4 & CR4.PCIDE) === 0 && pcid !== 0n) cpu.gp(0);
   if (type === 0 && !isCanonicalBig(address)) cpu.gp(0);
   // The TLB here has no tags: more is forgotten than asked for, never less.
@@ -131,9 +132,11 @@ const mwait: SystemHelper = (cpu, insn) => {
 
 const xgetbv: SystemHelper = (cpu) => {
   if ((cpu.cr4 & CR4.OSXSAVE) === 0) cpu.ud();
-  if (gprLo(cpu, 1) !== 0) cpu.gp(0);
-  cpu.setR32(0, Number(cpu.xcr0 & 0xffff_ffffn));
-  cpu.setR32(2, Number(cpu.xcr0 >> 32n));
+  const n = gprLo(cpu, 1);
+  if (n > (cpu.features.xsavec ? 1 : 0)) cpu.gp(0);
+  const enabled = Number(cpu.xcr0 & 0xffff_ffffn);
+  cpu.setR32(0, n === 1 ? enabled & inUse(cpu) : enabled);
+  cpu.setR32(2, 0);
   return "next";
 };
 const xsetbv: SystemHelper = (cpu, insn) => {
@@ -149,7 +152,20 @@ const xsetbv: SystemHelper = (cpu, insn) => {
   return "next";
 };
 
-/** RDRAND and RDSEED: a mixed counter, no secret; off in CPUID unless the owner of the features wants it. */
+const indexOf = (cpu: Cpu & { readonly index?: number }): number => cpu.index ?? 0;
+const GOLDEN = 0x9e3779b97f4a7c15n;
+/** 64 random bits: the monitor's, else a generator (splitmix64) that gives the same numbers in every run. */
+function randomBits(cpu: Cpu): bigint {
+  const source = cpu.options.random;
+  if (source !== undefined) return (BigInt(source() >>> 0) << 32n) | BigInt(source() >>> 0);
+  // Each CPU has its own sequence.
+  cpu.randomState = BigInt.asUintN(64, cpu.randomState + GOLDEN);
+  let x = BigInt.asUintN(64, cpu.randomState + BigInt(indexOf(cpu) + 1) * 0xd1342543de82ef95n);
+  x = BigInt.asUintN(64, (x ^ (x >> 30n)) * 0xbf58476d1ce4e5b9n);
+  x = BigInt.asUintN(64, (x ^ (x >> 27n)) * 0x94d049bb133111ebn);
+  return x ^ (x >> 31n);
+}
+/** RDRAND and RDSEED never run dry: CF is always set. */
 function random(reason: 57 | 61): SystemHelper {
   return (cpu, insn) => {
     const taken = reason === 57 ? cpu.intercepts.rdrand : cpu.intercepts.rdseed;
@@ -161,11 +177,7 @@ function random(reason: 57 | 61): SystemHelper {
       const info = (op.index << 3) | ((op.size === 16 ? 0 : op.size === 32 ? 1 : 2) << 11);
       cpu.leave({ kind: reason === 57 ? "rdrand" : "rdseed", ...common(reason, insn, 0n, info) });
     }
-    let x = BigInt.asUintN(64, readTsc(cpu) * 0x9e3779b97f4a7c15n + cpu.rip + cpu.r64(op.index));
-    x = BigInt.asUintN(64, (x ^ (x >> 30n)) * 0xbf58476d1ce4e5b9n);
-    x = BigInt.asUintN(64, (x ^ (x >> 27n)) * 0x94d049bb133111ebn);
-    x ^= x >> 31n;
-    cpu.setReg(op.index, op.size, x);
+    cpu.setReg(op.index, op.size, randomBits(cpu));
     setArithmetic(cpu, 0x8d5, FLAG.CF);
     return "next";
   };
