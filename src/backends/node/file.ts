@@ -1,7 +1,12 @@
 import * as fs from "node:fs";
+import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../api/index.ts";
-import { errorCode, lockImage } from "./lock.ts";
+import { disguises, openImageFile, probeFormat } from "../formats/index.ts";
+import type { DiskImage, ImageFormat, Surroundings } from "../formats/index.ts";
+import { NodeByteFile } from "./byte-file.ts";
+import { nodeCodec } from "./codec.ts";
+import { errorCode, lockImage, lockShared } from "./lock.ts";
 import type { ImageLock } from "./lock.ts";
 
 export interface OpenImageOptions {
@@ -9,6 +14,8 @@ export interface OpenImageOptions {
   readonly readOnly?: boolean;
   /** 2048 for CD images. */
   readonly sectorBytes?: 512 | 2048;
+  /** Undefined: by the content. */
+  readonly format?: ImageFormat;
   /** Receives one line for each thing the user should know though the image opens (read-only fallback, padded tail). */
   readonly warn?: (message: string) => void;
 }
@@ -28,6 +35,7 @@ export class FileBackend implements BlockBackend {
   readonly readOnly: boolean;
   readonly #fd: number;
   readonly #lock: ImageLock | undefined;
+  readonly #guessed: boolean;
   #fileBytes: number;
   #closed = false;
   #dirty = false;
@@ -40,7 +48,10 @@ export class FileBackend implements BlockBackend {
     readonly sectorBytes: 512 | 2048;
     readonly readOnly: boolean;
     readonly lock: ImageLock | undefined;
+    /** Nobody said that it is raw: see `disguises`. */
+    readonly guessed?: boolean;
   }) {
+    this.#guessed = options.guessed ?? false;
     this.name = options.name;
     this.#fd = options.fd;
     this.#lock = options.lock;
@@ -69,6 +80,7 @@ export class FileBackend implements BlockBackend {
 
   write(offset: number, from: Uint8Array): boolean {
     if (this.#closed || this.readOnly || offset < 0 || offset + from.length > this.sizeBytes) return false;
+    if (this.#guessed && disguises(offset, from)) return false;
     this.#dirty = true;
     let done = 0;
     try {
@@ -101,8 +113,72 @@ export class FileBackend implements BlockBackend {
   }
 }
 
-/** Opens a raw image. Every failure is a `VmmError` with one line: what, where, what to do. */
-export function openImage(path: string, options: OpenImageOptions = {}): FileBackend {
+/**
+ * Opens an image, whatever its format: by its magic numbers, or as stated. Every failure is a `VmmError` with one line: what, where, what to do.
+ */
+export function openImage(path: string, options: OpenImageOptions = {}): BlockBackend {
+  const opened = openDescriptor(path, options);
+  const format = options.format ?? formatOf(opened);
+  if (format !== "raw") {
+    return openImageFile(new NodeByteFile({ ...opened, path }), surroundings(options.warn ?? (() => {}), opened.lock !== undefined), {
+      format,
+      ...(options.sectorBytes === undefined ? {} : { sectorBytes: options.sectorBytes }),
+    });
+  }
+  const sectorBytes = options.sectorBytes ?? 512;
+  if (opened.size % sectorBytes !== 0) {
+    options.warn?.(`${path}: size ${opened.size} is not a multiple of ${sectorBytes} bytes (truncated?); the last sector is padded with zeros`);
+  }
+  return new FileBackend({ ...opened, name: path, fileBytes: opened.size, sectorBytes, guessed: options.format === undefined });
+}
+
+/** The same with everything that tools ask about an image: `whyve image`. */
+export function openDiskImage(path: string, options: OpenImageOptions = {}): DiskImage {
+  const opened = openDescriptor(path, options);
+  const around = surroundings(options.warn ?? (() => {}), opened.lock !== undefined);
+  return openImageFile(new NodeByteFile({ ...opened, path }), around, options.format === undefined ? {} : { format: options.format });
+}
+
+/** A file that another image names: read-only; under the shared lock while the image above is written. */
+export function surroundings(warn: (message: string) => void, lockBacking: boolean): Surroundings {
+  return {
+    codec: nodeCodec,
+    warn,
+    openBacking(reference, from) {
+      const protocol = /^([a-z][a-z0-9+.-]+):/i.exec(reference)?.[1];
+      if (protocol !== undefined && protocol !== "file")
+        throw new VmmError(
+          "IMAGE_BACKING",
+          `${from.name}: its backing file "${printable(reference)}" is no file but ${protocol}:, which is not supported`,
+        );
+      const name = protocol === "file" ? reference.slice(5).replace(/^\/\/(?=\/)/, "") : reference;
+      if (name.includes("\0")) throw new VmmError("IMAGE_BACKING", `${from.name}: the name of its backing file is damaged`);
+      const target = path.resolve(path.dirname(fs.realpathSync(from.name)), name);
+      try {
+        const opened = openDescriptor(target, { readOnly: true });
+        const lock = lockBacking ? lockShared(target) : undefined;
+        return new NodeByteFile({ ...opened, path: target, lock });
+      } catch (error) {
+        if (!(error instanceof VmmError)) throw error;
+        throw new VmmError(error.code, `${from.name}: backing file ${printable(error.message)}`, { cause: error });
+      }
+    },
+  };
+}
+
+function printable(text: string): string {
+  return text.replace(/[^ -~\u00a0-\uffff]/g, "?");
+}
+
+interface Descriptor {
+  readonly fd: number;
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly lock: ImageLock | undefined;
+}
+
+/** Opens and locks; falls back to read-only where there is no permission to write. */
+function openDescriptor(path: string, options: OpenImageOptions): Descriptor {
   const kind = imageKind(path);
   const warn = options.warn ?? (() => {});
   let readOnly = options.readOnly ?? false;
@@ -121,20 +197,28 @@ export function openImage(path: string, options: OpenImageOptions = {}): FileBac
   }
   let lock: ImageLock | undefined;
   try {
-    const fileBytes = kind === "device" ? deviceBytes(fd) : fs.fstatSync(fd).size;
-    if (fileBytes === 0) throw new VmmError("IMAGE_EMPTY", `${path}: the image is empty (0 bytes)`);
-    if (fileBytes > MAX_IMAGE_BYTES) {
-      throw new VmmError("IMAGE_TOO_LARGE", `${path}: ${fileBytes} bytes is more than a PC disk can address (${MAX_IMAGE_BYTES} bytes)`);
-    }
-    const sectorBytes = options.sectorBytes ?? 512;
-    if (fileBytes % sectorBytes !== 0) {
-      warn(`${path}: size ${fileBytes} is not a multiple of ${sectorBytes} bytes (truncated?); the last sector is padded with zeros`);
+    const size = kind === "device" ? deviceBytes(fd) : fs.fstatSync(fd).size;
+    if (size === 0) throw new VmmError("IMAGE_EMPTY", `${path}: the image is empty (0 bytes)`);
+    if (size > MAX_IMAGE_BYTES) {
+      throw new VmmError("IMAGE_TOO_LARGE", `${path}: ${size} bytes is more than a PC disk can address (${MAX_IMAGE_BYTES} bytes)`);
     }
     if (!readOnly) lock = lockImage(path);
-    return new FileBackend({ name: path, fd, fileBytes, sectorBytes, readOnly, lock });
+    return { fd, size, readOnly, lock };
   } catch (error) {
     fs.closeSync(fd);
     lock?.release();
+    throw error;
+  }
+}
+
+function formatOf(opened: Descriptor): ImageFormat {
+  // Not owned: the descriptor stays open, whoever takes it next closes it; on an error that is here.
+  const probe = new NodeByteFile({ ...opened, readOnly: true, path: "" });
+  try {
+    return probeFormat(probe);
+  } catch (error) {
+    fs.closeSync(opened.fd);
+    opened.lock?.release();
     throw error;
   }
 }

@@ -79,13 +79,60 @@ function candidates(imagePath: string): readonly string[] {
   return [`${real}.lock`, path.join(os.tmpdir(), `whyve-${stat.dev}-${stat.ino}.lock`)];
 }
 
+/** Live readers' lock files beside the image: `IMAGE.lock-r<pid>-<n>`. Dead ones are removed. */
+function liveReader(lockPath: string): Owner | undefined {
+  const directory = path.dirname(lockPath);
+  const prefix = `${path.basename(lockPath)}-r`;
+  let names: readonly string[];
+  try {
+    names = fs.readdirSync(directory);
+  } catch {
+    return undefined;
+  }
+  for (const name of names) {
+    if (!name.startsWith(prefix)) continue;
+    const file = path.join(directory, name);
+    const owner = readOwner(file);
+    if (owner === undefined ? !olderThan(file, 10_000) : isAlive(owner)) return owner ?? { pid: 0, started: "", host: os.hostname() };
+    unlinkQuietly(file);
+  }
+  return undefined;
+}
+
+let sharedCount = 0;
+
+/**
+ * Keeps writers away from an image that others read through (a backing file), or throws `IMAGE_LOCKED` when somebody writes it. Readers make
+ * their file first and look for a writer then, a writer does it the other way round: one of two that meet sees the other.
+ */
+export function lockShared(imagePath: string): ImageLock {
+  const places = candidates(imagePath);
+  let mine: ImageLock | undefined;
+  for (const place of places) {
+    const file = `${place}-r${process.pid}-${sharedCount++}`;
+    if (tryCreate(file) !== "made") continue;
+    mine = holdLock(file);
+    break;
+  }
+  for (const place of places) {
+    const owner = fs.existsSync(place) ? readOwner(place) : undefined;
+    if (owner === undefined || !isAlive(owner)) continue;
+    mine?.release();
+    throw new VmmError(
+      "IMAGE_LOCKED",
+      `${imagePath}: is being written by process ${owner.pid}; stop it, or use --snapshot-disk (lock file ${place})`,
+    );
+  }
+  return mine ?? { release() {} };
+}
+
 /** Takes the lock or throws `IMAGE_LOCKED`. */
 export function lockImage(imagePath: string): ImageLock {
   for (const lockPath of candidates(imagePath)) {
     for (let attempt = 0; attempt < 3; attempt++) {
       const made = tryCreate(lockPath);
       if (made === "unwritable") break;
-      if (made === "made") return holdLock(lockPath);
+      if (made === "made") return withoutReaders(imagePath, holdLock(lockPath));
       const owner = readOwner(lockPath);
       // An unreadable owner is a lock being written this instant, or a damaged one: only the file's age can tell.
       const stale = owner === undefined ? olderThan(lockPath, 10_000) : !isAlive(owner);
@@ -97,6 +144,20 @@ export function lockImage(imagePath: string): ImageLock {
     }
   }
   throw new VmmError("IMAGE_LOCKED", `${imagePath}: cannot take the write lock; use --snapshot-disk or --read-only`);
+}
+
+/** Gives the lock back and throws when images that are written right now are based on this one. */
+function withoutReaders(imagePath: string, lock: ImageLock): ImageLock {
+  for (const place of candidates(imagePath)) {
+    const reader = liveReader(place);
+    if (reader === undefined) continue;
+    lock.release();
+    throw new VmmError(
+      "IMAGE_LOCKED",
+      `${imagePath}: is the backing file of an image that process ${reader.pid} uses; writing it would damage that one`,
+    );
+  }
+  return lock;
 }
 
 function olderThan(file: string, ms: number): boolean {

@@ -1,0 +1,14 @@
+export { MemoryByteFile } from "./byte-file.ts";
+export type { ByteFile } from "./byte-file.ts";
+export { zstdFrameBytes } from "./codec.ts";
+export type { Codec } from "./codec.ts";
+export { isZero } from "./be.ts";
+export { detectFormat } from "./detect.ts";
+export type { CheckResult, DiskImage, Extent, ImageFacts, ImageFormat } from "./disk-image.ts";
+export { openImageFile, probeFormat, vhdFooter } from "./open.ts";
+export type { OpenOptions, Surroundings } from "./open.ts";
+export { disguises } from "./raw.ts";
+export { createQcow2 } from "./qcow2/create.ts";
+export type { CreateQcow2Options } from "./qcow2/create.ts";
+export { createVhd } from "./vhd/create.ts";
+export type { CreateVhdOptions } from "./vhd/create.ts";

@@ -1,0 +1,169 @@
+import { VmmError } from "../../base/index.ts";
+import type { ByteFile } from "./byte-file.ts";
+import type { Codec } from "./codec.ts";
+import { detectFormat } from "./detect.ts";
+import type { DiskImage, ImageFormat } from "./disk-image.ts";
+import { openQcow2, readQcow2Header } from "./qcow2/open.ts";
+import { RawImage } from "./raw.ts";
+import { FOOTER_BYTES, isFooter, MAX_VHD_BYTES, parseFooter } from "./vhd/footer.ts";
+import type { VhdFooter } from "./vhd/footer.ts";
+import { HEADER_BYTES, locatorPath, parseVhdHeader } from "./vhd/header.ts";
+import type { VhdHeader } from "./vhd/header.ts";
+import { FixedVhd, SparseVhd } from "./vhd/image.ts";
+
+/** Files below files: opens what an image names as its backing file, read-only. */
+export interface Surroundings {
+  readonly codec: Codec;
+  /** `reference` as it stands in the image `from` (relative to its directory, or absolute). Throws `VmmError`, also when there is no such file. */
+  openBacking(reference: string, from: ByteFile): ByteFile;
+  readonly warn: (message: string) => void;
+}
+
+export interface OpenOptions {
+  /** Undefined: detected from the content. */
+  readonly format?: ImageFormat;
+  readonly sectorBytes?: 512 | 2048;
+}
+
+/** Deeper chains of backing files are refused. */
+const MAX_CHAIN = 64;
+
+/** Names that qemu-img accepts in images and in `-F`, and what they are here. */
+const FORMAT_NAMES: Readonly<Record<string, ImageFormat>> = { raw: "raw", file: "raw", host_device: "raw", qcow2: "qcow2", vpc: "vhd", vhd: "vhd" };
+
+/** The format of a file's content; throws for formats that are known but not supported. */
+export function probeFormat(file: ByteFile): ImageFormat {
+  const start = new Uint8Array(512);
+  const end = new Uint8Array(512);
+  if (!file.read(0, start) || (file.size >= 1024 && !file.read(file.size - 512, end))) throw new VmmError("IMAGE_IO", `${file.name}: cannot be read`);
+  const found = detectFormat(start, file.size >= 1024 ? end : undefined, file.size);
+  if (found === "raw" || found === "qcow2" || found === "vhd") return found;
+  throw new VmmError("IMAGE_UNSUPPORTED", `${file.name}: is a ${found} image; convert it with qemu-img convert -O qcow2`);
+}
+
+/**
+ * Opens an image with all its backing files. Owns `file` from the call on: it is closed when opening fails. Every failure is a `VmmError` with one
+ * line.
+ */
+export function openImageFile(file: ByteFile, around: Surroundings, options: OpenOptions = {}): DiskImage {
+  return open(file, around, { format: options.format, sectorBytes: options.sectorBytes ?? 512, chain: [], trusted: true });
+}
+
+interface Link {
+  readonly format: ImageFormat | undefined;
+  readonly sectorBytes: 512 | 2048;
+  /** Files above this one. */
+  readonly chain: readonly ByteFile[];
+  /** The format was stated, or the user named the file: it may name a backing file itself. */
+  readonly trusted: boolean;
+}
+
+function open(file: ByteFile, around: Surroundings, link: Link): DiskImage {
+  try {
+    const format = link.format ?? probeFormat(file);
+    if (format === "raw") return new RawImage(file, link.sectorBytes);
+    return format === "qcow2" ? openQcow2Chain(file, around, link) : openVhd(file, around, link);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function openQcow2Chain(file: ByteFile, around: Surroundings, link: Link): DiskImage {
+  const header = readQcow2Header(file);
+  let backing: DiskImage | undefined;
+  if (header.backingFile !== undefined) {
+    let format: ImageFormat | undefined;
+    if (header.backingFormat !== undefined) {
+      format = FORMAT_NAMES[header.backingFormat];
+      if (format === undefined)
+        throw new VmmError(
+          "IMAGE_UNSUPPORTED",
+          `${file.name}: its backing file has format "${header.backingFormat.replace(/[^ -~]/g, "?")}", which is not supported`,
+        );
+    }
+    const below = openBelow(header.backingFile, file, around, link);
+    backing = open(below, around, { format, sectorBytes: 512, chain: [...link.chain, file], trusted: format !== undefined });
+  }
+  try {
+    return openQcow2(file, header, { backing, codec: around.codec, sectorBytes: link.sectorBytes, warn: around.warn });
+  } catch (error) {
+    backing?.close();
+    throw error;
+  }
+}
+
+/** Opens a file that an image names; refuses loops, endless chains, and what only a guess of the format would have us follow. */
+function openBelow(reference: string, file: ByteFile, around: Surroundings, link: Link): ByteFile {
+  if (!link.trusted)
+    throw new VmmError(
+      "IMAGE_BACKING",
+      `${file.name}: names a backing file, but the image above does not state its format; if this is right: qemu-img rebase -u -F FORMAT -b FILE`,
+    );
+  if (link.chain.length + 1 >= MAX_CHAIN) throw new VmmError("IMAGE_BACKING", `${file.name}: more than ${MAX_CHAIN} backing files`);
+  const below = around.openBacking(reference, file);
+  if ([...link.chain, file].some((f) => f.id === below.id)) {
+    below.close();
+    throw new VmmError("IMAGE_BACKING", `${file.name}: its chain of backing files leads back to ${below.name}`);
+  }
+  return below;
+}
+
+function openVhd(file: ByteFile, around: Surroundings, link: Link): DiskImage {
+  const { name } = file;
+  const first = readPart(file, 0, FOOTER_BYTES);
+  const last = file.size >= FOOTER_BYTES ? readPart(file, file.size - FOOTER_BYTES, FOOTER_BYTES) : first;
+  // Fixed disks have only the footer at the end; of the others the copy at the start is the one that never moves.
+  const footerBytes = isFooter(first) ? first : isFooter(last) ? last : undefined;
+  if (footerBytes === undefined) throw new VmmError("IMAGE_FORMAT", `${name}: damaged VHD: no footer with a correct checksum`);
+  const footer = parseFooter(footerBytes, name);
+  if (footer.headerOffset === undefined) return new FixedVhd(file, footer, footerBytes, link.sectorBytes);
+  if (footer.headerOffset % 512 !== 0 || footer.headerOffset + HEADER_BYTES > file.size)
+    throw new VmmError("IMAGE_FORMAT", `${name}: damaged VHD footer: the header is outside the file`);
+  const header = parseVhdHeader(readPart(file, footer.headerOffset, HEADER_BYTES), footer.sizeBytes, file.size, name);
+  if (header.entries * header.blockBytes > 2 * MAX_VHD_BYTES) throw new VmmError("IMAGE_FORMAT", `${name}: damaged VHD header: too many blocks`);
+  const table = readPart(file, header.tableOffset, header.entries * 4);
+  const parent = footer.type === 4 ? openParent(file, header, around, link) : undefined;
+  return new SparseVhd(file, { footer, footerBytes, header, table, parent, sectorBytes: link.sectorBytes, footerLost: !isFooter(last) });
+}
+
+/** The parent of a differencing disk: by its locators, then by its name beside the image; it must have the identity that the image remembers. */
+function openParent(file: ByteFile, header: VhdHeader, around: Surroundings, link: Link): DiskImage {
+  const names = header.locators.map((l) => locatorPath(l.platform, readPart(file, l.offset, l.bytes)));
+  const candidates = [...new Set([...names, header.parentName.replace(/^.*[\\/]/, "")])].filter((n) => n !== undefined && n !== "");
+  let why: unknown;
+  for (const candidate of candidates) {
+    if (candidate === undefined || candidate.includes("\0") || /^[A-Za-z]:/.test(candidate)) continue;
+    let below: ByteFile;
+    try {
+      below = openBelow(candidate, file, around, link);
+    } catch (error) {
+      if (!(error instanceof VmmError) || error.code !== "IMAGE_NOT_FOUND") throw error;
+      why = error;
+      continue;
+    }
+    const found = vhdFooter(below);
+    if (found === undefined || found.uuid.some((b, i) => b !== header.parentUuid[i])) {
+      below.close();
+      throw new VmmError("IMAGE_BACKING", `${file.name}: ${below.name} is not the parent that it was made from (identity differs)`);
+    }
+    return open(below, around, { format: "vhd", sectorBytes: 512, chain: [...link.chain, file], trusted: true });
+  }
+  throw new VmmError("IMAGE_BACKING", `${file.name}: its parent "${header.parentName.replace(/[^ -~]/g, "?")}" is not found`, { cause: why });
+}
+
+/** The footer of a VHD; undefined when the file is none. */
+export function vhdFooter(file: ByteFile): VhdFooter | undefined {
+  if (file.size < FOOTER_BYTES) return undefined;
+  for (const at of [0, file.size - FOOTER_BYTES]) {
+    const bytes = readPart(file, at, FOOTER_BYTES);
+    if (isFooter(bytes)) return parseFooter(bytes, file.name);
+  }
+  return undefined;
+}
+
+function readPart(file: ByteFile, at: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  if (!file.read(at, bytes)) throw new VmmError("IMAGE_IO", `${file.name}: cannot be read`);
+  return bytes;
+}

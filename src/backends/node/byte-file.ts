@@ -1,0 +1,150 @@
+import * as fs from "node:fs";
+import { VmmError } from "../../base/index.ts";
+import type { ByteFile } from "../formats/index.ts";
+import { errorCode } from "./lock.ts";
+import type { ImageLock } from "./lock.ts";
+
+/** A file or block device of the host under an image format. */
+export class NodeByteFile implements ByteFile {
+  readonly name: string;
+  readonly id: string;
+  readonly readOnly: boolean;
+  /** As given when opened: where relative names in the image start from. */
+  readonly path: string;
+  #fd: number;
+  #size: number;
+  #dirty = false;
+  readonly #lock: ImageLock | undefined;
+
+  /** Owns `fd` and `lock`. */
+  constructor(options: {
+    readonly path: string;
+    readonly fd: number;
+    readonly size: number;
+    readonly readOnly: boolean;
+    readonly lock: ImageLock | undefined;
+  }) {
+    this.path = options.path;
+    this.name = options.path;
+    this.#fd = options.fd;
+    this.#size = options.size;
+    this.readOnly = options.readOnly;
+    this.#lock = options.lock;
+    const stat = fs.fstatSync(options.fd);
+    this.id = `${stat.dev}:${stat.ino}`;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  read(at: number, into: Uint8Array): boolean {
+    let done = 0;
+    const wanted = Math.max(0, Math.min(into.length, this.#size - at));
+    try {
+      while (done < wanted) {
+        const n = fs.readSync(this.#fd, into, done, wanted - done, at + done);
+        if (n === 0) return false; // the file shrank under us
+        done += n;
+      }
+    } catch {
+      return false;
+    }
+    into.fill(0, wanted);
+    return true;
+  }
+
+  write(at: number, from: Uint8Array): boolean {
+    if (this.readOnly || this.#fd < 0) return false;
+    this.#dirty = true;
+    let done = 0;
+    try {
+      while (done < from.length) done += fs.writeSync(this.#fd, from, done, from.length - done, at + done);
+    } catch {
+      return false;
+    } finally {
+      this.#size = Math.max(this.#size, at + done);
+    }
+    return true;
+  }
+
+  resize(bytes: number): boolean {
+    if (this.readOnly || this.#fd < 0) return false;
+    try {
+      fs.ftruncateSync(this.#fd, bytes);
+    } catch {
+      return false;
+    }
+    this.#dirty = true;
+    this.#size = bytes;
+    return true;
+  }
+
+  flush(): boolean {
+    if (!this.#dirty) return true;
+    try {
+      fs.fdatasyncSync(this.#fd);
+      this.#dirty = false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.flush();
+    fs.closeSync(this.#fd);
+    this.#fd = -1;
+    this.#lock?.release();
+  }
+}
+
+/** A file of its own beside `target`, renamed onto it when it is complete: an interrupted command leaves no half image. */
+export interface NewFile {
+  readonly file: NodeByteFile;
+  /** Closes, and puts the file in its place. */
+  finish(): void;
+  /** Closes, and removes it. */
+  abandon(): void;
+}
+
+export function createFile(target: string): NewFile {
+  const temporary = `${target}.part${process.pid}`;
+  let fd: number;
+  try {
+    fd = fs.openSync(temporary, "wx+", 0o644);
+  } catch (cause) {
+    const code = errorCode(cause);
+    const why = code === "ENOENT" || code === "ENOTDIR" ? "no such directory" : code === "EACCES" ? "permission denied" : code;
+    throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be created (${why})`, { cause });
+  }
+  const file = new NodeByteFile({ path: temporary, fd, size: 0, readOnly: false, lock: undefined });
+  const remove = (): void => {
+    try {
+      fs.unlinkSync(temporary);
+    } catch {
+      // Never made, or gone already.
+    }
+  };
+  process.on("exit", remove);
+  return {
+    file,
+    finish() {
+      file.close();
+      try {
+        fs.renameSync(temporary, target);
+      } catch (cause) {
+        remove();
+        throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be replaced (${errorCode(cause)})`, { cause });
+      } finally {
+        process.off("exit", remove);
+      }
+    },
+    abandon() {
+      file.close();
+      remove();
+      process.off("exit", remove);
+    },
+  };
+}
