@@ -69,7 +69,7 @@ describe("tables that operating systems search for", () => {
       at += 2;
     }
     expect(at).toBe(end);
-    expect(types).toEqual([0, 1, 3, 4, 4, 16, 17, 19, 32, 127]);
+    expect(types).toEqual([0, 1, 2, 3, 4, 4, 7, 7, 7, 16, 17, 19, 32, 127]);
     expect(b.ram.read16(sm + 0x1c)).toBe(types.length);
   });
   it("MP entries are as many as the header says", () => {
