@@ -41,6 +41,8 @@ export const PENDING = { intr: 1, nmi: 2, stop: 4, init: 8, trap: 16 } as const;
  * addresses as signed 48-bit integers in it.
  */
 export class Cpu {
+  /** Number in its VM; 0 is the bootstrap processor. */
+  readonly index: number;
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
@@ -81,7 +83,8 @@ export class Cpu {
   /** An event is being delivered (for double-fault logic and IDT-vectoring): its vector, or -1. */
   delivering = -1;
 
-  constructor(memory: ArrayBuffer, options: EngineVmOptions, intercepts: Intercepts, makeMmu: (cpu: Cpu) => Mmu) {
+  constructor(memory: ArrayBuffer, options: EngineVmOptions, intercepts: Intercepts, makeMmu: (cpu: Cpu) => Mmu, index = 0) {
+    this.index = index;
     this.u8 = new Uint8Array(memory);
     this.u16 = new Uint16Array(memory);
     this.u32 = new Uint32Array(memory);

@@ -1,13 +1,16 @@
 import { decode, type Insn } from "../../isa/index.ts";
 import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, Intercepts, MemoryRegion, MemorySlot } from "../api/index.ts";
+import { VmmError } from "../../base/index.ts";
 import { Cpu } from "./cpu.ts";
 import type { InterpreterImage } from "./interp/build.ts";
 import { RecordWriter } from "./interp/lower.ts";
+import type { CodePages } from "./mmu/code-pages.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { PhysicalMap } from "./mmu/physical.ts";
-import { CPU } from "./state-layout.ts";
-import { resetCpu } from "./sys/index.ts";
+import { cpuPlace } from "./state-layout.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
+import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
+import type { Callouts } from "./vcpu/callouts.ts";
 import { helperFor } from "./vcpu/helpers.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
@@ -68,57 +71,92 @@ export class SoftEngine implements CpuEngine {
   }
 }
 
+/** Decoding and lowering for the interpreter: the tables that all CPUs of a VM share. */
+function connectDecoder(cpu: Cpu, image: InterpreterImage): void {
+  const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
+  if ("failure" in ud2) throw new Error("UD2 does not decode");
+  const invalid = (sem: string): Insn => ({ ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } });
+  cpu.mmu.code.helperFor = (insn) => helperFor(cpu, insn);
+  cpu.mmu.code.setLowering(new RecordWriter(cpu, image, invalid("ud2"), invalid("too_long")));
+}
+
+const MAX_CPUS = 16;
+
 class SoftVm implements EngineVm {
   readonly memory: GuestMemory;
   readonly regions: ReadonlyMap<string, MemoryRegion>;
   readonly vcpu: EngineVcpu;
   readonly vcpus: readonly EngineVcpu[];
   readonly #physical: PhysicalMap;
-  readonly #cpu: Cpu;
+  readonly #cpus: readonly [Cpu, ...Cpu[]];
 
   constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module, translator: TranslatorOptions | undefined) {
+    const count = options.cpus ?? 1;
+    if (!Number.isInteger(count) || count < 1 || count > MAX_CPUS) throw new VmmError("VMM_CPUS", `${count} CPUs: a VM has 1 to ${MAX_CPUS}`);
     const pages = Math.ceil(PhysicalMap.bytesNeeded(options) / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     const physical = new PhysicalMap(memory.buffer, options);
     this.#physical = physical;
     this.memory = physical;
     this.regions = physical.regions;
-    const cpu = new Cpu(memory.buffer, options, defaultIntercepts(), (c) => new Mmu(c, physical));
-    this.#cpu = cpu;
-    physical.onWrite = (gpa, length) => cpu.mmu.code.written(gpa, length);
-    const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
-    if ("failure" in ud2) throw new Error("UD2 does not decode");
-    const invalid = (sem: string): Insn => ({ ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } });
-    cpu.mmu.code.helperFor = (insn) => helperFor(cpu, insn);
-    cpu.mmu.code.setLowering(new RecordWriter(cpu, image, invalid("ud2"), invalid("too_long")));
-    cpu.u64[CPU.addrMask.offset >> 3] = 0xffffn;
-    cpu.u64[(CPU.addrMask.offset >> 3) + 1] = 0xffffffffn;
-    cpu.u64[(CPU.addrMask.offset >> 3) + 2] = 0xffffffffffffffffn;
-    const vcpu = new SoftVcpu(cpu);
-    this.vcpu = vcpu;
-    this.vcpus = [vcpu];
-    const instance = new WebAssembly.Instance(module, { e: { memory, ...vcpu.imports } });
+    const makeCpu = (index: number, code?: CodePages): Cpu => {
+      const cpu = new Cpu(memory.buffer, options, defaultIntercepts(), (c) => new Mmu(c, physical, cpuPlace(index, count), code), index);
+      cpu.localApic = options.localApics?.[index];
+      return cpu;
+    };
+    const first = makeCpu(0);
+    const { code } = first.mmu;
+    physical.onWrite = (gpa, length) => code.written(gpa, length);
+    connectDecoder(first, image);
+    code.use(first.mmu);
+    first.ferr = options.ferr;
+    const others = Array.from({ length: count - 1 }, (_, i) => makeCpu(i + 1, code));
+    this.#cpus = [first, ...others];
+    const { bootstrap, vcpus, imports } = count === 1 ? single(first) : banked(this.#cpus);
+    this.vcpu = bootstrap;
+    this.vcpus = vcpus;
+    const instance = new WebAssembly.Instance(module, { e: { memory, ...imports } });
     const run = instance.exports["run"];
     if (typeof run !== "function") throw new Error("core module has no run");
-    vcpu.setRun((rec) => Number(run(rec)));
-    if (translator !== undefined) vcpu.setTranslator(new Translator(cpu, memory, instance.exports, image.hotCount, translator));
-    cpu.ferr = options.ferr;
-    cpu.localApic = options.localApics?.[0];
-    resetCpu(cpu);
+    const shared = translator === undefined ? undefined : new Translator(first, memory, instance.exports, image.hotCount, translator);
+    for (const vcpu of vcpus) {
+      vcpu.setRun((rec) => Number(run(rec)));
+      if (shared !== undefined) vcpu.setTranslator(shared);
+      vcpu.reset();
+    }
   }
   mapSlot(slot: MemorySlot): void {
     this.#physical.map(slot);
-    this.#cpu.mmu.code.flush();
+    this.#cpus[0].mmu.code.flush();
   }
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#physical.unmap(gpa, sizeBytes);
-    this.#cpu.mmu.code.flush();
+    this.#cpus[0].mmu.code.flush();
   }
+  /** FERR# and IGNNE# are pins of the bootstrap processor. */
   setIgnne(asserted: boolean): void {
-    this.#cpu.ignne = asserted;
+    this.#cpus[0].ignne = asserted;
   }
   setA20(enabled: boolean): void {
-    this.#cpu.mmu.setA20(enabled);
+    for (const cpu of this.#cpus) cpu.mmu.setA20(enabled);
   }
   dispose(): void {}
+}
+
+interface Vcpus {
+  readonly bootstrap: SoftVcpu;
+  readonly vcpus: readonly SoftVcpu[];
+  readonly imports: Callouts["imports"];
+}
+function single(cpu: Cpu): Vcpus {
+  const bootstrap = new SoftVcpu(cpu);
+  return { bootstrap, vcpus: [bootstrap], imports: bootstrap.imports };
+}
+function banked(cpus: readonly [Cpu, ...Cpu[]]): Vcpus {
+  const vcpus = cpus.map((cpu) => new BankedVcpu(cpu, cpuPlace(cpu.index, cpus.length).parked));
+  const [bootstrap] = vcpus;
+  if (bootstrap === undefined) throw new Error("a VM has a CPU");
+  const bank = new CpuBank(bootstrap);
+  for (const vcpu of vcpus) vcpu.join(bank);
+  return { bootstrap, vcpus, imports: bank.imports };
 }

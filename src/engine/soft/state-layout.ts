@@ -56,6 +56,8 @@ export const CPU = layout(64, {
   scratch: u128(2),
   /** Base address of the TLB area in use: one of mmu/mmu.ts's four. */
   tlbBase: u32(),
+  /** The jump cache in use: each CPU has its own. */
+  jumpCache: u32(),
   /** Key of blocks valid now: code size and generation; compared by the jump cache. */
   blockKey: u32(),
   /** Instructions retired before this run's budget was loaded live in JS; here: the ones of the block in progress that were pre-charged. */
@@ -110,7 +112,7 @@ export const TLB_AREA_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
  */
 export const TLB_AREA = { supervisor: 0, user: TLB_AREA_BYTES, guarded: 2 * TLB_AREA_BYTES, never: 3 * TLB_AREA_BYTES } as const;
 export const TLB_AREAS_BYTES = 4 * TLB_AREA_BYTES;
-/** The areas of the first CPU. */
+/** The first CPU's. */
 export const TLB_AREAS = align(CPU.end, 4096);
 export const JUMP_CACHE = TLB_AREAS + TLB_AREAS_BYTES;
 /** SMC bitmaps: one bit a byte of a code page, 512 bytes each. */
@@ -120,8 +122,30 @@ export const SMC_BITMAP_COUNT = 8192;
 export const REC_POOL = SMC_BITMAPS + SMC_BITMAP_BYTES * SMC_BITMAP_COUNT;
 export const REC_BYTES = 32;
 export const REC_COUNT = 1 << 18;
+const TABLES_END = align(REC_POOL + REC_BYTES * REC_COUNT, 65536);
+
+/** Where a CPU's own tables lie, and its state while another CPU's is at the fixed addresses. */
+export interface CpuPlace {
+  readonly tlbAreas: number;
+  readonly jumpCache: number;
+  /** Unused (0) in a VM of one CPU. */
+  readonly parked: number;
+}
+const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES;
+/** The state of the CPU that runs: from here to CPU.end. */
+export const CPU_START = 64;
+const PARKED_BYTES = align(CPU.end, 4096);
+const PLACE_BYTES = PARKED_BYTES + JUMP_CACHE_BYTES + TLB_AREAS_BYTES;
+/** The place of CPU `index` in a VM of `cpus`. */
+export function cpuPlace(index: number, cpus: number): CpuPlace {
+  const parked = cpus === 1 ? 0 : TABLES_END + index * PLACE_BYTES;
+  if (index === 0) return { tlbAreas: TLB_AREAS, jumpCache: JUMP_CACHE, parked };
+  return { tlbAreas: parked + PARKED_BYTES + JUMP_CACHE_BYTES, jumpCache: parked + PARKED_BYTES, parked };
+}
 /** Guest memory regions start here. */
-export const GUEST_BASE = align(REC_POOL + REC_BYTES * REC_COUNT, 65536);
+export function guestBase(cpus: number): number {
+  return cpus === 1 ? TABLES_END : align(TABLES_END + cpus * PLACE_BYTES, 65536);
+}
 
 /** Decoded-op record. Registers are state addresses (u16), so AH is RAX's address + 1. */
 export const REC = {

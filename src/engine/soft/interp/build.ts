@@ -1,6 +1,6 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import { FunctionWriter, generate, type Label } from "../ir/codegen.ts";
-import { CPU, JUMP, JUMP_CACHE, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
+import { CPU, JUMP, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
 import { allShapes, emitSemantics, FIRST_HANDLER, handlerKey, isHot, type SemanticUses } from "./handlers.ts";
 import { type HandlerExits, InterpEmit, type Shape } from "./interp-emit.ts";
 import type { CoreFunctions } from "./memory-emit.ts";
@@ -330,12 +330,15 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.op(OP.i32_and);
   w.i32(4);
   w.op(OP.i32_shl);
+  w.i32(0);
+  w.mem(OP.i32_load, CPU.jumpCache.offset);
+  w.op(OP.i32_add);
   w.tee(entry);
-  w.mem(OP.i64_load, JUMP_CACHE + JUMP.ip);
+  w.mem(OP.i64_load, JUMP.ip);
   w.get(la);
   w.op(OP.i64_eq);
   w.get(entry);
-  w.mem(OP.i32_load, JUMP_CACHE + JUMP.key);
+  w.mem(OP.i32_load, JUMP.key);
   w.i32(0);
   w.mem(OP.i32_load, CPU.blockKey.offset);
   w.op(OP.i32_eq);
@@ -347,7 +350,7 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.op(OP.i32_and);
   w.if();
   w.get(entry);
-  w.mem(OP.i32_load, JUMP_CACHE + JUMP.block);
+  w.mem(OP.i32_load, JUMP.block);
   w.set(rec);
   // ipBase = ip - the block's offset in its page
   w.i32(0);

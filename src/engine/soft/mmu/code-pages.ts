@@ -4,7 +4,6 @@ import { H_BREAK } from "../interp/handlers.ts";
 import {
   CPU,
   JUMP,
-  JUMP_CACHE,
   JUMP_CACHE_ENTRIES,
   JUMP_CACHE_ENTRY_BYTES,
   REC,
@@ -67,17 +66,19 @@ class CodePage {
   }
 }
 
-/** Decoded blocks, kept by guest-physical page; the jump cache over linear addresses; invalidation by stores. */
+/**
+ * Decoded blocks, kept by guest-physical page; the jump caches over linear addresses; invalidation by stores. The blocks are shared by the
+ * CPUs of a VM; look-ups are made for the one that runs.
+ */
 export class CodePages {
-  readonly #cpu: Cpu;
-  readonly #mmu: Mmu;
+  #mmu: Mmu;
+  #cpu: Cpu;
+  readonly #mmus: Mmu[] = [];
   readonly #pages = new Map<number, CodePage>();
   readonly #byRecord = new Map<number, Block>();
   #lowering: Lowering | undefined;
   #nextRecord = 0;
   #nextBitmap = 0;
-  #generation = 0;
-  #oddLimit = -1;
   /** Instructions that helpers and disassembly need, by index in REC.link. */
   readonly insns: (Insn | undefined)[] = [];
   /** Their helpers, side by side. */
@@ -93,34 +94,46 @@ export class CodePages {
   onKill: (block: Block) => void = () => {};
   onFlush: () => void = () => {};
 
-  constructor(cpu: Cpu, mmu: Mmu) {
-    this.#cpu = cpu;
+  constructor(mmu: Mmu) {
     this.#mmu = mmu;
+    this.#cpu = mmu.cpu;
+  }
+  /** One more CPU uses the blocks. */
+  join(mmu: Mmu): void {
+    this.#mmus.push(mmu);
+  }
+  /** This CPU's state lies at the fixed addresses from now on. */
+  use(mmu: Mmu): void {
+    this.#mmu = mmu;
+    this.#cpu = mmu.cpu;
+    this.#cpu.u32[CPU.jumpCache.offset >> 2] = mmu.jumpCache;
+    this.modeChanged();
   }
   setLowering(lowering: Lowering): void {
     this.#lowering = lowering;
   }
 
   // ---- validity of linear look-ups
-  /** Translations changed: no jump-cache entry is valid. */
-  linearChanged(): void {
-    this.#generation = (this.#generation + 1) & 0x3ffffff;
-    if (this.#generation === 0) this.#cpu.u8.fill(0, JUMP_CACHE, JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES);
-    this.modeChanged();
+  /** A CPU's translations changed: none of its jump-cache entries is valid. */
+  linearChanged(mmu: Mmu): void {
+    mmu.generation = (mmu.generation + 1) & 0x3ffffff;
+    if (mmu.generation === 0) mmu.cpu.u8.fill(0, mmu.jumpCache, mmu.jumpCache + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES);
+    if (mmu === this.#mmu) this.modeChanged();
   }
   /** Code size, CPL or CS limit changed. */
   modeChanged(): void {
     const cpu = this.#cpu;
+    const mmu = this.#mmu;
     const size = cpu.u32[CPU.codeSize.offset >> 2];
     const limit = cpu.limit(CS);
-    if (size !== 64 && limit !== 0xffff && limit !== 0xffffffff && limit !== this.#oddLimit) {
-      this.#oddLimit = limit;
-      this.#generation = (this.#generation + 1) & 0x3ffffff;
+    if (size !== 64 && limit !== 0xffff && limit !== 0xffffffff && limit !== mmu.oddLimit) {
+      mmu.oddLimit = limit;
+      mmu.generation = (mmu.generation + 1) & 0x3ffffff;
     }
     const cls = size === 64 || limit === 0xffffffff ? 0 : limit === 0xffff ? 1 : 2;
     const user = cpu.u32[CPU.cpl.offset >> 2] === 3 ? 1 : 0;
     // Never 0: an all-zero jump-cache entry must not match linear address 0.
-    cpu.u32[CPU.blockKey.offset >> 2] = ((this.#generation << 6) | (cls << 4) | (user << 3) | ((size >> 5) << 1) | 1) >>> 0;
+    cpu.u32[CPU.blockKey.offset >> 2] = ((mmu.generation << 6) | (cls << 4) | (user << 3) | ((size >> 5) << 1) | 1) >>> 0;
   }
 
   // ---- stores into code
@@ -311,7 +324,7 @@ export class CodePages {
   }
   #cache(la: number, rec: number): void {
     const lo = la >>> 0;
-    const w = (JUMP_CACHE + ((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) * JUMP_CACHE_ENTRY_BYTES) >> 2;
+    const w = (this.#mmu.jumpCache + ((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) * JUMP_CACHE_ENTRY_BYTES) >> 2;
     const u32 = this.#cpu.u32;
     u32[w] = lo;
     u32[w + 1] = Math.floor(la / 0x100000000) >>> 0;
@@ -456,7 +469,7 @@ export class CodePages {
     this.#cpu.u8.fill(0, bitmap, bitmap + SMC_BITMAP_BYTES);
     const page = new CodePage(number, bitmap);
     this.#pages.set(number, page);
-    this.#mmu.protectCodePage(number, bitmap);
+    for (const mmu of this.#mmus) mmu.protectCodePage(number, bitmap);
     return page;
   }
   /** A jump inside one page found its target: next time it goes there directly. */
@@ -479,6 +492,6 @@ export class CodePages {
     this.#freeInsns.length = 0;
     this.#scratchInsns.length = 0;
     this.#retired.length = 0;
-    this.#mmu.flushAll(true);
+    for (const mmu of this.#mmus) mmu.flushAll(true);
   }
 }

@@ -1,5 +1,5 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
-import { CPU, TLB, TLB_AREA, TLB_AREAS, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
+import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 import { CodePages } from "./code-pages.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
@@ -36,10 +36,20 @@ export class Mmu {
   /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
   #always = false;
 
-  constructor(cpu: Cpu, physical: PhysicalMap, areas: number = TLB_AREAS) {
+  /** This CPU's jump cache: wasm address. */
+  readonly jumpCache: number;
+  /** Of the valid entries of the jump cache, see CodePages. */
+  generation = 0;
+  oddLimit = -1;
+
+  /** `code`: decoded code is shared by the CPUs of a VM; the first one makes it. */
+  constructor(cpu: Cpu, physical: PhysicalMap, place: CpuPlace = cpuPlace(0, 1), code?: CodePages) {
+    const areas = place.tlbAreas;
     this.cpu = cpu;
     this.physical = physical;
-    this.code = new CodePages(cpu, this);
+    this.jumpCache = place.jumpCache;
+    this.code = code ?? new CodePages(this);
+    this.code.join(this);
     this.#areas = areas;
     this.supervisorTlb = areas + TLB_AREA.supervisor;
     this.userTlb = areas + TLB_AREA.user;
@@ -64,14 +74,14 @@ export class Mmu {
       else this.#invalidateEntry(f & ~1);
     }
     this.#filled.length = kept;
-    this.code.linearChanged();
+    this.code.linearChanged(this);
   }
   flushPage(la: number): void {
     const at = this.#areas + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     this.#invalidateEntry(at + TLB_AREA.supervisor);
     this.#invalidateEntry(at + TLB_AREA.user);
     this.#invalidateEntry(at + TLB_AREA.guarded);
-    this.code.linearChanged();
+    this.code.linearChanged(this);
   }
   setA20(enabled: boolean): void {
     if (this.#a20 === enabled) return;

@@ -1,6 +1,6 @@
 import { VmmError } from "../../../base/index.ts";
 import type { EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../../api/index.ts";
-import { GUEST_BASE } from "../state-layout.ts";
+import { guestBase } from "../state-layout.ts";
 
 const PAGES_4G = 1 << 20;
 /** To whole WebAssembly pages; sizes go beyond 2^31. */
@@ -22,7 +22,7 @@ export class PhysicalMap implements GuestMemory {
   a20Mask = -1;
 
   static bytesNeeded(options: EngineVmOptions): number {
-    let total = GUEST_BASE;
+    let total = guestBase(options.cpus ?? 1);
     for (const r of [{ sizeBytes: options.ramBytes }, ...options.regions]) total += roundUp(r.sizeBytes);
     return total;
   }
@@ -32,7 +32,7 @@ export class PhysicalMap implements GuestMemory {
     this.#bytes = new Uint8Array(memory);
     this.sizeBytes = options.ramBytes;
     const regions = new Map<string, MemoryRegion>();
-    let at = GUEST_BASE;
+    let at = guestBase(options.cpus ?? 1);
     for (const r of [{ name: "ram", sizeBytes: options.ramBytes }, ...options.regions]) {
       if (regions.has(r.name)) throw new VmmError("VMM_REGION_TWICE", `memory region ${r.name} is named twice`);
       regions.set(r.name, { name: r.name, sizeBytes: r.sizeBytes, bytes: new Uint8Array(memory, at, r.sizeBytes) });

@@ -333,8 +333,12 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.cpu.apicPage = gpa === undefined ? -1 : Math.floor(gpa / 4096);
     this.cpu.mmu.flushAll(true);
   }
+  /** Where the pending-work bits lie, as an index of 32-bit words. */
+  protected pendingIndex(): number {
+    return CPU.pending.offset >> 2;
+  }
   setInterruptLine(level: boolean): void {
-    const at = CPU.pending.offset >> 2;
+    const at = this.pendingIndex();
     if (!level) {
       this.cpu.u32[at] &= ~PENDING.intr;
       return;
@@ -343,14 +347,14 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if ((this.cpu.systemFlags & IF) !== 0) this.#kick();
   }
   raiseNmi(): void {
-    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.nmi;
+    this.cpu.u32[this.pendingIndex()] |= PENDING.nmi;
     this.#kick();
   }
   /** The SIPI that came while the CPU waited for one, or -1. */
   #startupVector = -1;
   raiseInit(): void {
     if (this.cpu.waitForSipi) return;
-    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.init;
+    this.cpu.u32[this.pendingIndex()] |= PENDING.init;
     this.#kick();
   }
   raiseStartup(vector: number): void {
