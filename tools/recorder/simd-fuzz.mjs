@@ -3,7 +3,9 @@
  * SSE floating point, conversions, AES, PCLMULQDQ, CRC32 and string comparisons on random operands: this machine's processor against the engine's
  * helpers, results, MXCSR and flags.
  *
- *   node tools/recorder/simd-fuzz.mjs [--runs 2000] [--seed 1] [--only addsd]
+ *   node tools/recorder/simd-fuzz.mjs [--runs 2000] [--seed 1] [--only addsd] [--engine]
+ *
+ * --engine: through the whole engine, so that generated code does what it does itself and leaves the rest to the helpers.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,11 +13,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decode } from "../../dist/isa/index.js";
+import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { SIMD } from "../../dist/engine/soft/simd/index.js";
 import { CPU } from "../../dist/engine/soft/state-layout.js";
 import { TestMachine } from "../../dist/engine/soft/sys/testing.js";
-import { Random } from "../../test/vectors/environment.mjs";
-import { laneBytes, mxcsrValue } from "../../test/vectors/floats.mjs";
+import * as env from "../../test/vectors/environment.mjs";
+import { laneBytes, mxcsrValue } from "./floats.mjs";
+import { Player } from "../../test/vectors/player.mjs";
 
 const args = process.argv.slice(2);
 const option = (name, value) => (args.includes(name) ? args[args.indexOf(name) + 1] : value);
@@ -134,39 +138,23 @@ function makeCases(random) {
   return file;
 }
 
-function main() {
-  const directory = mkdtempSync(join(tmpdir(), "simd-"));
-  const binary = join(directory, "simd");
-  execFileSync("gcc", ["-O1", "-o", binary, join(dirname(fileURLToPath(import.meta.url)), "simd.c")], { stdio: "inherit" });
-  const input = makeCases(new Random(Number(option("--seed", "1"))));
-  writeFileSync(join(directory, "in"), input);
-  execFileSync(binary, [join(directory, "in"), join(directory, "out")], { stdio: "inherit" });
-  const output = readFileSync(join(directory, "out"));
-  rmSync(directory, { recursive: true });
-  const iv = new DataView(input.buffer);
-  const ov = new DataView(output.buffer, output.byteOffset);
+/** The helper alone on a bare CPU. */
+function onHelper() {
   const { cpu } = new TestMachine();
   cpu.u32[CPU.cr4.offset >> 2] = 0x600;
-  const hex = (b) => Buffer.from(b).reverse().toString("hex");
-  let ia = 0,
-    oa = 0,
-    cases = 0,
-    failures = 0,
-    raised = 0;
-  const began = Date.now();
-  for (const p of programs) {
-    const insn = decode(p.code, 0, p.code.length, 64);
-    if ("failure" in insn) throw new Error(`undecodable ${p.name}`);
-    const helper = SIMD[insn.row.sem];
-    ia += 24;
-    let bad = 0;
-    for (let i = 0; i < p.count; i++, ia += IN, oa += OUT, cases++) {
-      cpu.u8.set(input.subarray(ia, ia + 32), CPU.xmm.offset);
-      cpu.u64[CPU.fpr.offset >> 3] = cpu.u64[(CPU.fpr.offset >> 3) + 2] = iv.getBigUint64(ia + 32, true);
-      cpu.setR64(0, iv.getBigUint64(ia + 40, true));
-      cpu.setR64(2, iv.getBigUint64(ia + 48, true));
+  let insn, helper;
+  return {
+    program(code) {
+      insn = decode(code, 0, code.length, 64);
+      helper = SIMD[insn.row.sem];
+    },
+    run(x, y, mm, rax, rdx, mxcsr) {
+      cpu.u8.set(x, CPU.xmm.offset);
+      cpu.u8.set(y, CPU.xmm.offset + 16);
+      cpu.u64[CPU.fpr.offset >> 3] = cpu.u64[(CPU.fpr.offset >> 3) + 2] = mm;
+      cpu.setR64(0, rax);
+      cpu.setR64(2, rdx);
       cpu.setR64(1, 0xffffffffffffffffn);
-      const mxcsr = iv.getUint32(ia + 56, true);
       cpu.u32[CPU.mxcsr.offset >> 2] = mxcsr;
       cpu.eflags = 0x8d7;
       let fault = 0;
@@ -176,28 +164,105 @@ function main() {
         if (e !== cpu.fault) throw e;
         fault = cpu.fault.vector === 19 ? 1 : 99;
       }
-      raised += ov.getUint32(oa + 48, true);
-      const wrong = [];
-      const x = hex(cpu.u8.subarray(CPU.xmm.offset, CPU.xmm.offset + 16));
-      const wx = hex(output.subarray(oa, oa + 16));
-      if (x !== wx) wrong.push(`xmm0 ${x}, not ${wx}`);
-      const check = (what, got, want) => {
-        if (got !== want) wrong.push(`${what} ${got.toString(16)}, not ${want.toString(16)}`);
+      return {
+        x: cpu.u8.subarray(CPU.xmm.offset, CPU.xmm.offset + 16),
+        mm: cpu.u64[CPU.fpr.offset >> 3],
+        rax: cpu.r64(0),
+        rcx: cpu.r64(1),
+        mxcsr: cpu.u32[CPU.mxcsr.offset >> 2],
+        flags: cpu.eflags,
+        fault,
       };
-      check("fault", fault, ov.getUint32(oa + 48, true));
-      check("mm0", cpu.u64[CPU.fpr.offset >> 3], ov.getBigUint64(oa + 16, true));
-      check("rax", cpu.r64(0), ov.getBigUint64(oa + 24, true));
-      check("rcx", cpu.r64(1), ov.getBigUint64(oa + 32, true));
-      check("mxcsr", cpu.u32[CPU.mxcsr.offset >> 2], ov.getUint32(oa + 40, true));
-      check("flags", cpu.eflags & 0x8d5, ov.getUint32(oa + 44, true) & 0x8d5);
+    },
+  };
+}
+/** One instruction at a time through a virtual CPU. */
+function onEngine() {
+  const player = new Player({ engine: createSoftEngine({}) });
+  const v = player.vcpu;
+  const code = env.hidden(env.CS64),
+    data = env.hidden(env.DS_USER);
+  const registers = Array.from({ length: 8 }, () => new Uint8Array(10).fill(0xff));
+  const state = { controlWord: 0x37f, statusWord: 0, tagWord: 0, registers, mxcsr: 0 };
+  return {
+    program(bytes) {
+      player.memory.write(env.CODE, bytes);
+      v.setSegment("cs", { selector: env.CS64, base: 0n, limit: code.limit, access: code.access });
+      v.setSegment("ss", { selector: env.DS_USER, base: 0n, limit: data.limit, access: data.access });
+    },
+    run(x, y, mm, rax, rdx, mxcsr) {
+      v.setXmm(0, x);
+      v.setXmm(1, y);
+      for (let i = 0; i < 2; i++) new DataView(registers[i].buffer).setBigUint64(0, mm, true);
+      state.mxcsr = mxcsr;
+      v.setFpu(state);
+      v.setGpr(0, rax);
+      v.setGpr(2, rdx);
+      v.setGpr(1, 0xffffffffffffffffn);
+      v.setRflags(0x8d7);
+      v.setRip(BigInt(env.CODE));
+      const exit = v.run({ kind: "run" }, 1);
+      const fpu = v.getFpu();
+      return {
+        x: v.getXmm(0),
+        mm: new DataView(fpu.registers[0].buffer).getBigUint64(0, true),
+        rax: v.getGpr(0),
+        rcx: v.getGpr(1),
+        mxcsr: fpu.mxcsr,
+        flags: v.getRflags(),
+        fault: exit.kind === "budget" ? 0 : exit.kind === "exception" && exit.vector === 19 ? 1 : 99,
+      };
+    },
+  };
+}
+
+function main() {
+  const directory = mkdtempSync(join(tmpdir(), "simd-"));
+  const binary = join(directory, "simd");
+  execFileSync("gcc", ["-O1", "-o", binary, join(dirname(fileURLToPath(import.meta.url)), "simd.c")], { stdio: "inherit" });
+  const input = makeCases(new env.Random(Number(option("--seed", "1"))));
+  writeFileSync(join(directory, "in"), input);
+  execFileSync(binary, [join(directory, "in"), join(directory, "out")], { stdio: "inherit" });
+  const output = readFileSync(join(directory, "out"));
+  rmSync(directory, { recursive: true });
+  const iv = new DataView(input.buffer);
+  const ov = new DataView(output.buffer, output.byteOffset);
+  const subject = args.includes("--engine") ? onEngine() : onHelper();
+  const hex = (b) => Buffer.from(b).reverse().toString("hex");
+  let ia = 0,
+    oa = 0,
+    cases = 0,
+    failures = 0,
+    raised = 0;
+  const began = Date.now();
+  for (const p of programs) {
+    subject.program(p.code);
+    ia += 24;
+    let bad = 0;
+    for (let i = 0; i < p.count; i++, ia += IN, oa += OUT, cases++) {
+      const x = input.subarray(ia, ia + 16),
+        y = input.subarray(ia + 16, ia + 32);
+      const [mm, rax, rdx] = [32, 40, 48].map((k) => iv.getBigUint64(ia + k, true));
+      const mxcsr = iv.getUint32(ia + 56, true);
+      const got = subject.run(x, y, mm, rax, rdx, mxcsr);
+      const fault = ov.getUint32(oa + 48, true);
+      raised += fault;
+      const wrong = [];
+      const check = (what, have, want) => {
+        if (have !== want) wrong.push(`${what} ${have.toString(16)}, not ${want.toString(16)}`);
+      };
+      check("xmm0", hex(got.x), hex(output.subarray(oa, oa + 16)));
+      check("fault", got.fault, fault);
+      check("mm0", got.mm, ov.getBigUint64(oa + 16, true));
+      check("rax", got.rax, ov.getBigUint64(oa + 24, true));
+      check("rcx", got.rcx, ov.getBigUint64(oa + 32, true));
+      check("mxcsr", got.mxcsr, ov.getUint32(oa + 40, true));
+      check("flags", got.flags & 0x8d5, ov.getUint32(oa + 44, true) & 0x8d5);
       if (wrong.length === 0) continue;
       failures++;
-      if (bad++ < 3) {
-        console.log(`${p.name} ${Buffer.from(p.code).toString("hex")}: ${wrong.join("; ")}`);
-        console.log(
-          `    x ${hex(input.subarray(ia, ia + 16))} y ${hex(input.subarray(ia + 16, ia + 32))} mm ${iv.getBigUint64(ia + 32, true).toString(16)} rax ${iv.getBigUint64(ia + 40, true).toString(16)} rdx ${iv.getBigUint64(ia + 48, true).toString(16)} mxcsr ${mxcsr.toString(16)}`,
-        );
-      }
+      if (bad++ >= 3) continue;
+      console.log(`${p.name} ${Buffer.from(p.code).toString("hex")}: ${wrong.join("; ")}`);
+      console.log(`    x ${hex(x)} y ${hex(y)} mm ${mm.toString(16)} rax ${rax.toString(16)} rdx ${rdx.toString(16)} mxcsr ${mxcsr.toString(16)}`);
     }
     if (bad > 0) console.log(`${p.name}: ${bad} of ${p.count}`);
   }

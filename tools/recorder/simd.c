@@ -22,7 +22,7 @@ struct out { uint8_t x[16]; uint64_t mm, rax, rcx; uint32_t mxcsr, rflags, fault
 void run(const struct in *, struct out *);
 extern uint8_t gap[];
 __asm__(
-  ".section .text.run,\"awx\",@progbits\n.balign 4096\n.globl run\nrun:\n push %rbx\n push %rbp\n push %r12\n mov %rdi, %rbx\n mov %rsi, %rbp\n"
+  ".section .text.run,\"ax\",@progbits\n.balign 4096\n.globl run\nrun:\n push %rbx\n push %rbp\n push %r12\n mov %rdi, %rbx\n mov %rsi, %rbp\n"
   "movups (%rbx), %xmm0\n movups 16(%rbx), %xmm1\n movq 32(%rbx), %mm0\n movq 32(%rbx), %mm1\n ldmxcsr 56(%rbx)\n"
   "mov 40(%rbx), %rax\n mov 48(%rbx), %rdx\n mov $-1, %rcx\n push $0x8d7\n popfq\n"
   ".globl gap\ngap: .skip 16, 0x90\n"

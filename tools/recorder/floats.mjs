@@ -153,7 +153,7 @@ export function laneBytes(random, lanes, bytes) {
 
 /** MXCSR: the default often; every rounding, DAZ, FTZ, old flags; sometimes unmasked exceptions. */
 export function mxcsrValue(random) {
-  if (random.below(3) === 0) return 0x1f80;
+  if (random.below(3) === 0) return random.pick([0x1f80, 0x1fa0]);
   const masks = random.below(4) === 0 ? random.below(64) : 63;
   return (
     (masks << 7) |
