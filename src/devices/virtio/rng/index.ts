@@ -1,0 +1,2 @@
+export { SeededEntropy, VirtioRng } from "./device.ts";
+export type { EntropySource, VirtioRngStateV1 } from "./device.ts";
