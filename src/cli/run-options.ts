@@ -1,4 +1,5 @@
 import type { BootDevice, ClockKind, TrapStyle, KernelBoot } from "../machine/index.ts";
+import type { ImageFormat } from "../backends/formats/index.ts";
 import { UsageError } from "./errors.ts";
 import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";
@@ -10,19 +11,19 @@ import type { TraceRequest } from "./trace-options.ts";
 /** Flags of `whyve run`. Stable: bhyve's own grammar lives under `whyve bhyve`. */
 export const RUN_OPTIONS = {
   hd: {
-    value: "FILE[,bus=virtio|ide]",
+    value: "FILE[,bus=virtio|ide][,format=raw|qcow2|vhd]",
     multiple: true,
     group: "Media",
-    help: "hard disk image (repeatable: 80h, 81h, ...); four drives fit\non ide (default), 16 on virtio; the BIOS boots from both",
+    help: "hard disk image (repeatable: 80h, 81h, ...); four drives fit\non ide (default), 16 on virtio; the BIOS boots from both;\nthe format is detected unless stated",
   },
-  fd: { value: "FILE", multiple: true, group: "Media", help: "floppy image (repeatable: A:, B:)" },
+  fd: { value: "FILE[,format=...]", multiple: true, group: "Media", help: "floppy image (repeatable: A:, B:)" },
   cd: { value: "FILE", multiple: true, group: "Media", help: "CD image (ISO 9660)" },
   boot: { value: "hd|fd|cd", group: "Media", help: "first boot device, or an order: cd,hd" },
   "snapshot-disk": { group: "Media", help: "keep the guest's writes in memory, never in the image" },
   "read-only": { group: "Media", help: "write-protect every image" },
 
   mem: { value: "SIZE", group: "Machine", help: "guest memory, for example 64M or 1G (default 256M)" },
-  cpus: { value: "N", group: "Machine", help: "number of CPUs (this version: 1)" },
+  cpus: { value: "N", group: "Machine", help: "number of CPUs, 1 to 16 (default 1)" },
   engine: { value: "soft|kvm|auto", group: "Machine", help: "CPU engine; soft,jit=on|off chooses the translator" },
   clock: {
     value: "host|virtual",
@@ -89,6 +90,8 @@ export interface MediumRequest {
   readonly kind: "hard-disk" | "floppy" | "cdrom" | undefined;
   readonly path: string;
   readonly bus?: "ide" | "virtio";
+  /** Undefined: detected from the image. */
+  readonly format?: ImageFormat;
 }
 
 export type SinkRequest = { readonly kind: "stdio" } | { readonly kind: "null" } | { readonly kind: "file"; readonly path: string };
@@ -210,15 +213,18 @@ function refuseNotYet(given: ParsedOptions): void {
 
 const MEDIA_FLAGS: Readonly<Record<string, MediumRequest["kind"]>> = { hd: "hard-disk", fd: "floppy", cd: "cdrom" };
 
-const HD_SETTINGS = { bus: ["virtio", "ide"] } as const satisfies ImageSettings;
+const IMAGE_FORMATS = ["raw", "qcow2", "vhd"] as const satisfies readonly ImageFormat[];
+const FD_SETTINGS = { format: IMAGE_FORMATS } as const satisfies ImageSettings;
+const HD_SETTINGS = { bus: ["virtio", "ide"], format: IMAGE_FORMATS } as const satisfies ImageSettings;
 
 function parseMedia(given: ParsedOptions): readonly MediumRequest[] {
   const media: MediumRequest[] = given.positionals.map((path) => ({ kind: undefined, path }));
   for (const { name, value } of given.order) {
     if (!Object.hasOwn(MEDIA_FLAGS, name)) continue;
-    const { path, settings } = name === "hd" ? parseImageArgument("--hd", value, HD_SETTINGS) : { path: value, settings: undefined };
-    const bus = settings?.get("bus");
-    media.push({ kind: MEDIA_FLAGS[name], path, ...(bus === "virtio" || bus === "ide" ? { bus } : {}) });
+    const { path, settings } = parseImageArgument(`--${name}`, value, name === "hd" ? HD_SETTINGS : name === "fd" ? FD_SETTINGS : {});
+    const bus = settings.get("bus");
+    const format = IMAGE_FORMATS.find((f) => f === settings.get("format"));
+    media.push({ kind: MEDIA_FLAGS[name], path, ...(bus === "virtio" || bus === "ide" ? { bus } : {}), ...(format === undefined ? {} : { format }) });
   }
   for (const { path } of media) if (path === "") throw new UsageError("an image's file name is empty");
   return media;

@@ -123,7 +123,9 @@ function plug(request: RunRequest): Plugs {
 function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   return {
     images: request.media.map((m) =>
-      m.kind === undefined ? m.path : { kind: m.kind, path: m.path, ...(m.bus === undefined ? {} : { bus: m.bus }) },
+      m.kind === undefined
+        ? m.path
+        : { kind: m.kind, path: m.path, ...(m.bus === undefined ? {} : { bus: m.bus }), ...(m.format === undefined ? {} : { format: m.format }) },
     ),
     snapshot: request.snapshotDisk,
     readOnly: request.readOnly,

@@ -1,6 +1,7 @@
 import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
 import { detectImage, OverlayBlockBackend, PaddedBackend } from "../backends/api/index.ts";
+import type { ImageFormat } from "../backends/formats/index.ts";
 import type { CpuEngine } from "../vmm/index.ts";
 import { machineConfig } from "./config.ts";
 import type { DriveConfig, MachineConfig, MachineOptions } from "./config.ts";
@@ -13,7 +14,7 @@ import type { VirtualMachineOptions } from "./virtual-machine.ts";
 /** A medium: a file name (its kind is detected), or with the kind of drive stated, or an image that is already open. */
 export type ImageSource =
   | string
-  | { readonly kind?: DriveConfig["kind"]; readonly path: string; readonly bus?: DriveConfig["bus"] }
+  | { readonly kind?: DriveConfig["kind"]; readonly path: string; readonly bus?: DriveConfig["bus"]; readonly format?: ImageFormat }
   | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend; readonly bus?: DriveConfig["bus"] };
 
 export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, VirtualMachineOptions {
@@ -88,9 +89,9 @@ async function openDrive(source: ImageSource, options: BootOptions): Promise<Dri
   const asked = typeof source === "string" ? undefined : source.kind;
   const file =
     typeof source === "string"
-      ? await openFile(source, asked, options)
+      ? await openFile(source, asked, undefined, options)
       : "path" in source
-        ? await openFile(source.path, asked, options)
+        ? await openFile(source.path, asked, source.format, options)
         : source.backend;
   const drive = driveFor(file, asked, options.snapshot ?? false);
   const bus = typeof source === "string" ? undefined : source.bus;
@@ -98,13 +99,20 @@ async function openDrive(source: ImageSource, options: BootOptions): Promise<Dri
 }
 
 /** Files are opened by the platform's backend, loaded when the first file name is seen. */
-async function openFile(path: string, kind: DriveConfig["kind"] | undefined, options: BootOptions): Promise<BlockBackend> {
+async function openFile(
+  path: string,
+  kind: DriveConfig["kind"] | undefined,
+  format: ImageFormat | undefined,
+  options: BootOptions,
+): Promise<BlockBackend> {
   const { openImage } = await import("../backends/node/index.ts");
   const readOnly = (options.readOnly ?? false) || (options.snapshot ?? false) || kind === "cdrom";
-  const open = (readOnly: boolean): BlockBackend => openImage(path, { readOnly, ...(options.warn === undefined ? {} : { warn: options.warn }) });
+  const stated = format === undefined ? {} : { format };
+  const open = (readOnly: boolean): BlockBackend =>
+    openImage(path, { readOnly, ...stated, ...(options.warn === undefined ? {} : { warn: options.warn }) });
   if (readOnly || kind !== undefined) return open(readOnly);
   // What is inside decides whether it needs the write lock: nobody writes to a CD.
-  const probe = openImage(path, { readOnly: true });
+  const probe = openImage(path, { readOnly: true, ...stated });
   const isCd = detectImage(probe).kind === "cdrom";
   probe.close();
   return open(isCd);
