@@ -38,7 +38,10 @@ export interface NetBackend {
   send(frame: Uint8Array, offload?: FrameOffload): void;
   /** A batch of `send` is over: time for answers that were held back. */
   flush?(): void;
-  /** The card installs its receiver here. False: no room now; offer the frame again after `ready()`. */
+  /**
+   * The card installs its receiver here. False: no room now; offer the frame again after `ready()`. The receiver never calls `send`:
+   * a guest reacts later.
+   */
   onReceive: ((frame: Uint8Array, offload?: FrameOffload) => boolean) | undefined;
   /** The card says what its guest's driver lets `onReceive` leave undone; nothing before the first call. */
   setGuestOffloads?(accepted: NetOffloads): void;

@@ -14,9 +14,12 @@ const REPLY = 2;
 export class Neighbours {
   readonly #wire: Wire;
   readonly #macs = new Map<number, number>();
+  readonly #onNew: (ip: number) => void;
 
-  constructor(wire: Wire) {
+  /** `onNew` hears of addresses that had not been heard of. */
+  constructor(wire: Wire, onNew: (ip: number) => void) {
     this.#wire = wire;
+    this.#onNew = onNew;
   }
 
   /** The card with that address, if it was heard of. */
@@ -27,8 +30,10 @@ export class Neighbours {
   learn(ip: number, mac: number): void {
     // A group address is nobody's.
     if (!isGuestAddress(ip) || this.#macs.get(ip) === mac || mac % 0x20000000000 >= 0x10000000000) return;
-    if (this.#macs.size >= MAX_NEIGHBOURS && !this.#macs.has(ip)) this.#macs.clear();
+    const isNew = !this.#macs.has(ip);
+    if (this.#macs.size >= MAX_NEIGHBOURS && isNew) this.#macs.clear();
     this.#macs.set(ip, mac);
+    if (isNew) this.#onNew(ip);
   }
 
   /** A frame of type ARP. Anything malformed is ignored. */

@@ -136,7 +136,8 @@ export class TestGuest {
   #deliver(frame: Uint8Array, offload: FrameOffload | undefined): void {
     if (this.keepFrames) this.frames.push({ frame, offload: offload === undefined ? undefined : { ...offload } });
     const type = get16(frame, 12);
-    if (type === 0x0806) return this.#arp(frame);
+    // A card's guest reacts later, never inside the delivery.
+    if (type === 0x0806) return queueMicrotask(() => this.#arp(frame));
     const packet = emptyPacket();
     const problem = parseIpv4Frame(frame, packet);
     if (problem !== undefined) throw new Error(`the guest got a bad packet: ${problem}`);
@@ -154,7 +155,7 @@ export class TestGuest {
       const segment = emptySegment();
       const bad = parseTcp(packet, segment);
       if (bad !== undefined) throw new Error(`the guest got a bad segment: ${bad}`);
-      this.onTcp?.(packet, segment);
+      queueMicrotask(() => this.onTcp?.(packet, segment));
     }
   }
 
@@ -385,7 +386,8 @@ export class TestTcp {
     const fin = (s.flags & TCP.FIN) !== 0;
     if (length === 0 && !fin) return;
     if (fin) this.#finAt = add(s.seq, length);
-    if (distance(s.seq, this.#rcv) < this.#window) this.#early.add(s.seq, s.bytes, s.dataStart, s.dataEnd);
+    const room = distance(this.#rcv, s.seq) + Math.max(0, this.#window - this.#unread);
+    if (room > 0) this.#early.add(s.seq, s.bytes, s.dataStart, Math.min(s.dataEnd, s.dataStart + room));
     for (let next = this.#early.take(this.#rcv); next !== undefined; next = this.#early.take(this.#rcv)) {
       this.#rcv = add(this.#rcv, next.length);
       this.received.push(next);
@@ -408,6 +410,7 @@ export class TestTcp {
   }
 
   #tick(): void {
+    if (this.#state === "closed" || this.#state === "reset") return;
     const waiting = this.unacknowledged > 0 || (this.#peerWindow === 0 && this.#out.length > distance(this.#nxt, this.#outSeq));
     if (!waiting || Date.now() - this.#progressMs < RTO_MS) return;
     this.#progressMs = Date.now();

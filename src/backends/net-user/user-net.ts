@@ -67,7 +67,7 @@ export class UserNet implements NetBackend {
     const routes = new Routes({ loopback: options.loopback ?? false, restrict: options.restrict ?? false }, host);
     const wire = new Wire(counters);
     this.#wire = wire;
-    this.#neighbours = new Neighbours(wire);
+    this.#neighbours = new Neighbours(wire, (ip) => this.#tcp.guestAppeared(ip));
     this.#icmp = new Icmp(wire, counters);
     this.#fragments = new Reassembly(counters);
     const dhcp = new DhcpServer(wire, counters, routes.restricted);

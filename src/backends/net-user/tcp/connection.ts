@@ -528,6 +528,11 @@ export class TcpConnection implements TcpEvents {
     wire.sendTcp(this.#mac, names.remoteIp, names.guestIp, bytes, 0, this.#mss);
   }
 
+  /** The guest's card is known now. */
+  guestAppeared(): void {
+    if (this.#state === "syn-sent") this.#repeatSyn();
+  }
+
   #sendReset(seq: number, ack: number, withAck = true): void {
     const { wire } = this.#world;
     if (this.#mac === 0) return;

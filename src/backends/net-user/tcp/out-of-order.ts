@@ -1,7 +1,7 @@
 import { add, distance } from "./sequence.ts";
 
 /** Pieces kept; a guest that sends more holes than this has them sent again. */
-const MAX_PIECES = 512;
+const MAX_PIECES = 1024;
 
 interface Piece {
   seq: number;

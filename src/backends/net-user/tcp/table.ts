@@ -161,6 +161,11 @@ export class TcpTable {
     wire.sendTcp(packet.sourceMac, packet.destination, packet.source, TCP.HEADER, 0, 1460);
   }
 
+  /** A guest was heard of: what waits to connect to it goes ahead. */
+  guestAppeared(ip: number): void {
+    for (const connection of this.#all) if (connection.names.guestIp === ip) connection.guestAppeared();
+  }
+
   /** Connections with a timer; each is told the time. False: none has one. */
   tick(nowMs: number): boolean {
     let timed = false;
