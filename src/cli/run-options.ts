@@ -36,6 +36,7 @@ export const RUN_OPTIONS = {
     help: "clock at power-on: utc, local, or 2026-01-31T12:00:00\n(default: local; under --clock virtual 2026-01-01)",
   },
   "trap-style": { value: "vmcall|port", group: "Machine", help: "how BIOS stubs reach the host (port: for guests that interpret them)" },
+  rng: { group: "Machine", help: "a virtio entropy source (repeatable bytes under --clock virtual)" },
   "no-reboot": { group: "Machine", help: "a reset by the guest ends the run" },
   name: { value: "NAME", group: "Machine", help: "what messages call the machine" },
 
@@ -49,6 +50,12 @@ export const RUN_OPTIONS = {
     multiple: true,
     group: "Screen, keyboard, serial",
     help: "where COM1 goes (repeatable: COM2, ...)",
+  },
+  console: {
+    value: "stdio|null|file:PATH",
+    multiple: true,
+    group: "Screen, keyboard, serial",
+    help: "where the virtio console hvc0 goes (repeatable: hvc1, ...)",
   },
   "debug-port": { value: "stdio|file:PATH", group: "Screen, keyboard, serial", help: "where bytes written to port E9h go" },
   printer: { value: "file:PATH", group: "Screen, keyboard, serial", help: "where LPT1 prints" },
@@ -118,6 +125,9 @@ export interface RunRequest {
   /** Undefined: terminal when standard output is one. */
   readonly display: "terminal" | "none" | undefined;
   readonly serial: readonly SinkRequest[];
+  /** Virtio consoles, hvc0 first. */
+  readonly consoles: readonly SinkRequest[];
+  readonly rng: boolean;
   readonly debugPort: SinkRequest | undefined;
   readonly printer: SinkRequest | undefined;
   readonly until: RegExp | undefined;
@@ -147,8 +157,12 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   const clock = oneOf(given, "clock", ["host", "virtual"] as const) ?? "host";
   const serial = given.values("serial").map((v) => parseSink("--serial", v));
   if (serial.length > 4) throw new UsageError("--serial is given more than four times; a PC has four serial ports");
-  const stdioUsers = [...serial, ...given.values("debug-port").map((v) => parseSink("--debug-port", v))].filter((s) => s.kind === "stdio").length;
-  if (stdioUsers > 1) throw new UsageError("only one of --serial and --debug-port can have stdio");
+  const consoles = given.values("console").map((v) => parseSink("--console", v));
+  if (consoles.length > 16) throw new UsageError("--console is given more than 16 times");
+  const stdioUsers = [...serial, ...consoles, ...given.values("debug-port").map((v) => parseSink("--debug-port", v))].filter(
+    (s) => s.kind === "stdio",
+  ).length;
+  if (stdioUsers > 1) throw new UsageError("only one of --serial, --console and --debug-port can have stdio");
   const display = oneOf(given, "display", ["terminal", "none", "web"] as const);
   if (display === "web") throw new UsageError("not yet: --display web; use terminal or none");
   const name = given.value("name");
@@ -168,6 +182,8 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     name,
     display,
     serial,
+    consoles,
+    rng: given.has("rng"),
     debugPort: optional(given.value("debug-port"), (v) => parseSink("--debug-port", v)),
     printer: optional(given.value("printer"), (v) => parseSink("--printer", v)),
     until: optional(given.value("until"), (v) => parseRegex("--until", v)),

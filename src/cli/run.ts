@@ -38,6 +38,7 @@ type Outcome =
 
 interface Plugs {
   readonly serial: readonly (ConsoleBackend | undefined)[];
+  readonly consoles: readonly (ConsoleBackend | undefined)[];
   readonly debugPort: ConsoleBackend | undefined;
   readonly printer: ConsoleBackend | undefined;
   readonly stdio: StdioConsole | undefined;
@@ -71,11 +72,11 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
 }
 
 function decideDisplay(request: RunRequest): boolean {
-  const usesStdio = request.serial.some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
+  const usesStdio = [...request.serial, ...request.consoles].some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
   if (request.display === undefined) return process.stdout.isTTY === true && !usesStdio;
   if (request.display === "none") return false;
   if (process.stdout.isTTY !== true) throw new UsageError("--display terminal: standard output is not a terminal");
-  if (usesStdio) throw new UsageError("--display terminal and --serial stdio both want this terminal; choose one");
+  if (usesStdio) throw new UsageError("--display terminal and a line on stdio both want this terminal; choose one");
   return true;
 }
 
@@ -106,10 +107,12 @@ function plug(request: RunRequest): Plugs {
     return file;
   };
   const serial = request.serial.map(open);
+  const consoles = request.consoles.map(open);
   const debugPort = open(request.debugPort);
   const printer = open(request.printer);
   return {
     serial,
+    consoles,
     debugPort,
     printer,
     stdio,
@@ -134,6 +137,8 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     trapStyle: request.trapStyle,
     stopOnReset: request.noReboot,
     serial: plugs.serial,
+    consoles: plugs.consoles,
+    rng: request.rng,
     debugPort: plugs.debugPort,
     printer: plugs.printer,
     warn: (message) => process.stderr.write(`whyve: ${message}\n`),

@@ -11,7 +11,7 @@ import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge 
 import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
-import { plugVirtioDisks, VirtioSlots } from "./board/virtio.ts";
+import { plugVirtioDisks, plugVirtioExtras, VirtioSlots } from "./board/virtio.ts";
 import { buildAcpiPm } from "./board/acpi-pm.ts";
 import { buildApic, PIRQ_GSI } from "./board/apic.ts";
 import type { ApicBoard } from "./board/apic.ts";
@@ -49,6 +49,8 @@ export interface ChipWires {
   /** Shadow RAM was switched in or out. */
   readonly shadow: (segment: PamSegment) => void;
   readonly serial: readonly SerialLine[];
+  /** Virtio consoles. */
+  readonly consoles: readonly SerialLine[];
   readonly drives: readonly Drive[];
 }
 
@@ -208,8 +210,9 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   // The frame buffer starts where software without PCI looks for it; firmware keeps what it finds there.
   pciVga.writeConfig(PCI_CONFIG.BAR0, 4, MEM.LFB);
   // Virtio devices from slot 3 on.
-  const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: undefined });
+  const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: apic.bus });
   plugVirtioDisks(virtio, wires.drives, clock);
+  plugVirtioExtras(virtio, config, wires.consoles, clock);
   pio.register(PORT.PCI_ADDRESS, 4, pci.addressPort);
   pio.register(PORT.PCI_DATA, 4, pci.dataPort);
 

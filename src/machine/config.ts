@@ -40,6 +40,10 @@ export interface MachineConfig {
   readonly trapStyle: TrapStyle;
   /** Up to four serial lines, COM1 first; undefined entries are present but not connected. */
   readonly serial: readonly (ConsoleBackend | undefined)[];
+  /** Virtio consoles, hvc0 first; undefined entries are present but not connected. Empty: no such device. */
+  readonly consoles: readonly (ConsoleBackend | undefined)[];
+  /** A virtio entropy source. Under the virtual clock its bytes repeat from run to run. */
+  readonly rng: boolean;
   /** Receives bytes written to port E9h. */
   readonly debugPort: ByteSink | undefined;
   /** Receives what the guest prints on LPT1. */
@@ -74,6 +78,8 @@ export const DEFAULT_CONFIG: MachineConfig = {
   rtcMs: Date.UTC(2026, 0, 1),
   trapStyle: "vmcall",
   serial: [],
+  consoles: [],
+  rng: false,
   debugPort: undefined,
   printer: undefined,
   kernel: undefined,
@@ -108,6 +114,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
   }
   const serial = options.serial ?? DEFAULT_CONFIG.serial;
+  const consoles = options.consoles ?? DEFAULT_CONFIG.consoles;
+  if (consoles.length > 16) throw new VmmError("CONFIG_SERIAL", `${consoles.length} virtio consoles, the device has room for 16`);
   if (serial.length > 4) throw new VmmError("CONFIG_SERIAL", `${serial.length} serial lines, a PC has four`);
   const clock = options.clock ?? DEFAULT_CONFIG.clock;
   const rtcMs = options.rtcMs ?? (clock === "virtual" ? DEFAULT_CONFIG.rtcMs : Date.now());
@@ -124,6 +132,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     rtcMs,
     trapStyle: options.trapStyle ?? DEFAULT_CONFIG.trapStyle,
     serial,
+    consoles,
+    rng: options.rng ?? DEFAULT_CONFIG.rng,
     debugPort: options.debugPort,
     printer: options.printer,
     kernel: options.kernel,

@@ -2,6 +2,8 @@
 export interface Host {
   /** Monotonic milliseconds with a fraction. */
   readonly now: () => number;
+  /** Fills with bytes that nobody can guess. */
+  readonly random: (into: Uint8Array) => void;
   /** Resolves after the event loop has had a turn: keys, time-outs and network get through. */
   yield(): Promise<void>;
   /** Resolves after `ms`, or as soon as the returned `wake` is called. */
@@ -12,6 +14,10 @@ declare const setImmediate: ((callback: () => void) => unknown) | undefined;
 
 export const HOST: Host = {
   now: () => performance.now(),
+  random: (into) => {
+    // One call gives at most 65536 bytes.
+    for (let at = 0; at < into.length; at += 65536) crypto.getRandomValues(into.subarray(at, at + 65536));
+  },
   yield: () =>
     new Promise((resolve) => {
       if (typeof setImmediate === "function") setImmediate(resolve);

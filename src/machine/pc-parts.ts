@@ -33,6 +33,8 @@ export interface Pc extends Board {
   readonly mouse: MousePort;
   /** COM1..COM4. */
   readonly serial: readonly SerialLine[];
+  /** hvc0, hvc1, ... */
+  readonly consoles: readonly SerialLine[];
   /** Asks the run loop for something, as a button on the case would. */
   request(request: BoardRequest): void;
   /** The power button: an ACPI event for a guest in ACPI mode, off at once for others. */

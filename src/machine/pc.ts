@@ -47,6 +47,7 @@ class WiredPc implements Pc {
   readonly vm: Vm;
   readonly clock: MachineClock;
   readonly serial: readonly SerialLine[];
+  readonly consoles: readonly SerialLine[];
   readonly #drives: readonly Drive[];
   readonly #io: PortGateway;
   readonly #apics: readonly ApicGateway[];
@@ -81,6 +82,7 @@ class WiredPc implements Pc {
     this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction) : new HostClock(instructions, HOST.now);
     this.#mapMemory();
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.clock, `com${i + 1}`, config.serial[i]));
+    this.consoles = config.consoles.map((backend, i) => new SerialLine(this.clock, `hvc${i}`, backend));
     this.#chipClock = new ScopedClock(this.clock);
     this.#chips = this.#makeChips();
     this.#bios = this.#makeBios();
@@ -160,6 +162,7 @@ class WiredPc implements Pc {
       frameBuffer: (address) => this.#moveFrameBuffer(address),
       shadow: (segment) => this.#shadow(segment),
       serial: this.serial,
+      consoles: this.consoles,
       drives: this.#drives,
     });
     this.#io.connect(chips);

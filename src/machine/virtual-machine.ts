@@ -34,6 +34,8 @@ export class VirtualMachine {
   readonly serial: SerialPort;
   /** COM1..COM4. */
   readonly serialPorts: readonly SerialPort[];
+  /** Virtio consoles: hvc0, hvc1, ... */
+  readonly consolePorts: readonly SerialPort[];
   /** Guest-physical memory as the CPU sees it. */
   readonly memory: MemoryAccess;
   readonly #pc: Pc;
@@ -56,7 +58,8 @@ export class VirtualMachine {
     this.#typist = new Typist(pc.clock, pc.keyboard, () => this.#loop.breathe());
     const screenSource: WatchSource = { name: "screen", text: () => this.screen.text(), consume() {} };
     const serialSources = pc.serial.map(serialSource);
-    this.#sources = [screenSource, ...serialSources];
+    const consoleSources = pc.consoles.map(serialSource);
+    this.#sources = [screenSource, ...serialSources, ...consoleSources];
     const wait = (sources: readonly WatchSource[], pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> =>
       watches.waitFor(sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
     this.screen = new Screen(pc, (pattern, o) => wait([screenSource], pattern, o));
@@ -68,11 +71,19 @@ export class VirtualMachine {
           () => this.#loop.wake(),
         ),
     );
+    this.consolePorts = pc.consoles.map(
+      (line, i) =>
+        new SerialPort(
+          line,
+          (pattern, o) => wait(consoleSources.slice(i, i + 1), pattern, o),
+          () => this.#loop.wake(),
+        ),
+    );
     const [first] = this.serialPorts;
     if (first === undefined) throw new Error("a PC has serial lines");
     this.serial = first;
     this.memory = new MemoryAccess(pc);
-    for (const line of pc.serial) line.onBurst = () => watches.lookSoon();
+    for (const line of [...pc.serial, ...pc.consoles]) line.onBurst = () => watches.lookSoon();
     this.#loop.ended.then(
       (end) => watches.end(describeEnd(end)),
       (error: unknown) => watches.end(`internal error: ${String(error)}`),

@@ -3,7 +3,12 @@ import type { BusDevice, DmaView, MmioBus, MsiSink, PioBus } from "../../bus/ind
 import type { PciBus } from "../../devices/pci/index.ts";
 import type { VirtioModel } from "../../devices/virtio/api.ts";
 import { VirtioBlk } from "../../devices/virtio/blk/index.ts";
+import { VirtioConsole } from "../../devices/virtio/console/index.ts";
+import { SeededEntropy, VirtioRng } from "../../devices/virtio/rng/index.ts";
 import { VirtioPci } from "../../devices/virtio/transport/index.ts";
+import type { MachineConfig } from "../config.ts";
+import { HOST } from "../host.ts";
+import type { SerialLine } from "../serial-line.ts";
 import { FIRST_VIRTIO_SLOT } from "../drives.ts";
 import type { Drive } from "../drives.ts";
 
@@ -69,5 +74,18 @@ export function plugVirtioDisks(slots: VirtioSlots, drives: readonly Drive[], cl
     if (drive.virtio === undefined || drive.backend === undefined) continue;
     const serial = `WHYVE1000${drive.virtio.slot}`;
     slots.plug(new VirtioBlk({ clock, backend: drive.backend, serial }), { slot: drive.virtio.slot });
+  }
+}
+
+/** Console and entropy source, when the configuration has them. */
+export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, consoles: readonly SerialLine[], clock: Clock): void {
+  if (consoles.length > 0) {
+    const device = new VirtioConsole({ clock, ports: consoles.map((backend) => ({ backend, isConsole: true })) });
+    for (const [i, line] of consoles.entries()) line.canReceive = () => device.room(i) > 0;
+    slots.plug(device);
+  }
+  if (config.rng) {
+    const source = config.clock === "virtual" ? new SeededEntropy(0) : { fill: HOST.random };
+    slots.plug(new VirtioRng({ clock, source }));
   }
 }
