@@ -183,16 +183,36 @@ function instruction(r: Random, mode: Mode, out: number[]): void {
   }
 }
 
+/** Appends one random instruction on XMM registers; memory operands are mostly aligned when the pointer is. */
+function vector(r: Random, mode: Mode, out: number[]): void {
+  for (;;) {
+    const bytes: number[] = [...r.pick([[], [0x66], [0x66], [0xf3], [0xf2]])];
+    if (mode === 64 && r.chance(40)) bytes.push(0x40 | r.below(16));
+    bytes.push(0x0f, ...r.pick([[], [], [0x38], [0x3a]]), r.below(256));
+    const memory = r.chance(40);
+    bytes.push(memory ? 0x40 | (r.below(8) << 3) | r.pick(mode === 16 ? [4, 5, 7] : [3, 6, 7]) : 0xc0 | r.below(64));
+    bytes.push(memory ? (r.chance(90) ? r.below(8) * 16 : r.below(128)) : r.below(256), r.below(256));
+    const insn = decode(new Uint8Array([...bytes, 0, 0, 0, 0]), 0, bytes.length, mode);
+    if ("failure" in insn || !insn.operands.some((o) => o.kind === "reg" && o.cls === "xmm") || translatable(insn) === undefined) continue;
+    if (insn.operands.some((o) => o.kind === "reg" && o.cls === "gpr" && o.access !== "r" && o.index > 2 && o.index < 8)) continue;
+    out.push(...bytes.slice(0, insn.length));
+    return;
+  }
+}
+
 /** Loads the pointer registers (BX, SI, DI; in 64-bit code zero-extended) with addresses in the data area. */
 function pointers(r: Random, mode: Mode, out: number[]): void {
   for (const reg of [3, 6, 7]) {
-    const value = r.chance(3)
-      ? ABSENT + r.below(0x1800)
-      : r.chance(3)
-        ? CODE + r.below(0x300)
-        : r.chance(3) && mode !== 16
-          ? MMIO + r.below(64)
-          : DATA + r.below(0xe00);
+    const mask = r.chance(70) ? ~15 : -1;
+    const value =
+      mask &
+      (r.chance(3)
+        ? ABSENT + r.below(0x1800)
+        : r.chance(3)
+          ? CODE + r.below(0x300)
+          : r.chance(3) && mode !== 16
+            ? MMIO + r.below(64)
+            : DATA + r.below(0xe00));
     out.push(0xb8 | reg, value & 0xff, (value >> 8) & 0xff);
     if (mode !== 16) out.push((value >> 16) & 0xff, 0);
   }
@@ -229,7 +249,8 @@ export function randomProgram(r: Random, mode: Mode): Program {
         if (mode === 64) out.push(0x88, 0x04, 0x25, at & 0xff, at >> 8, 0, 0);
         else if (mode === 32) out.push(0xa2, at & 0xff, at >> 8, 0, 0);
         else out.push(0xa2, at & 0xff, at >> 8);
-      } else instruction(r, mode, out);
+      } else if (r.chance(20)) vector(r, mode, out);
+      else instruction(r, mode, out);
     }
     switch (r.below(7)) {
       case 0:
@@ -304,6 +325,7 @@ export class TranslateMachine {
   start(r: Random, variant: number): void {
     const { vm } = this;
     const c = vm.vcpu;
+    c.setControl("cr4", 0x600n);
     c.intercepts.exceptionBitmap = 0xffffffff;
     c.intercepts.externalInterrupt = true;
     const mode = this.#mode;
@@ -332,7 +354,7 @@ export class TranslateMachine {
       c.setSegment("cs", { selector: 8, base: 0n, limit: 0xffffffff, access: long ? 0xa09b : 0xc09b });
       if (long) c.setControl("efer", 0xd01n);
       if (paging) {
-        c.setControl("cr4", long ? 0x20n : 0n);
+        c.setControl("cr4", long ? 0x620n : 0x600n);
         c.setControl("cr3", 0x100000n);
       }
       c.setControl("cr0", paging ? 0x80010001n : 1n);
@@ -341,6 +363,12 @@ export class TranslateMachine {
     c.setGpr(4, BigInt(STACK));
     c.setGpr(5, BigInt(DATA + 0x400));
     c.setRflags(2 | (r.next() & 0xad5));
+    c.setFpu({ ...c.getFpu(), mxcsr: r.pick([0x1f80, 0x1fa0, 0x1fa0, 0x7f80]) });
+    const words = new Uint32Array(4);
+    for (let i = 0; i < 16; i++) {
+      for (let k = 0; k < 4; k++) words[k] = r.chance(60) ? 0x3e000000 + (r.next() & 0x83ffffff) : r.next();
+      c.setXmm(i, new Uint8Array(words.buffer));
+    }
   }
   #tables(mode: Mode): void {
     const m = this.vm.memory;
@@ -367,7 +395,9 @@ export class TranslateMachine {
     if (exit.kind === "external-interrupt") c.setInterruptLine(false);
     const registers = Array.from({ length: 16 }, (_, i) => c.getGpr(i).toString(16)).join(" ");
     const detail = exit.kind === "exception" ? `${exit.vector}/${exit.errorCode}` : "";
-    return `${exit.kind}${detail} ip=${c.getRip().toString(16)} n=${c.instructionCount()} f=${c.getRflags().toString(16)} ${registers} cr2=${c.getControl("cr2").toString(16)}`;
+    let xmm = c.getFpu().mxcsr;
+    for (let i = 0; i < 16; i++) for (const b of c.getXmm(i)) xmm = Math.imul(xmm ^ b, 0x01000193);
+    return `${exit.kind}${detail} x=${(xmm >>> 0).toString(16)} ip=${c.getRip().toString(16)} n=${c.instructionCount()} f=${c.getRflags().toString(16)} ${registers} cr2=${c.getControl("cr2").toString(16)}`;
   }
   ram(): string {
     let h = 0x811c9dc5;
