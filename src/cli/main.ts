@@ -5,6 +5,7 @@ const USAGE = `whyve: an x86 PC hypervisor with a built-in BIOS
 
   whyve run disk.img            boot a disk, floppy or CD image (whyve run --help)
   whyve demo                    boot the built-in demonstration disk
+  whyve image info|create|convert|check|resize ...  disk images (whyve image --help)
   whyve dos PROG.EXE            run a DOS program                         (not yet)
   whyve ctl NAME COMMAND        control a running machine                 (not yet)
   whyve bhyve | bhyveload | bhyvectl ...   the bhyve tools' own grammar   (not yet)
@@ -32,6 +33,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const { runCommand } = await import("./run.ts");
     return runCommand(command, rest);
   }
+  if (command === "image") {
+    const { imageCommand } = await import("./image/image.ts");
+    return imageCommand(rest);
+  }
   if (command === undefined || command === "help" || command === "--help" || command === "-h") {
     (command === undefined ? process.stderr : process.stdout).write(USAGE);
     return command === undefined ? EXIT.USAGE : EXIT.OK;
@@ -47,7 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return EXIT.USAGE;
   }
   const { suggestion } = await import("./options.ts");
-  const hint = suggestion(command, ["run", "demo", ...Object.keys(NOT_YET)], "whyve ");
+  const hint = suggestion(command, ["run", "demo", "image", ...Object.keys(NOT_YET)], "whyve ");
   complain(`unknown command "${command}"${hint === " (see --help)" ? "; to boot a disk image: whyve run FILE (see whyve --help)" : hint}`);
   return EXIT.USAGE;
 }

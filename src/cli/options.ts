@@ -6,6 +6,8 @@ export interface OptionSpec {
   /** Name of the value in the help; undefined: a switch without value. */
   readonly value?: string;
   readonly multiple?: true;
+  /** One letter: `-O` beside `--output-format`. */
+  readonly short?: string;
   readonly help: string;
   /** Heading under which the help lists it. */
   readonly group: string;
@@ -25,8 +27,11 @@ export interface ParsedOptions {
 
 /** Parses strictly: unknown flags, missing values and values given to switches are errors that say what to do. */
 export function parseOptions(table: OptionTable, argv: readonly string[]): ParsedOptions {
-  const options: Record<string, { type: "string" | "boolean"; multiple?: boolean }> = {};
-  for (const [name, spec] of Object.entries(table)) options[name] = { type: spec.value === undefined ? "boolean" : "string", multiple: true };
+  const options: Record<string, { type: "string" | "boolean"; multiple?: boolean; short?: string }> = {};
+  for (const [name, spec] of Object.entries(table)) {
+    const type = spec.value === undefined ? "boolean" : "string";
+    options[name] = { type, multiple: true, ...(spec.short === undefined ? {} : { short: spec.short }) };
+  }
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
   const positionals: string[] = [];
   const order: { name: string; value: string }[] = [];
@@ -84,7 +89,7 @@ function editDistance(a: string, b: string): number {
 export function describeOptions(table: OptionTable): string {
   const groups = new Map<string, string[]>();
   for (const [name, spec] of Object.entries(table)) {
-    const left = `  --${name}${spec.value === undefined ? "" : ` ${spec.value}`}`;
+    const left = `  ${spec.short === undefined ? "" : `-${spec.short}, `}--${name}${spec.value === undefined ? "" : ` ${spec.value}`}`;
     const [first = "", ...rest] = spec.help.split("\n");
     const lines = left.length < 26 ? [left.padEnd(26) + first] : [left, " ".repeat(26) + first];
     for (const line of rest) lines.push(" ".repeat(26) + line);
