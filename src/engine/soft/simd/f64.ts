@@ -10,6 +10,8 @@ const { IE, DE, ZE, OE, UE, PE, NEAREST, DOWN, UP, RC, MASK, RAISED, DAZ, FTZ, E
 const F = new Float64Array(2);
 const I = new Int32Array(F.buffer);
 const EXP = 0x7ff00000;
+/** The greatest exponent of a finite number. */
+const LAST = 0x7fe00000;
 const SPLIT = 134217729; // 2^27 + 1, Veltkamp's
 
 function set(hi: number, lo: number): void {
@@ -185,15 +187,15 @@ export function add64(ahi: number, alo: number, bhi: number, blo: number): void 
     set(ENV[RC] === DOWN && (a !== 0 || b !== 0 || ((ahi | bhi) & SIGN) !== 0) ? SIGN : I[1], 0);
     return;
   }
+  if (ea === LAST || eb === LAST) {
+    addLarge(a, b);
+    return;
+  }
   const t = s - a;
   F[0] = s;
   const hi = I[1];
   const sign = hi & SIGN;
   const e = hi & EXP;
-  if (e === EXP) {
-    addLarge(a, b);
-    return;
-  }
   const lo = I[0];
   if (e === 0) {
     exactTiny(sign, hi & 0xfffff, lo);
@@ -202,7 +204,7 @@ export function add64(ahi: number, alo: number, bhi: number, blo: number): void 
   const err = a - (s - t) + (b - t);
   pack(sign, hi & 0x7fffffff, lo, 0, sign !== 0 ? -err : err);
 }
-/** A sum beyond the range: the same, four powers of two lower; an operand too small for that only sticks. */
+/** A sum that is, or whose parts may be, beyond the range: the same, four powers of two lower; an operand too small for that only sticks. */
 function addLarge(a0: number, b0: number): void {
   const low = (v: number): number => (v === 0 || Math.abs(v) >= 2 ** 900 ? v / 16 : v < 0 ? -(2 ** 800) : 2 ** 800);
   const a = low(a0);

@@ -215,6 +215,9 @@ describe("special operands", () => {
     expect(low(0x5c, ONE, ONE)).toEqual([0n, 0]);
     expect(low(0x5c, ONE, ONE, DEFAULT | 0x2000)).toEqual([NEGATIVE_ZERO, 0]);
   });
+  it("sums beside the largest number are exact too", () => {
+    expect(low(0x5c, 0xff8fffffffffffe0n, 0xffefffffffffffffn, DEFAULT | 0x2000)).toEqual([0x7fef7fffffffffffn, PE]);
+  });
   it("division by zero", () => expect(low(0x5e, ONE, NEGATIVE_ZERO)).toEqual([INFINITY64 | NEGATIVE_ZERO, ZE]));
   it("DAZ reads denormals as zero, FTZ writes zeros", () => {
     expect(low(0x58, TINY, 0n, DEFAULT | 0x40)).toEqual([0n, 0]);
