@@ -145,6 +145,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     ...(request.kernel === undefined ? {} : { kernel: request.kernel }),
     ...(request.boot === undefined ? {} : { boot: request.boot }),
     ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
+    ...(request.cpus === undefined ? {} : { cpus: request.cpus }),
     ...(request.rtcMs === undefined ? {} : { rtcMs: request.rtcMs }),
     ...(request.name === undefined ? {} : { name: request.name }),
   };

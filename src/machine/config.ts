@@ -27,7 +27,8 @@ export interface MachineConfig {
   readonly name: string;
   /** Guest memory in bytes, a multiple of 1 MiB. */
   readonly memoryBytes: number;
-  readonly cpus: 1;
+  /** 1..16. They take turns in one thread. */
+  readonly cpus: number;
   /** In the order given: the first hard disk is 80h, the first floppy drive A:. */
   readonly drives: readonly DriveConfig[];
   readonly boot: readonly BootDevice[];
@@ -53,12 +54,14 @@ export interface MachineConfig {
 }
 
 /** What the caller of `machineConfig` may leave out. */
-export type MachineOptions = Partial<Omit<MachineConfig, "v" | "cpus">> & { readonly cpus?: number };
+export type MachineOptions = Partial<Omit<MachineConfig, "v">>;
 
 const MIB = 1024 * 1024;
 export const MIN_MEMORY_BYTES = 1 * MIB;
 /** RAM lives in one 32-bit WebAssembly memory together with video memory and the CPU's own state. */
 export const MAX_MEMORY_BYTES = 3072 * MIB;
+
+export const MAX_CPUS = 16;
 
 /** The drives a PC has room for: two floppy drives, two IDE channels with two devices each. */
 const MAX_FLOPPIES = 2;
@@ -94,8 +97,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   if (memoryBytes < MIN_MEMORY_BYTES || memoryBytes > MAX_MEMORY_BYTES) {
     throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes / MIB}M is outside ${MIN_MEMORY_BYTES / MIB}M..${MAX_MEMORY_BYTES / MIB}M`);
   }
-  const cpus = options.cpus ?? 1;
-  if (cpus !== 1) throw new VmmError("CONFIG_CPUS", `not yet: ${cpus} CPUs; this version runs one`);
+  const cpus = options.cpus ?? DEFAULT_CONFIG.cpus;
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) throw new VmmError("CONFIG_CPUS", `${cpus} CPUs; a machine has 1 to ${MAX_CPUS}`);
   const drives = options.drives ?? DEFAULT_CONFIG.drives;
   const floppies = drives.filter((d) => d.kind === "floppy").length;
   const virtio = drives.filter((d) => d.bus === "virtio");
@@ -124,7 +127,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     v: 1,
     name: options.name ?? DEFAULT_CONFIG.name,
     memoryBytes,
-    cpus: 1,
+    cpus,
     drives,
     boot,
     clock,

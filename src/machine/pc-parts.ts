@@ -1,7 +1,7 @@
 import type { BlockBackend } from "../backends/api/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
-import type { Vm } from "../vmm/index.ts";
+import type { Vcpu, Vm } from "../vmm/index.ts";
 import type { MachineConfig } from "./config.ts";
 import type { Board, BoardRequest } from "./run-loop.ts";
 import type { SerialLine } from "./serial-line.ts";
@@ -26,6 +26,8 @@ export type BiosTraceSink = (line: string) => void;
 export interface Pc extends Board {
   readonly config: MachineConfig;
   readonly vm: Vm;
+  /** The bootstrap processor. */
+  readonly vcpu: Vcpu;
   readonly pio: PioBus;
   readonly mmio: MmioBus;
   readonly display: DisplayPort;

@@ -8,7 +8,7 @@ import type { PamSegment } from "../devices/pci/index.ts";
 import { AtapiDrive } from "../devices/ide/index.ts";
 import type { ResetKind } from "../devices/index.ts";
 import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
-import { ENTRY_RUN, ENTRY_SKIP, Vm } from "../vmm/index.ts";
+import { ENTRY_RUN, ENTRY_SKIP, GuestRegisters, Vm } from "../vmm/index.ts";
 import type { Vcpu } from "../vmm/index.ts";
 import { MEM, MSR, PORT } from "../isa/index.ts";
 import { ApicGateway } from "./board/apic.ts";
@@ -57,13 +57,15 @@ class WiredPc implements Pc {
   #a20 = true;
   #lfb: number | undefined;
   #request: BoardRequest | undefined;
+  /** The registers of the CPU that called the BIOS. */
+  readonly #biosRegs: GuestRegisters;
   #trace: BiosTraceSink | undefined;
   onRequest: (() => void) | undefined;
 
   constructor(config: MachineConfig, engine: CpuEngine) {
     this.config = config;
     this.#drives = assignDrives(config.drives);
-    const instructions = (): number => this.vm.vcpu.instructionCount();
+    const instructions = (): number => this.#instructions();
     this.#apics = Array.from({ length: config.cpus }, () => new ApicGateway());
     this.#io = new PortGateway(config.trapStyle === "port" ? BIOS_TRAP_PORT : -1);
     this.vm = new Vm(engine, {
@@ -79,6 +81,7 @@ class WiredPc implements Pc {
       readTsc: () => this.clock.nowNs(),
       ferr: () => this.#chips.system.fpuError(),
     });
+    this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
     this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction) : new HostClock(instructions, HOST.now);
     this.#mapMemory();
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.clock, `com${i + 1}`, config.serial[i]));
@@ -87,6 +90,15 @@ class WiredPc implements Pc {
     this.#chips = this.#makeChips();
     this.#bios = this.#makeBios();
     this.#powerOnSelfTest();
+  }
+
+  /** What all CPUs together have done: guest time passes with it. */
+  #instructions(): number {
+    const { vcpu, vcpus } = this.vm;
+    if (vcpus.length === 1) return vcpu.instructionCount();
+    let sum = 0;
+    for (const cpu of vcpus) sum += cpu.instructionCount();
+    return sum;
   }
 
   /** RAM below A0000 and from 1 MiB; the display window is the VGA's; ROM at F0000 and below 4 GiB. */
@@ -176,7 +188,7 @@ class WiredPc implements Pc {
     const { handlers, font8x8, videoRom } = createBiosHandlers(this.config, video, this.#kernelStarter());
     this.vm.memory.writeRom(VIDEO_ROM_GPA, videoRom);
     return new BiosEmul({
-      regs: this.vcpu.regs,
+      regs: this.#biosRegs,
       memory: this.vm.physical,
       ports: portIo(pio),
       drives: this.#drives,
@@ -187,7 +199,7 @@ class WiredPc implements Pc {
       a20Enabled: () => this.#a20,
       powerOff: () => this.request({ kind: "power-off", by: "APM" }),
       systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
-      instructionCount: () => this.vcpu.instructionCount(),
+      instructionCount: () => this.#instructions(),
     });
   }
 
@@ -232,6 +244,9 @@ class WiredPc implements Pc {
   get vcpu(): Vcpu {
     return this.vm.vcpu;
   }
+  get vcpus(): readonly Vcpu[] {
+    return this.vm.vcpus;
+  }
   get pio(): PioBus {
     return this.#chips.pio;
   }
@@ -265,9 +280,10 @@ class WiredPc implements Pc {
     return ((tail - head + end - start) % (end - start)) / 2;
   }
 
-  callBios(exit: VmExit): VmEntry | undefined {
+  callBios(exit: VmExit, vcpu: Vcpu = this.vcpu): VmEntry | undefined {
     if (exit.kind === "io-out" && exit.port !== BIOS_TRAP_PORT) return undefined;
     if (exit.kind === "io-in") return undefined;
+    if (this.#biosRegs !== vcpu.regs) this.#biosRegs.follow(vcpu.regs.raw);
     const { pio, mmio } = this.#chips;
     if (pio.hook === undefined && mmio.hook === undefined) return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
     // A trace of accesses shows the guest's own, not those that the services make on its behalf.
@@ -308,15 +324,16 @@ class WiredPc implements Pc {
   }
 
   reset(kind: "cold" | "warm"): void {
-    this.vcpu.reset();
+    for (const cpu of this.vcpus) cpu.reset();
+    this.#biosRegs.follow(this.vcpu.regs.raw);
     this.#setA20(true);
     if (kind === "warm" && this.#bios.resumeAfterCpuReset()) {
       this.#chips.apic.initBoot();
-      programMemoryTypes(this.vcpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
+      for (const cpu of this.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
       return;
     }
     this.#chipClock.cancelAll();
-    this.vcpu.setInterruptLine(false);
+    for (const cpu of this.vcpus) cpu.setInterruptLine(false);
     const { pio, mmio } = this.#chips;
     this.#unshadowAll();
     this.#chipClock = new ScopedClock(this.clock);
@@ -339,12 +356,12 @@ class WiredPc implements Pc {
     return this.pio.read(PORT.CMOS_DATA, 1) !== 0 || memory.read16(0x472) === 0x1234;
   }
 
-  describeCpu(): string {
-    const { raw } = this.vcpu.regs;
+  describeCpu(vcpu: Vcpu = this.vcpu): string {
+    const { raw } = vcpu.regs;
     const mode = cpuMode(raw);
     const hex = (v: bigint | number, digits: number): string => v.toString(16).toUpperCase().padStart(digits, "0");
     const digits = codeSize(raw) === 64 ? 16 : codeSize(raw) === 32 ? 8 : 4;
-    return `${hex(raw.getSegment("cs").selector, 4)}:${hex(raw.getRip(), digits)} (${mode} mode)`;
+    return `${hex(raw.getSegment("cs").selector, 4)}:${hex(raw.getRip(), digits)} (${mode} mode${vcpu === this.vcpu ? "" : `, CPU ${this.vcpus.indexOf(vcpu)}`})`;
   }
 
   traceBios(sink: BiosTraceSink | undefined): void {

@@ -10,7 +10,7 @@ const COMMON: ExitCommon = { reason: 0, qualification: 0n, instructionLength: 0,
 
 /** A vCPU that follows a script of exits; each step costs so many instructions. */
 class ScriptedBoard implements Board {
-  readonly vcpu: Vcpu;
+  readonly vcpus: readonly Vcpu[];
   readonly clock: VirtualClock;
   readonly log: string[] = [];
   onRequest: (() => void) | undefined;
@@ -32,7 +32,7 @@ class ScriptedBoard implements Board {
       getRflags: () => this.rflags,
     };
     // oxlint-disable-next-line no-unsafe-type-assertion -- the loop uses only these four members
-    this.vcpu = new Vcpu(engine as unknown as EngineVcpu);
+    this.vcpus = [new Vcpu(engine as unknown as EngineVcpu)];
     this.clock = new VirtualClock(() => this.count, 10);
   }
   callBios(exit: VmExit): VmEntry | undefined {

@@ -3,6 +3,7 @@ import { ENTRY_RUN } from "../vmm/index.ts";
 import type { Vcpu, VmEntry, VmExit } from "../vmm/index.ts";
 import type { MachineClock } from "./clock.ts";
 import type { Host } from "./host.ts";
+import { Scheduler } from "./scheduler.ts";
 
 /** Why a machine is at its end. `crash`: the guest's own doing, named. */
 export type MachineEnd =
@@ -14,22 +15,23 @@ export type MachineEnd =
 
 /** The wired PC as the run loop sees it. Everything here is synchronous. */
 export interface Board {
-  readonly vcpu: Vcpu;
+  /** The bootstrap processor first. */
+  readonly vcpus: readonly Vcpu[];
   readonly clock: MachineClock;
   /** A BIOS stub trapped (VMCALL, or OUT to the trap port): does the service. Undefined: no stub there, the instruction is the guest's own. */
-  callBios(exit: VmExit): VmEntry | undefined;
+  callBios(exit: VmExit, vcpu: Vcpu): VmEntry | undefined;
   /** A port or memory access that `GuestIo` left to us. */
   accessExit(exit: VmExit): VmEntry;
   /** What the guest or a person asked for since the last look: a reset, power off. */
   takeRequest(): BoardRequest | undefined;
   /** Told when a request was made, so that the running slice ends. */
   onRequest: (() => void) | undefined;
-  /** Puts every chip and the CPU into the state after RESET; the BIOS starts over. */
+  /** Puts every chip and the CPUs into the state after RESET; the BIOS starts over. */
   reset(kind: "cold" | "warm"): void;
   /** True when the guest prepared a return from reset (CMOS shutdown code, warm-boot flag): a triple fault then is its way to ask for one. */
   resetWasPrepared(): boolean;
-  /** One line about where the CPU is, for messages. */
-  describeCpu(): string;
+  /** One line about where a CPU is, for messages. */
+  describeCpu(vcpu: Vcpu): string;
 }
 
 export type BoardRequest =
@@ -60,6 +62,8 @@ const YIELD_MS = 5;
 const MAX_SLICE = 500_000;
 /** Exits between two looks at the host's clock inside a slice, less one. */
 const EXITS_A_LOOK = 63;
+/** PAUSEs in a turn before a CPU is taken to wait for another one. */
+const SPINS = 32;
 const IF_FLAG = 0x200;
 
 /** Runs a board slice by slice, sleeps when the guest does, ends when it ends. The only place that awaits. */
@@ -67,9 +71,15 @@ export class RunLoop {
   readonly #board: Board;
   readonly #options: RunLoopOptions;
   #state: "ready" | "running" | "pausing" | "paused" | "ended" = "ready";
-  #entry: VmEntry = ENTRY_RUN;
+  readonly #scheduler: Scheduler;
+  readonly #entries: VmEntry[];
+  /** The scheduler's turn that the PAUSE count is for. */
+  #turn = -1;
   #end: MachineEnd | undefined;
-  #inRun = false;
+  /** The CPU inside `run`. */
+  #running: Vcpu | undefined;
+  /** Another CPU was sent something: it has the next turn. */
+  #signalled = false;
   #cut = false;
   #breathe = false;
   #wake: (() => void) | undefined;
@@ -90,6 +100,9 @@ export class RunLoop {
     });
     // Whoever awaits `ended` sees the failure; nobody awaiting is no reason to end the process.
     this.#ended.catch(() => {});
+    this.#scheduler = new Scheduler(board.vcpus.length);
+    this.#entries = board.vcpus.map(() => ENTRY_RUN);
+    if (board.vcpus.length > 1) board.vcpus.forEach((vcpu, cpu) => (vcpu.onSignal = () => this.#signal(cpu, vcpu)));
     board.clock.onEarlierDeadline = () => this.cutSlice();
     board.onRequest = () => this.cutSlice();
   }
@@ -105,7 +118,14 @@ export class RunLoop {
   /** Ends the running slice soon: a timer came earlier, a chip asked for reset, somebody wants to look. */
   cutSlice(): void {
     this.#cut = true;
-    if (this.#inRun) this.#board.vcpu.requestStop();
+    this.#running?.requestStop();
+  }
+  #signal(cpu: number, vcpu: Vcpu): void {
+    if (this.#running === vcpu) return;
+    this.#scheduler.wake(cpu);
+    if (this.#running === undefined) return;
+    this.#signalled = true;
+    this.#running.requestStop();
   }
 
   /**
@@ -222,94 +242,116 @@ export class RunLoop {
       return;
     }
     this.resets++;
-    this.#entry = ENTRY_RUN;
+    this.#entries.fill(ENTRY_RUN);
     this.#board.reset(warm ? "warm" : "cold");
+    this.#scheduler.reset();
   }
 
   /**
-   * Runs the vCPU until its budget is used up or something needs the loop. Returns ms to sleep. Under the host's clock a guest that
+   * Runs the vCPUs in turns until the budget is used up or something needs the loop. Returns ms to sleep. Under the host's clock a guest that
    * mostly calls the BIOS also ends its slice when the time is over: its instructions alone would not tell. (Under the virtual clock
    * slices end where instructions say, so that runs repeat.)
    */
   #slice(untilMs: number): number {
-    const { vcpu, clock } = this.#board;
+    const { vcpus, clock } = this.#board;
     const { host } = this.#options;
+    const scheduler = this.#scheduler;
     const timed = clock.kind === "host";
     let exits = 0;
     const observer = this.observer;
     const limit = observer === undefined ? MAX_SLICE : Math.min(MAX_SLICE, observer.maxBudget);
     this.#cut = false;
     let budget = clock.budget(limit);
-    const endCount = vcpu.instructionCount() + budget;
     for (;;) {
+      const cpu = scheduler.pick();
+      const vcpu = vcpus[cpu];
+      if (vcpu === undefined) return Math.max(0, this.#idle());
+      if (scheduler.turn !== this.#turn) {
+        this.#turn = scheduler.turn;
+        if (vcpus.length > 1) vcpu.intercepts.pauseLoop = SPINS;
+      }
+      const before = vcpu.instructionCount();
       observer?.beforeRun(vcpu);
-      this.#inRun = true;
-      const exit = vcpu.run(this.#entry, budget);
-      this.#inRun = false;
-      this.#entry = ENTRY_RUN;
+      this.#signalled = false;
+      this.#running = vcpu;
+      const exit = vcpu.run(this.#entries[cpu] ?? ENTRY_RUN, Math.min(budget, scheduler.left(cpu)));
+      this.#running = undefined;
+      this.#entries[cpu] = ENTRY_RUN;
+      const ran = vcpu.instructionCount() - before;
+      scheduler.ran(cpu, ran);
       observer?.afterRun(exit, vcpu);
-      const sleepMs = this.#handleExit(exit);
+      const sleepMs = this.#handleExit(exit, vcpu, cpu);
       if (sleepMs !== 0) return Math.max(0, sleepMs);
-      budget = endCount - vcpu.instructionCount();
+      budget -= ran;
       if (budget <= 0 || this.#cut) return 0;
       if (timed && (++exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
     }
   }
 
   /** 0: go on within the slice; -1: end the slice; positive: sleep that many ms. */
-  #handleExit(exit: VmExit): number {
+  #handleExit(exit: VmExit, vcpu: Vcpu, cpu: number): number {
     switch (exit.kind) {
       case "budget":
-        return -1;
+        // The end of a turn, not of the slice?
+        return this.#signalled || this.#scheduler.left(cpu) <= 0 ? 0 : -1;
       case "hlt":
-        return this.#idle();
+        return this.#sleep(vcpu, cpu);
       case "vmcall":
-        this.#entry = this.#board.callBios(exit) ?? INJECT_UD;
+        this.#entries[cpu] = this.#board.callBios(exit, vcpu) ?? INJECT_UD;
         return 0;
       case "io-in":
       case "io-out":
-        this.#entry = this.#board.callBios(exit) ?? this.#board.accessExit(exit);
+        this.#entries[cpu] = this.#board.callBios(exit, vcpu) ?? this.#board.accessExit(exit);
         return 0;
       case "mmio-read":
       case "mmio-write":
-        this.#entry = this.#board.accessExit(exit);
+        this.#entries[cpu] = this.#board.accessExit(exit);
         return 0;
       case "triple-fault":
         if (this.#options.tripleFault === "reset" || this.#board.resetWasPrepared()) this.#reset(true, "triple fault");
-        else this.#finish({ kind: "crash", message: `triple fault at ${this.#board.describeCpu()}` });
+        else this.#finish({ kind: "crash", message: `triple fault at ${this.#board.describeCpu(vcpu)}` });
         return -1;
       case "init":
+        if (cpu > 0) {
+          vcpu.init();
+          return 0;
+        }
         this.#reset(true, "INIT");
         return -1;
+      case "sipi":
+        vcpu.startup(exit.vector);
+        return 0;
       // VMX root instructions in a guest that was never told it has VMX.
       case "vmx-instruction":
       case "getsec":
       case "rsm":
-        this.#entry = INJECT_UD;
+        this.#entries[cpu] = INJECT_UD;
         return 0;
       case "invd":
       case "wbinvd":
-      case "pause":
       case "monitor":
-        this.#entry = { kind: "skip" };
+        this.#entries[cpu] = { kind: "skip" };
+        return 0;
+      case "pause":
+        this.#entries[cpu] = { kind: "skip" };
+        this.#scheduler.yield(cpu);
         return 0;
       case "mwait":
-        this.#entry = { kind: "skip" };
-        return this.#idle();
+        this.#entries[cpu] = { kind: "skip" };
+        return this.#sleep(vcpu, cpu);
       case "rdmsr":
       case "wrmsr":
       case "xsetbv":
-        this.#entry = INJECT_GP;
+        this.#entries[cpu] = INJECT_GP;
         return 0;
       case "external-interrupt":
-      case "sipi":
       case "mtf":
       case "interrupt-window":
       case "nmi-window":
       case "preemption-timer":
         return 0;
       case "entry-failure":
-        throw new VmmError("MACHINE_ENTRY", `the vCPU refuses to run: ${exit.message} (${this.#board.describeCpu()})`);
+        throw new VmmError("MACHINE_ENTRY", `the vCPU refuses to run: ${exit.message} (${this.#board.describeCpu(vcpu)})`);
       // Off in our intercepts: an exit of these kinds is our own mistake.
       case "exception":
       case "task-switch":
@@ -324,18 +366,27 @@ export class RunLoop {
       case "descriptor-table":
       case "rdrand":
       case "rdseed":
-        throw new VmmError("MACHINE_EXIT", `unexpected VM exit "${exit.kind}" (${this.#board.describeCpu()})`);
+        throw new VmmError("MACHINE_EXIT", `unexpected VM exit "${exit.kind}" (${this.#board.describeCpu(vcpu)})`);
       default:
         return unreachable(exit);
     }
   }
 
-  /** The CPU sleeps in HLT. */
+  /** A CPU sleeps in HLT. */
+  #sleep(vcpu: Vcpu, cpu: number): number {
+    this.#scheduler.sleep(cpu, (vcpu.regs.rflags & IF_FLAG) === 0);
+    return this.#board.vcpus.length > 1 ? 0 : this.#idle();
+  }
+  /** All CPUs sleep. */
   #idle(): number {
-    const { vcpu, clock } = this.#board;
-    const deaf = (vcpu.regs.rflags & IF_FLAG) === 0;
+    const { vcpus, clock } = this.#board;
+    const deaf = this.#scheduler.allDeaf;
+    // A CPU on its own is asked every time whether it still sleeps.
+    if (vcpus.length === 1) this.#scheduler.wake(0);
     if (deaf && !this.#options.stayWhenHalted) {
-      this.#finish({ kind: "halted", message: `the guest halted with interrupts disabled at ${this.#board.describeCpu()}` });
+      const [boot] = vcpus;
+      const where = boot === undefined ? "" : ` at ${this.#board.describeCpu(boot)}`;
+      this.#finish({ kind: "halted", message: `the guest halted with interrupts disabled${where}` });
       return -1;
     }
     const sleepMs = clock.idle();

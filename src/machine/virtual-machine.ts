@@ -1,5 +1,7 @@
+import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
+import type { Vcpu } from "../vmm/index.ts";
 import { HOST } from "./host.ts";
 import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
@@ -182,23 +184,33 @@ export class VirtualMachine {
   screenshot(): Promise<Uint8Array> {
     return encodePng(this.screen.frame());
   }
-  /** A copy of the vCPU's registers. Exact while paused; a moment's picture while running. */
-  registers(): Registers {
-    return readRegisters(this.#pc.vcpu.regs.raw);
+  /** A copy of a CPU's registers. Exact while paused; a moment's picture while running. */
+  registers(cpu = 0): Registers {
+    return readRegisters(this.#cpu(cpu).regs.raw);
   }
-  /** Linear to guest-physical address by the guest's page tables as they are now; undefined where nothing is mapped. */
-  translate(linear: bigint): number | undefined {
-    return translateLinear(this.#pc.vcpu.regs.raw, this.#pc.vm.memory, linear);
+  #cpu(cpu: number): Vcpu {
+    const vcpu = this.#pc.vcpus[cpu];
+    if (vcpu === undefined) throw new VmmError("MACHINE_CPU", `there is no CPU ${cpu}`);
+    return vcpu;
+  }
+  /** Linear to guest-physical address by a CPU's page tables as they are now; undefined where nothing is mapped. */
+  translate(linear: bigint, cpu = 0): number | undefined {
+    return translateLinear(this.#cpu(cpu).regs.raw, this.#pc.vm.memory, linear);
   }
   /** The registers as text for a person. */
-  describeRegisters(): string {
-    return formatRegisters(this.registers());
+  describeRegisters(cpu = 0): string {
+    return formatRegisters(this.registers(cpu));
   }
-  /** Counters: instructions, exits by kind, resets, what the engine counts. */
+  /** Counters: instructions of all CPUs, exits by kind, resets, what the engine counts; those of further CPUs with their number. */
   stats(): Readonly<Record<string, number>> {
-    const out: Record<string, number> = { instructions: this.#pc.vcpu.instructionCount(), resets: this.#loop.resets, timeNs: this.timeNs };
-    for (const [kind, count] of this.#pc.vcpu.exitCounts()) out[`exit.${kind}`] = count;
-    for (const [name, count] of Object.entries(this.#pc.vcpu.stats())) out[`engine.${name}`] = count;
+    const out: Record<string, number> = { instructions: 0, resets: this.#loop.resets, timeNs: this.timeNs };
+    this.#pc.vcpus.forEach((vcpu, cpu) => {
+      out["instructions"] = (out["instructions"] ?? 0) + vcpu.instructionCount();
+      const prefix = cpu === 0 ? "" : `cpu${cpu}.`;
+      if (cpu > 0) out[`${prefix}instructions`] = vcpu.instructionCount();
+      for (const [kind, count] of vcpu.exitCounts()) out[`${prefix}exit.${kind}`] = count;
+      for (const [name, count] of Object.entries(vcpu.stats())) out[`${prefix}engine.${name}`] = count;
+    });
     return out;
   }
   /** Watches every exit (tracing). */

@@ -5,8 +5,12 @@ import type { RegisterAccess, SegmentName } from "../engine/api/index.ts";
  * Writing a 16-bit or 8-bit part keeps the rest; writing `eax` keeps the upper half (a monitor's edit).
  */
 export class GuestRegisters {
-  readonly #raw: RegisterAccess;
+  #raw: RegisterAccess;
   constructor(raw: RegisterAccess) {
+    this.#raw = raw;
+  }
+  /** From now on these are the registers of another CPU: services that act on whoever called. */
+  follow(raw: RegisterAccess): void {
     this.#raw = raw;
   }
   #get16(i: number): number {

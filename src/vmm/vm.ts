@@ -64,6 +64,9 @@ export class Vcpu {
   readonly #engine: EngineVcpu;
   readonly #exits = new Map<VmExitKind, number>();
   readonly regs: GuestRegisters;
+  /** Told when something comes for this CPU: INTR rises, an NMI, INIT or SIPI, or it is taken out of HLT. */
+  onSignal: (() => void) | undefined;
+  #intr = false;
 
   constructor(engine: EngineVcpu) {
     this.#engine = engine;
@@ -93,15 +96,20 @@ export class Vcpu {
   }
   setInterruptLine(level: boolean): void {
     this.#engine.setInterruptLine(level);
+    if (level && !this.#intr) this.onSignal?.();
+    this.#intr = level;
   }
   raiseNmi(): void {
     this.#engine.raiseNmi();
+    this.onSignal?.();
   }
   raiseInit(): void {
     this.#engine.raiseInit();
+    this.onSignal?.();
   }
   raiseStartup(vector: number): void {
     this.#engine.raiseStartup(vector);
+    this.onSignal?.();
   }
   /** The monitor's answer to an `init` exit. */
   init(): void {
@@ -116,6 +124,7 @@ export class Vcpu {
   }
   setHalted(halted: boolean): void {
     this.#engine.setHalted(halted);
+    if (!halted) this.onSignal?.();
   }
   reset(): void {
     this.#engine.reset();
@@ -125,6 +134,7 @@ export class Vcpu {
   }
   loadState(state: VcpuStateV1): void {
     this.#engine.loadState(state);
+    this.#intr = state.intr;
   }
   /** Exits by kind since power-on. */
   exitCounts(): ReadonlyMap<VmExitKind, number> {

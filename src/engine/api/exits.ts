@@ -116,6 +116,8 @@ export interface Intercepts {
   rdmsr: ReadonlySet<number> | "all";
   wrmsr: ReadonlySet<number> | "all";
   pause: boolean;
+  /** PAUSE-loop exiting: counts PAUSEs down; the one that finds zero exits (reason 40). Undefined: off. */
+  pauseLoop: number | undefined;
   mtf: boolean;
   descriptorTable: boolean;
   wbinvd: boolean;

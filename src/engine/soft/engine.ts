@@ -40,6 +40,7 @@ export function defaultIntercepts(): Intercepts {
     rdmsr: new Set(),
     wrmsr: new Set(),
     pause: false,
+    pauseLoop: undefined,
     mtf: false,
     descriptorTable: false,
     wbinvd: false,

@@ -32,7 +32,7 @@ export interface ApicBoard {
   setPic(level: boolean): void;
   /** An ISA interrupt wire: IRQ0 is on input 2, the others on their own. */
   setIrq(irq: number, level: boolean): void;
-  /** INIT on the bootstrap processor by its pin (keyboard controller, port 92h), then what firmware does. */
+  /** INIT on every processor by its pin (keyboard controller, port 92h), then what firmware does on the bootstrap processor. */
   initBoot(): void;
 }
 
@@ -72,7 +72,7 @@ export function buildApic(options: ApicBoardOptions): ApicBoard {
       ioApic.setPin(irq === 0 ? 2 : irq, level);
     },
     initBoot() {
-      lapics[0]?.init();
+      for (const apic of lapics) apic.init();
       if (lapics[0] !== undefined) setVirtualWire(lapics[0]);
     },
   };

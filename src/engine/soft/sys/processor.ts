@@ -20,7 +20,12 @@ const hlt: SystemHelper = (cpu, insn) => {
 };
 
 const pause: SystemHelper = (cpu, insn) => {
-  if (cpu.intercepts.pause) cpu.leave({ kind: "pause", ...common(40, insn) });
+  const { intercepts } = cpu;
+  if (intercepts.pause) cpu.leave({ kind: "pause", ...common(40, insn) });
+  if (intercepts.pauseLoop !== undefined && intercepts.pauseLoop-- <= 0) {
+    intercepts.pauseLoop = 0;
+    cpu.leave({ kind: "pause", ...common(40, insn) });
+  }
   return "next";
 };
 

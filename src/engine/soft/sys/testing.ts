@@ -46,6 +46,7 @@ const NO_INTERCEPTS: Intercepts = {
   rdmsr: new Set(),
   wrmsr: new Set(),
   pause: false,
+  pauseLoop: undefined,
   mtf: false,
   descriptorTable: false,
   wbinvd: false,

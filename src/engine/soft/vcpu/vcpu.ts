@@ -56,6 +56,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
     cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    if (this.#initTaken) {
+      // The monitor did not want the INIT, nor what followed it.
+      this.#initTaken = false;
+      this.#startupVector = -1;
+    }
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
@@ -160,6 +165,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const pending = cpu.u32[CPU.pending.offset >> 2];
     if ((pending & PENDING.init) !== 0) {
       cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.init;
+      this.#initTaken = true;
       return EXIT_INIT;
     }
     if (cpu.waitForSipi) {
@@ -352,18 +358,23 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   /** The SIPI that came while the CPU waited for one, or -1. */
   #startupVector = -1;
+  /** The `init` exit has been given, the answer not yet. */
+  #initTaken = false;
   raiseInit(): void {
+    this.#startupVector = -1;
     if (this.cpu.waitForSipi) return;
     this.cpu.u32[this.pendingIndex()] |= PENDING.init;
     this.#kick();
   }
   raiseStartup(vector: number): void {
-    if (this.cpu.waitForSipi) this.#startupVector = vector & 0xff;
+    // One that follows an INIT closely is for the time after it.
+    if (this.cpu.waitForSipi || this.#initTaken || (this.cpu.u32[this.pendingIndex()] & PENDING.init) !== 0) this.#startupVector = vector & 0xff;
   }
   init(): void {
     initCpu(this.cpu);
     this.cpu.waitForSipi = true;
-    this.#startupVector = -1;
+    if (!this.#initTaken) this.#startupVector = -1;
+    this.#initTaken = false;
   }
   startup(vector: number): void {
     startup(this.cpu, vector);
@@ -376,6 +387,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   reset(): void {
     resetCpu(this.cpu);
+    this.#startupVector = -1;
+    this.#initTaken = false;
     this.cpu.u32[CPU.pending.offset >> 2] &= PENDING.intr;
     this.cpu.u32[CPU.shadow.offset >> 2] = 0;
     this.#lastExit = undefined;
