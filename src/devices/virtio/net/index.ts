@@ -1,0 +1,2 @@
+export { VirtioNet } from "./device.ts";
+export type { VirtioNetOptions, VirtioNetStateV1 } from "./device.ts";
