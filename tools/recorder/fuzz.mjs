@@ -16,7 +16,7 @@ import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import * as env from "../../test/vectors/environment.mjs";
 import { inputState, NO_FAULT, same } from "../../test/vectors/format.mjs";
 import { Player } from "../../test/vectors/player.mjs";
-import { makeCase, makeForms, rowKey } from "./forms.mjs";
+import { makeCase, makeForms, rowKey, usesSse } from "./forms.mjs";
 import { buildRecorder, runCases, startOf } from "./record.mjs";
 
 const args = process.argv.slice(2);
@@ -46,7 +46,11 @@ for (const size of [16, 32, 64]) {
 }
 const INTEGER = {};
 const isFpu = (f) => /fpu|mmx|sse/.test(f.row.facts.feature) || /^f/.test(f.row.sem);
-for (const size of [16, 32, 64]) INTEGER[size] = byRow[size].filter((g) => !isFpu(g[0]));
+const VECTOR = {};
+for (const size of [16, 32, 64]) {
+  INTEGER[size] = byRow[size].filter((g) => !isFpu(g[0]) && !usesSse(g[0].row));
+  VECTOR[size] = byRow[size].filter((g) => usesSse(g[0].row));
+}
 
 /** MOV register, value. */
 function loadRegister(codeSize, index, value) {
@@ -64,13 +68,17 @@ function loadRegister(codeSize, index, value) {
 /** Pieces of a program: byte lists that may be left out one by one. Branches count pieces, not bytes. */
 function makeProgram(random) {
   const codeSize = MODE === "" ? random.pick([16, 32, 64]) : Number(MODE);
-  const fpu = random.chance(35);
+  const kind = random.below(100);
+  const fpu = kind < 30;
+  const sse = kind >= 70 ? random.pick(["int", "int", "f32", "f64"]) : undefined;
   const groups = fpu ? byRow[codeSize] : INTEGER[codeSize];
   const pieces = [];
   const wanted = 10 + random.below(LENGTH - 9);
   for (let tries = 0; pieces.length < wanted && tries < wanted * 8; tries++) {
-    const form = random.pick(random.pick(groups));
-    if (!fpu && isFpu(form)) continue;
+    const form = random.pick(random.pick(sse !== undefined && random.chance(75) ? VECTOR[codeSize] : groups));
+    if (!fpu && sse === undefined && isFpu(form)) continue;
+    // New exceptions unmasked would end most programs.
+    if (form.row.sem === "ldmxcsr" && !random.chance(10)) continue;
     const c = makeCase(form, random);
     if (c === undefined || c.environment !== 0) continue;
     const insn = decode(Uint8Array.from(c.code), 0, c.code.length, codeSize);
@@ -86,7 +94,8 @@ function makeProgram(random) {
   // Mostly with x87 exceptions masked.
   let seed = random.u32();
   while (fpu && random.below(10) !== 0 && (env.expandFpu(seed).controlWord & 0x3f) !== 0x3f) seed = random.u32();
-  return { codeSize, fpu, pieces, seed };
+  while (sse !== undefined && random.below(10) !== 0 && (env.expandSse(seed, "int").mxcsr & 0x1f80) !== 0x1f80) seed = random.u32();
+  return { codeSize, fpu, sse, pieces, seed };
 }
 
 /** A branch in front jumps over its piece; a loop counts a register of the stack page around it. */
@@ -119,6 +128,7 @@ function asCase(program) {
     flags: undefined,
     patches: [],
     fpu: true,
+    sse: program.sse ?? "int",
     repeat: false,
     segments,
     rip: startOf(program.codeSize, segments),
@@ -148,6 +158,10 @@ function compare(c) {
   if ((got.fpu.statusWord ^ want.fpu.statusWord) & (storeFault ? ~0x3800 : -1))
     wrong.push(`FSW ${got.fpu.statusWord.toString(16)}, not ${want.fpu.statusWord.toString(16)}`);
   for (let i = 0; i < 8; i++) if (!same(got.fpu.registers[i], want.fpu.registers[i])) wrong.push(`fpr${i}`);
+  if (got.fpu.mxcsr !== want.sse.mxcsr) wrong.push(`MXCSR ${got.fpu.mxcsr.toString(16)}, not ${want.sse.mxcsr.toString(16)}`);
+  for (let i = 0; i < 16; i++)
+    if (!same(got.xmm[i], want.sse.xmm[i]))
+      wrong.push(`xmm${i} ${Buffer.from(got.xmm[i]).toString("hex")}, not ${Buffer.from(want.sse.xmm[i]).toString("hex")}`);
   const memory = player.memoryDifference(want.memory);
   if (memory !== "") wrong.push(memory);
   return wrong.join("; ");

@@ -41,7 +41,7 @@ function pickTarget(c, size, locked) {
   const inside = () => env.DATA + 64 + random.below(env.DATA_SIZE - 192 - size);
   if (k < 88) {
     const at = inside();
-    return locked ? at - (at % Math.max(size, 1)) : random.chance(c.row.facts.aligned ? 90 : 60) ? at & ~15 : at;
+    return locked ? at - (at % Math.max(size, 1)) : random.chance(!c.row.facts.aligned ? 60 : random.safe ? 99 : 90) ? at & ~15 : at;
   }
   if (locked) return inside() & ~15;
   if (k < 92) return env.READ_ONLY + random.below(4096 - size);
