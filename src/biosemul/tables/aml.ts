@@ -1,7 +1,8 @@
 /** A small emitter of ACPI Machine Language. Source: ACPI Specification 5.0, chapter 20. Every function gives encoded bytes. */
 export type Aml = readonly number[];
 
-const flat = (parts: readonly Aml[]): number[] => parts.flatMap((p) => [...p]);
+/** Joins pieces; a table is built at every power-on, so by whole arrays. */
+const flat = (parts: readonly Aml[]): number[] => new Array<number>().concat(...parts);
 
 /** PkgLength for `size` bytes that follow it. */
 function packageLength(size: number): number[] {
@@ -17,7 +18,7 @@ function packageLength(size: number): number[] {
   throw new Error("AML package too long");
 }
 function sized(opcode: readonly number[], body: readonly number[]): number[] {
-  return [...opcode, ...packageLength(body.length), ...body];
+  return flat([opcode, packageLength(body.length), body]);
 }
 
 /** A name: four characters a segment, dots between, an optional leading backslash. */
@@ -48,20 +49,20 @@ export function eisaId(id: string): number[] {
   return [0x0c, high >>> 8, high & 0xff, (hex(3) << 4) | hex(4), (hex(5) << 4) | hex(6)];
 }
 
-export const defName = (path: string, value: Aml): number[] => [0x08, ...name(path), ...value];
-export const scope = (path: string, ...body: readonly Aml[]): number[] => sized([0x10], [...name(path), ...flat(body)]);
-export const device = (path: string, ...body: readonly Aml[]): number[] => sized([0x5b, 0x82], [...name(path), ...flat(body)]);
-export const method = (path: string, args: number, ...body: readonly Aml[]): number[] => sized([0x14], [...name(path), args, ...flat(body)]);
+export const defName = (path: string, value: Aml): number[] => flat([[0x08], name(path), value]);
+export const scope = (path: string, ...body: readonly Aml[]): number[] => sized([0x10], flat([name(path), ...body]));
+export const device = (path: string, ...body: readonly Aml[]): number[] => sized([0x5b, 0x82], flat([name(path), ...body]));
+export const method = (path: string, args: number, ...body: readonly Aml[]): number[] => sized([0x14], flat([name(path), [args], ...body]));
 /** One that makes named objects: calls take turns. */
 export const serialMethod = (path: string, args: number, ...body: readonly Aml[]): number[] => method(path, args | 8, ...body);
 export const text = (s: string): number[] => [0x0d, ...Array.from(s, (c) => c.charCodeAt(0)), 0x00];
-export const packageOf = (...items: readonly Aml[]): number[] => sized([0x12], [items.length, ...flat(items)]);
+export const packageOf = (...items: readonly Aml[]): number[] => sized([0x12], flat([[items.length], ...items]));
 export const buffer = (bytes: Aml): number[] => sized([0x11], [...integer(bytes.length), ...bytes]);
 export const store = (from: Aml, to: Aml): number[] => [0x70, ...from, ...to];
 export const ARG0: Aml = [0x68];
 export const LOCAL0: Aml = [0x60];
 /** `If (condition) { body }`. */
-export const when = (condition: Aml, ...body: readonly Aml[]): number[] => sized([0xa0], [...condition, ...flat(body)]);
+export const when = (condition: Aml, ...body: readonly Aml[]): number[] => sized([0xa0], flat([condition, ...body]));
 export const giveBack = (value: Aml): number[] => [0xa4, ...value];
 /** A result that goes nowhere but into the expression around it. */
 const NOWHERE: Aml = [0x00];

@@ -9,11 +9,11 @@ export class ByteWriter {
     return this;
   }
   u16(...values: readonly number[]): this {
-    for (const v of values) this.u8(v, v >>> 8);
+    for (const v of values) this.#bytes.push(v & 0xff, (v >>> 8) & 0xff);
     return this;
   }
   u32(...values: readonly number[]): this {
-    for (const v of values) this.u8(v, v >>> 8, v >>> 16, v >>> 24);
+    for (const v of values) this.#bytes.push(v & 0xff, (v >>> 8) & 0xff, (v >>> 16) & 0xff, v >>> 24);
     return this;
   }
   u64(value: number): this {
@@ -24,7 +24,7 @@ export class ByteWriter {
     return this;
   }
   bytes(b: Uint8Array | readonly number[]): this {
-    for (const v of b) this.u8(v);
+    for (const v of b) this.#bytes.push(v & 0xff);
     return this;
   }
   pad(length: number, value = 0): this {
