@@ -33,6 +33,12 @@ export class Mmu {
   answer: { readonly gpa: number; readonly value: number } | undefined;
   /** An MMIO write that left as an exit and has been done by the monitor. */
   written: number | undefined;
+  /**
+   * Parts of the access in progress that a monitor has answered or done one by one (an access of 8 or 16 bytes, or across pages, is several to
+   * a device, and begins anew behind each exit). Forgotten when the access is complete.
+   */
+  readonly #answered = new Map<number, number>();
+  readonly #done = new Set<number>();
   /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
   #always = false;
 
@@ -201,6 +207,11 @@ export class Mmu {
   // ---- slow arms: return false with a fault (cpu.fault) or an exit (cpu.exit) recorded
   /** Reads 1, 2, 4, 8 or 16 bytes into CPU.scratch. */
   slowRead(la: number, bytes: number, user: boolean): boolean {
+    const complete = this.#slowRead(la, bytes, user);
+    if (this.#answered.size > 0 && this.cpu.exit === undefined) this.#answered.clear();
+    return complete;
+  }
+  #slowRead(la: number, bytes: number, user: boolean): boolean {
     if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, false);
     const last = (la & 0xfff) + bytes > 4096;
     const scratch = CPU.scratch.offset;
@@ -254,8 +265,11 @@ export class Mmu {
     const answer = this.answer;
     if (answer !== undefined && answer.gpa === gpa) {
       this.answer = undefined;
+      this.#answered.set(gpa, answer.value);
       return bytes === 4 ? answer.value >>> 0 : answer.value & (bytes === 1 ? 0xff : 0xffff);
     }
+    const part = this.#answered.get(gpa);
+    if (part !== undefined) return bytes === 4 ? part >>> 0 : part & (bytes === 1 ? 0xff : 0xffff);
     this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, reason: 48, qualification: 0x181n, instructionLength: 0, instructionInfo: 0 };
     return -1;
   }
@@ -286,13 +300,20 @@ export class Mmu {
     if (this.cpu.io.mmioWrite(gpa, bytes, value)) return true;
     if (this.written === gpa) {
       this.written = undefined;
+      this.#done.add(gpa);
       return true;
     }
+    if (this.#done.has(gpa)) return true;
     this.cpu.exit = { kind: "mmio-write", gpa, size: bytes, value, reason: 48, qualification: 0x182n, instructionLength: 0, instructionInfo: 0 };
     return false;
   }
   /** Writes 1, 2, 4, 8 or 16 bytes from CPU.scratch. */
   slowWrite(la: number, bytes: number, user: boolean): boolean {
+    const complete = this.#slowWrite(la, bytes, user);
+    if (this.#done.size > 0 && this.cpu.exit === undefined) this.#done.clear();
+    return complete;
+  }
+  #slowWrite(la: number, bytes: number, user: boolean): boolean {
     if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, true);
     const scratch = CPU.scratch.offset;
     const access = (user ? USER : 0) | WRITE;

@@ -116,7 +116,7 @@ function scalar(size: Size, op: (w: Width) => number, bad: (e: SimdEmit, p: Pair
     e.writeLow(0, size, p.rbits);
   };
 }
-/** The rounding error of a sum is 0 (Knuth's TwoSum; an overflow on the way gives a NaN, which is not 0). */
+/** The rounding error of a sum is 0 (Knuth's TwoSum; an overflow on the way makes infinities, whose difference is not 0). */
 const sumIsExact =
   (size: Size, negative: boolean) =>
   (e: SimdEmit, { a, b, r }: Pair): Val => {
@@ -126,7 +126,7 @@ const sumIsExact =
     const left = op(w.sub, a, op(w.sub, r, bb));
     // bb should be b, or -b: what it is not equals what is left of a.
     const right = negative ? op(w.add, b, bb) : op(w.sub, bb, b);
-    return e.float(w.eq, "i32", left, right);
+    return isZero(e, size, bitsOf(e, size, op(w.sub, left, right)));
   };
 const sum = (size: Size, negative: boolean): SimdSemantic =>
   scalar(
@@ -341,7 +341,7 @@ const packedSum = (size: Size, negative: boolean): SimdSemantic =>
       const bb = e.v(l.sub, r, a);
       const left = e.v(l.sub, a, e.v(l.sub, r, bb));
       const right = negative ? e.v(l.add, b, bb) : e.v(l.sub, bb, b);
-      return all(e, e.v(l.eq, left, right));
+      return all(e, zeroLanes(e, l, e.v(l.sub, left, right)));
     },
   );
 const unknown = (e: SimdEmit): Val => e.i32(0);

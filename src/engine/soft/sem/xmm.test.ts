@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { EngineVcpu, EngineVm, GuestIo } from "../../api/index.ts";
+import type { EngineVcpu, EngineVm, GuestIo, VmEntry } from "../../api/index.ts";
 import { createSoftEngine } from "../index.ts";
 
 /** XMM instructions as a guest meets them: what they need of CR0 and CR4, alignment, pages, devices. Values are the vectors' (test/vectors). */
@@ -8,7 +8,8 @@ const CODE = 0x8000,
   DATA = 0x4000,
   TABLES = 0x100000,
   RAM = 0x200000,
-  DEVICE = 0x300000;
+  DEVICE = 0x300000,
+  UNCLAIMED = 0x301000;
 /** Pages: absent, read-only. */
 const ABSENT = 0x6000,
   READ_ONLY = 0x7000;
@@ -37,10 +38,12 @@ describe.each([
       portRead: () => -1,
       portWrite: () => false,
       mmioRead: (gpa, size) => {
+        if (gpa >= UNCLAIMED) return -1;
         log.push(`read ${gpa.toString(16)}/${size}`);
         return gpa & 0xff;
       },
       mmioWrite: (gpa, size, value) => {
+        if (gpa >= UNCLAIMED) return false;
         log.push(`write ${gpa.toString(16)}/${size} ${(value >>> 0).toString(16)}`);
         return true;
       },
@@ -126,6 +129,28 @@ describe.each([
     c.setXmm(0, filled(0));
     expect(run(MOVUPS_STORE, DEVICE)).toBe("ok");
     expect(log).toEqual(["write 300000/4 3020100", "write 300004/4 7060504", "write 300008/4 b0a0908", "write 30000c/4 f0e0d0c"]);
+  });
+  it("leave once for each doubleword that nobody claims", () => {
+    const exits: string[] = [];
+    /** A monitor that answers with the low byte of the address. */
+    const drive = (code: readonly number[]): string => {
+      vm.memory.write(CODE, Uint8Array.from([0x90, ...code, 0xcc]));
+      c.setGpr(RBX, BigInt(UNCLAIMED));
+      c.setRip(BigInt(CODE));
+      let entry: VmEntry = { kind: "run" };
+      for (let i = 0; i < 20; i++) {
+        const exit = c.run(entry, 100);
+        exits.push(exit.kind);
+        if (exit.kind === "mmio-read") entry = { kind: "mmio-read", value: exit.gpa & 0xff };
+        else if (exit.kind === "mmio-write") entry = { kind: "skip" };
+        else break;
+      }
+      return exits.splice(0).join(" ");
+    };
+    expect(drive(MOVUPS_LOAD)).toBe("mmio-read mmio-read mmio-read mmio-read exception");
+    expect(c.getXmm(0)).toEqual(Uint8Array.from([0, 0, 0, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0]));
+    expect(drive(MOVUPS_STORE)).toBe("mmio-write mmio-write mmio-write mmio-write exception");
+    expect(drive(MOVUPS_LOAD)).toBe("mmio-read mmio-read mmio-read mmio-read exception");
   });
   it("see code that they overwrite", () => {
     // MOVUPS [rbx], xmm0 over the NOPs behind it: INC RAX (48 FF C0) five times and a NOP.
