@@ -7,6 +7,7 @@ import { int11, int12 } from "./int/equipment.ts";
 import { int08 } from "./int/int08.ts";
 import { keyStroke } from "./int/int09.ts";
 import { IdleWatch } from "./int/idle.ts";
+import type { IdleStateV1 } from "./int/idle.ts";
 import { Int14 } from "./int/int14.ts";
 import { Int16 } from "./int/int16.ts";
 import { Int17 } from "./int/int17.ts";
@@ -67,6 +68,7 @@ export interface BiosStateV1 {
   readonly serial: { readonly startTick: number };
   readonly printer: { readonly startTick: number };
   readonly keyboard: { readonly rate: number; readonly delay: number };
+  readonly idle?: IdleStateV1;
 }
 
 const BIOS_DATE = "01/01/26";
@@ -275,6 +277,7 @@ export class BiosEmul {
       serial: this.#int14.saveState(),
       printer: this.#int17.saveState(),
       keyboard: this.#int16.saveState(),
+      idle: this.#idle.saveState(),
     };
   }
   /** The ROM, data areas and registers come back with the machine's memory and vCPU. */
@@ -286,6 +289,7 @@ export class BiosEmul {
     this.#int14.loadState(s.serial);
     this.#int17.loadState(s.printer);
     this.#int16.loadState(s.keyboard);
+    if (s.idle !== undefined) this.#idle.loadState(s.idle);
   }
 
   /** Vector (or trap id) of the trap at a real-mode linear address, or undefined. */

@@ -9,6 +9,12 @@ const GAP = 700;
 const PIC1_MASK = 0x21;
 const IRQ0 = 0x01;
 
+export interface IdleStateV1 {
+  readonly polls: number;
+  readonly lastPoll: number;
+  readonly registers: number;
+}
+
 /**
  * Tells a guest that only waits for a key (a DOS prompt, a loader's countdown) from one that works and looks for a key now
  * and then: the same question again and again, a few instructions apart, all registers as the time before, and no other BIOS
@@ -23,6 +29,15 @@ export class IdleWatch {
   /** `instructions`: guest instructions retired so far; without it nobody is ever idle. */
   constructor(instructions: (() => number) | undefined) {
     this.#instructions = instructions;
+  }
+
+  saveState(): IdleStateV1 {
+    return { polls: this.#polls, lastPoll: this.#lastPoll, registers: this.#registers };
+  }
+  loadState(s: IdleStateV1): void {
+    this.#polls = s.polls;
+    this.#lastPoll = s.lastPoll;
+    this.#registers = s.registers;
   }
 
   /** The guest got or did something: it is not idle. */

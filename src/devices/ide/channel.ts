@@ -120,6 +120,8 @@ export class IdeChannel {
       if (drive instanceof AtapiDrive && state?.kind === "atapi") drive.loadState(state);
     }
     this.#updateIrq();
+    // The wire going up has set the bus master's interrupt bit, which the guest may have cleared before.
+    this.busMaster.loadState(s.busMaster);
   }
 
   #choose(device: number): void {

@@ -32,6 +32,9 @@ export interface Ps2KeyboardStateV1 {
   readonly lastSent: number;
   readonly down: readonly string[];
   readonly resetAtNs: number | undefined;
+  /** The key that repeats, and when it does so next. */
+  readonly repeating?: string;
+  readonly repeatAtNs?: number | undefined;
 }
 
 const ACK = 0xfa;
@@ -157,6 +160,7 @@ export class Ps2Keyboard implements Ps2Device {
       lastSent: this.#lastSent,
       down: [...this.#down],
       resetAtNs: this.#bat.deadlineNs,
+      ...(this.#repeating === undefined ? {} : { repeating: this.#repeating, repeatAtNs: this.#repeat.deadlineNs }),
     };
   }
 
@@ -173,6 +177,8 @@ export class Ps2Keyboard implements Ps2Device {
     this.#down.clear();
     for (const code of s.down) this.#down.add(code);
     this.#stopRepeat();
+    this.#repeating = s.repeating;
+    if (s.repeatAtNs !== undefined) this.#repeat.arm(s.repeatAtNs);
     if (s.resetAtNs === undefined) this.#bat.cancel();
     else this.#bat.arm(s.resetAtNs);
     this.#setLeds(s.leds);

@@ -1,6 +1,6 @@
 /**
  * Everything of one CPU that a run depends on, taken between two runs: a CPU that loads it over the same memory goes on bit for bit as this one
- * would have. Plain data; 64-bit values are hexadecimal strings. Not in it: intercepts (the monitor's own), the pins A20 and IGNNE# and the
+ * would have. Plain data; 64-bit values are hexadecimal strings. Not in it: intercepts (the monitor's own), the A20 pin and the
  * memory (the VM's), and the answer to the last exit (run with a budget of 0 to have it taken in).
  */
 export interface VcpuStateV1 {
@@ -63,6 +63,10 @@ export interface VcpuStateV1 {
   readonly mmioWritten: number | null;
   /** Page of the local APIC, or null. */
   readonly apicPage: number | null;
+  /** The IGNNE# pin, when it is asserted. */
+  readonly ignne?: boolean;
+  /** Where the sequence behind RDRAND and RDSEED stands, when the engine makes its own. */
+  readonly random?: string;
   /** Retired since power-on. */
   readonly instructions: number;
 }

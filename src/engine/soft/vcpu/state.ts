@@ -72,6 +72,8 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
     mmioRead: cpu.mmu.answer ?? null,
     mmioWritten: cpu.mmu.written ?? null,
     apicPage: cpu.apicPage < 0 ? null : cpu.apicPage * 4096,
+    ignne: cpu.ignne,
+    random: hex(cpu.randomState),
     instructions: run.instructions,
   };
 }
@@ -125,6 +127,8 @@ export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   cpu.nmiBlocked = s.nmiBlocked;
   word(CPU.shadow, s.shadow);
   cpu.pendingDebug = s.debug;
+  cpu.ignne = s.ignne ?? false;
+  cpu.randomState = big(s.random ?? "0");
   cpu.exit = undefined;
   cpu.delivering = -1;
   cpu.mmu.answer = s.mmioRead ?? undefined;
