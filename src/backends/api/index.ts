@@ -2,6 +2,8 @@ export { MemoryBlockBackend } from "./block.ts";
 export type { BlockBackend } from "./block.ts";
 export { NullConsole } from "./console.ts";
 export type { ByteSink, ConsoleBackend } from "./console.ts";
+export { ERRNO, FILE_TYPE } from "./file-tree.ts";
+export type { Errno, FileAttributes, FileStat, FileTree, OpenDirectory, OpenFile, TreePath, TreeStat } from "./file-tree.ts";
 export { ataGeometry, floppyBySize, floppyDriveType, floppyToHold, lbaAssistGeometry, STANDARD_FLOPPIES } from "./geometry.ts";
 export type { DiskGeometry, FloppyFormat } from "./geometry.ts";
 export { detectImage } from "./image-kind.ts";

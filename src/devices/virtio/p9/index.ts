@@ -1,0 +1,3 @@
+export { VirtioP9 } from "./device.ts";
+export type { VirtioP9StateV1 } from "./device.ts";
+export { P9Server } from "./server.ts";
