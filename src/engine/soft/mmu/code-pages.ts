@@ -114,11 +114,28 @@ export class CodePages {
   }
 
   // ---- validity of linear look-ups
-  /** A CPU's translations changed: none of its jump-cache entries is valid. */
-  linearChanged(mmu: Mmu): void {
-    mmu.generation = (mmu.generation + 1) & 0x3ffffff;
-    if (mmu.generation === 0) mmu.cpu.u8.fill(0, mmu.jumpCache, mmu.jumpCache + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES);
+  /**
+   * A CPU's translations changed: its jump-cache entries and known fetches are void. With `keepGlobal`, those of supervisor code stay where all of
+   * it lay on global pages.
+   */
+  linearChanged(mmu: Mmu, keepGlobal = false): void {
+    const kept = keepGlobal && mmu.fetches.supervisorGlobal;
+    this.#renew(mmu, true, !kept);
     if (mmu === this.#mmu) this.modeChanged();
+  }
+  /** One page's translation changed: nothing happens unless code was run there. */
+  pageChanged(mmu: Mmu, la: number): void {
+    const { fetches } = mmu;
+    const user = fetches.seen(la, true);
+    const supervisor = fetches.seen(la, false);
+    if (!user && !supervisor) return;
+    this.#renew(mmu, user, supervisor);
+    if (mmu === this.#mmu) this.modeChanged();
+  }
+  #renew(mmu: Mmu, user: boolean, supervisor: boolean): void {
+    if (mmu.fetches.renew(user, supervisor)) return;
+    // The numbers have come round: what is left from the first time must not look valid.
+    mmu.cpu.u8.fill(0, mmu.jumpCache, mmu.jumpCache + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES);
   }
   /** Code size, CPL or CS limit changed. */
   modeChanged(): void {
@@ -128,12 +145,14 @@ export class CodePages {
     const limit = cpu.limit(CS);
     if (size !== 64 && limit !== 0xffff && limit !== 0xffffffff && limit !== mmu.oddLimit) {
       mmu.oddLimit = limit;
-      mmu.generation = (mmu.generation + 1) & 0x3ffffff;
+      this.#renew(mmu, true, true);
     }
     const cls = size === 64 || limit === 0xffffffff ? 0 : limit === 0xffff ? 1 : 2;
-    const user = cpu.u32[CPU.cpl.offset >> 2] === 3 ? 1 : 0;
+    const user = cpu.u32[CPU.cpl.offset >> 2] === 3;
+    const { fetches } = mmu;
+    const generation = user ? fetches.user : fetches.supervisor;
     // Never 0: an all-zero jump-cache entry must not match linear address 0.
-    cpu.u32[CPU.blockKey.offset >> 2] = ((mmu.generation << 6) | (cls << 4) | (user << 3) | ((size >> 5) << 1) | 1) >>> 0;
+    cpu.u32[CPU.blockKey.offset >> 2] = ((generation << 6) | (cls << 4) | (user ? 8 : 0) | ((size >> 5) << 1) | 1) >>> 0;
   }
 
   // ---- stores into code
@@ -276,8 +295,8 @@ export class CodePages {
       if (ipLo >>> 0 > cpu.limit(CS)) return this.#fault(13, 0);
       la = (cpu.baseNumber(CS) + (ipLo >>> 0)) >>> 0;
     }
-    const user = cpu.cpl === 3 ? USER : 0;
-    const gpa = this.#mmu.translate(la, user | FETCH);
+    const user = cpu.cpl === 3;
+    const gpa = this.#fetch(la, user);
     if (gpa < 0) return 0;
     const off = gpa & 0xfff;
     this.#setIpBase(ipLo, ipHi, off);
@@ -290,7 +309,7 @@ export class CodePages {
     if (limit >= MAX_BLOCK) {
       let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
       if (known !== undefined && known.nextPage >= 0) {
-        const second = this.#mmu.translate(this.#nextPage(la), user | FETCH);
+        const second = this.#fetch(this.#nextPage(la), user);
         if (second < 0) return 0;
         if (Math.floor(second / 4096) !== known.nextPage) {
           this.#pages.get(page)?.blocks.delete((off << 2) | (codeSize >> 5));
@@ -306,6 +325,15 @@ export class CodePages {
       if (known !== undefined) wanted = MAX_BLOCK - 1;
     }
     return this.#decodeAt(la, page, off, host, codeSize, wanted, allowed);
+  }
+  /** Guest-physical address of code, or -1 with the fault recorded. */
+  #fetch(la: number, user: boolean): number {
+    const { fetches } = this.#mmu;
+    const known = fetches.find(la, user);
+    if (known >= 0) return known;
+    const gpa = this.#mmu.translate(la, user ? USER | FETCH : FETCH);
+    if (gpa >= 0) fetches.remember(la, user, gpa, this.#mmu.global);
+    return gpa;
   }
   #nextPage(la: number): number {
     const next = la - (((la % 4096) + 4096) % 4096) + 4096;
@@ -366,7 +394,7 @@ export class CodePages {
         if (count > 0) break;
         // The first instruction runs over the page's end (or over the limit).
         if (allowed < 15 && allowed <= 4096 - at) return this.#fault(13, 0);
-        const second = this.#mmu.translate(this.#nextPage(la), (cpu.cpl === 3 ? USER : 0) | FETCH);
+        const second = this.#fetch(this.#nextPage(la), cpu.cpl === 3);
         if (second < 0) return 0;
         const head = 4096 - at;
         this.#bytes.set(bytes.subarray(host, host + head));
@@ -432,7 +460,7 @@ export class CodePages {
     for (; have < n; have++) {
       let at = gpa + have;
       if ((gpa & 0xfff) + have >= 4096) {
-        const second = this.#mmu.translate(this.#nextPage(la), (this.#cpu.cpl === 3 ? USER : 0) | FETCH);
+        const second = this.#fetch(this.#nextPage(la), this.#cpu.cpl === 3);
         if (second < 0) break;
         at = second + ((gpa & 0xfff) + have - 4096);
       }

@@ -1,6 +1,7 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 import { CodePages } from "./code-pages.ts";
+import { Fetches } from "./fetches.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
 
@@ -44,8 +45,9 @@ export class Mmu {
 
   /** This CPU's jump cache: wasm address. */
   readonly jumpCache: number;
-  /** Of the valid entries of the jump cache, see CodePages. */
-  generation = 0;
+  /** Where its code lies. */
+  readonly fetches = new Fetches();
+  /** The last CS limit that is none of the usual two, see CodePages. */
   oddLimit = -1;
 
   /** `code`: decoded code is shared by the CPUs of a VM; the first one makes it. */
@@ -80,14 +82,36 @@ export class Mmu {
       else this.#invalidateEntry(f & ~1);
     }
     this.#filled.length = kept;
-    this.code.linearChanged(this);
+    if (includingGlobal) this.#largePages.fill(0);
+    this.code.linearChanged(this, !includingGlobal);
   }
   flushPage(la: number): void {
     const at = this.#areas + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     this.#invalidateEntry(at + TLB_AREA.supervisor);
     this.#invalidateEntry(at + TLB_AREA.user);
     this.#invalidateEntry(at + TLB_AREA.guarded);
-    this.code.linearChanged(this);
+    const large = this.#largePages[Math.floor(la / 0x400000) & 1023] | this.#largePages[1024 + (Math.floor(la / 0x40000000) & 63)];
+    if (large === 0) this.code.pageChanged(this, la);
+    else {
+      this.#flushRegion(la, large === 1 ? 0x400000 : 0x40000000);
+      this.code.linearChanged(this);
+    }
+  }
+  /** One INVLPG takes the whole of a large page with it, of which there may be many pieces. */
+  #flushRegion(la: number, size: number): void {
+    const u32 = this.cpu.u32;
+    const region = Math.floor(la / size);
+    for (const f of this.#filled) {
+      const w = f >> 2;
+      const tag = (u32[w + 1] | 0) * 0x100000000 + u32[w];
+      if (Math.floor(tag / size) === region) this.#invalidateEntry(f & ~1);
+    }
+  }
+  /** By hash of the linear address, regions of 4 MiB and of 1 GiB: a large page was entered there. */
+  readonly #largePages = new Uint8Array(1024 + 64);
+  #noteLarge(la: number): void {
+    if (this.large === 1) this.#largePages[Math.floor(la / 0x400000) & 1023] = 1;
+    else this.#largePages[1024 + (Math.floor(la / 0x40000000) & 63)] = 2;
   }
   setA20(enabled: boolean): void {
     if (this.#a20 === enabled) return;
@@ -143,6 +167,7 @@ export class Mmu {
   translate(la: number, access: number): number {
     const gpa = walk(this.cpu, this.physical, la, access);
     if (gpa < 0) return -1;
+    if (this.large !== 0 && (access & FETCH) !== 0) this.#noteLarge(la);
     return this.a20(gpa);
   }
   a20(gpa: number): number {
@@ -173,6 +198,7 @@ export class Mmu {
     if (!same) {
       this.#invalidateEntry(at);
       this.#filled.push(at | (this.global ? 1 : 0));
+      if (this.large !== 0) this.#noteLarge(la);
     }
     u32[w] = lo;
     u32[w + 1] = hi;
@@ -185,8 +211,9 @@ export class Mmu {
       u32[w + (TLB.smcBitmap >> 2)] = bitmap;
     }
   }
-  /** Set by the walker: the last translation was a global page. */
+  /** Set by the walker: the last translation was a global page; 0 4 KiB, 1 2 or 4 MiB, 2 1 GiB. */
   global = false;
+  large = 0;
 
   /** A page got its first decoded code: stores to it must look at the bitmap. */
   protectCodePage(page: number, bitmap: number): void {

@@ -8,6 +8,7 @@ import type { PhysicalMap } from "./physical.ts";
  */
 export function walk(cpu: Cpu, memory: PhysicalMap, la: number, access: number): number {
   cpu.mmu.global = false;
+  cpu.mmu.large = 0;
   const cr0 = cpu.cr0;
   if (cr0 >= 0 && (cr0 & 0x80000000) === 0) return la >>> 0;
   if ((cpu.cr4 & 0x20) === 0) return walk32(cpu, memory, la >>> 0, access);
@@ -57,6 +58,7 @@ function walk32(cpu: Cpu, memory: PhysicalMap, la: number, access: number): numb
     const set = A | ((access & 1) !== 0 ? D : 0);
     if ((pde & set) !== set) memory.write32(pdeAt, pde | set);
     cpu.mmu.global = (pde & G) !== 0 && (cpu.cr4 & 0x80) !== 0;
+    cpu.mmu.large = 1;
     return ((pde >>> 13) & 0xff) * GIB4 + ((pde & 0xffc00000) >>> 0) + (la & 0x3fffff);
   }
   const pteAt = ((pde & 0xfffff000) >>> 0) + ((la >>> 12) & 0x3ff) * 4;
@@ -120,6 +122,7 @@ function walkPae(cpu: Cpu, memory: PhysicalMap, la: number, access: number): num
       const set = A | ((access & 1) !== 0 ? D : 0);
       if ((low & set) !== set) memory.write32(at, low | set);
       cpu.mmu.global = (low & G) !== 0 && (cpu.cr4 & 0x80) !== 0;
+      cpu.mmu.large = level;
       return (high & 0xff) * GIB4 + ((low & ~sizeMask & 0xfffff000) >>> 0) + (lo & sizeMask);
     }
     visitedAt[visited] = at;
