@@ -3,6 +3,7 @@ import type { BootOptions } from "../biosemul/boot/index.ts";
 import { createInt10 } from "../biosemul/int10/index.ts";
 import type { Int10Options } from "../biosemul/int10/index.ts";
 import { createInt13, createInt40, DiskServices } from "../biosemul/int13/index.ts";
+import type { DiskServicesStateV1 } from "../biosemul/int13/index.ts";
 import type { BiosContext, BiosHandler, BiosHandlers } from "../biosemul/index.ts";
 import type { BootDevice, MachineConfig } from "./config.ts";
 
@@ -13,6 +14,16 @@ export interface BiosPieces {
   readonly font8x8: Uint8Array;
   /** The video option ROM for C0000. */
   readonly videoRom: Uint8Array;
+  saveState(): BiosPiecesStateV1;
+  loadState(s: BiosPiecesStateV1): void;
+}
+
+export interface BiosPiecesStateV1 {
+  readonly v: 1;
+  readonly disks: DiskServicesStateV1;
+  /** The boot device that INT 18h tries next. */
+  readonly next: number;
+  readonly videoReady: boolean;
 }
 
 /**
@@ -57,6 +68,12 @@ export function createBiosHandlers(config: MachineConfig, video: Int10Options, s
     },
     font8x8: int10.romParts.font8x8Low,
     videoRom: int10.romParts.videoRom,
+    saveState: () => ({ v: 1, disks: services.saveState(), next, videoReady }),
+    loadState(s) {
+      services.loadState(s.disks);
+      next = s.next;
+      videoReady = s.videoReady;
+    },
   };
 }
 

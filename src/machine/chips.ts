@@ -76,6 +76,8 @@ export interface Chips {
   readonly pci: PciBus;
   readonly ide: readonly IdeChannel[];
   readonly fdc: Fdc82077;
+  readonly lpt: Lpt | undefined;
+  readonly power: PowerPorts;
 }
 
 /** Reads as a parts list: each chip, its pins, its addresses. */
@@ -185,7 +187,8 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     pio.register(port, 8, uart);
     return uart;
   });
-  if (config.printer !== undefined) pio.register(PORT.LPT1, 3, new Lpt({ name: "lpt1", sink: config.printer, pin: pin(IRQ.LPT1) }));
+  const lpt = config.printer === undefined ? undefined : new Lpt({ name: "lpt1", sink: config.printer, pin: pin(IRQ.LPT1) });
+  if (lpt !== undefined) pio.register(PORT.LPT1, 3, lpt);
   if (config.debugPort !== undefined) pio.register(PORT.DEBUG_E9, 1, new DebugPort({ sink: config.debugPort }));
 
   // Display.
@@ -222,7 +225,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, apic, msi: apic.bus, hpet, pm, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc };
+  return { pio, mmio, pic, apic, msi: apic.bus, hpet, pm, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc, lpt, power };
 }
 
 /** The two IDE cables with their drives. */

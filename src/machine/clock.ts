@@ -16,6 +16,8 @@ export interface MachineClock extends Clock {
   idle(): number | "no-timer";
   /** The machine stood still (paused, or waiting for a person): host time that passed does not count. */
   resume(): void;
+  /** Sets the time, when a snapshot is loaded: nothing is armed yet, and the vCPUs' instruction counts are in place. */
+  setNow(ns: number): void;
   /** Told when a timer becomes due before the end of the running slice, so that the slice can be cut short. */
   onEarlierDeadline: (() => void) | undefined;
   /** Back to an armed-timer set as after a cold start is the devices' business; this only says how far the clock is. */
@@ -25,7 +27,8 @@ export interface MachineClock extends Clock {
 /** Timers that fire without time moving on, before we say that a device re-arms itself at once for ever. */
 const MAX_FIRES_AT_ONCE = 10_000;
 
-class QueuedTimer implements Timer {
+/** A timer of a machine's clock. */
+export class QueuedTimer implements Timer {
   readonly name: string;
   readonly fire: () => void;
   readonly #queue: TimerQueue;
@@ -191,6 +194,9 @@ export class VirtualClock extends QueueClock implements MachineClock {
     return 0;
   }
   resume(): void {}
+  setNow(ns: number): void {
+    this.#skippedNs = ns - this.#instructions() * this.#nsPerInstruction;
+  }
 }
 
 /** The host's monotonic clock, for `HostClock`: milliseconds with a fraction. */
@@ -295,6 +301,13 @@ export class HostClock extends QueueClock implements MachineClock {
     const deadline = this.queue.first?.deadline;
     if (deadline === undefined) return "no-timer";
     return Math.max(0, (deadline - this.#raw()) / 1e6);
+  }
+  setNow(ns: number): void {
+    this.#floorNs = ns;
+    this.#debtMs = 0;
+    this.#sliceStartMs = 0;
+    this.#started = false;
+    this.#originMs = this.#hostNow() - ns / 1e6;
   }
   resume(): void {
     const ahead = this.#raw() - this.#floorNs;

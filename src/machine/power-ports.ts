@@ -9,7 +9,8 @@ const WORD = "Shutdown";
 export class PowerPorts {
   static readonly SHUTDOWN_PORT = 0x8900;
   readonly shutdown: BusDevice;
-  #matched = 0;
+  /** Letters of the word that have come. For snapshots. */
+  matched = 0;
 
   constructor(powerOff: (by: string) => void) {
     this.shutdown = {
@@ -17,10 +18,10 @@ export class PowerPorts {
       read: (_offset, size) => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff),
       write: (_offset, _size, value) => {
         const char = String.fromCharCode(value & 0xff);
-        if (char === WORD.charAt(this.#matched)) this.#matched++;
-        else this.#matched = char === WORD.charAt(0) ? 1 : 0;
-        if (this.#matched < WORD.length) return;
-        this.#matched = 0;
+        if (char === WORD.charAt(this.matched)) this.matched++;
+        else this.matched = char === WORD.charAt(0) ? 1 : 0;
+        if (this.matched < WORD.length) return;
+        this.matched = 0;
         powerOff("port 8900h");
       },
     };

@@ -6,6 +6,14 @@ const MAX_KEPT = 4 * 1024 * 1024;
 /** A look at new output searches at most this much of what was there before. */
 const RECENT = 64 * 1024;
 
+export interface SerialLineStateV1 {
+  readonly v: 1;
+  /** What waits to be fed to the guest. */
+  readonly input: Uint8Array;
+  /** Recent output that nobody has waited for. */
+  readonly unread: string;
+}
+
 /**
  * One serial line as automation sees it: everything the guest printed, and input fed at the line's own pace. Passes both
  * directions on to the backend that the user asked for.
@@ -66,6 +74,16 @@ export class SerialLine implements ConsoleBackend {
   push(value: number): void {
     this.#input.push(value & 0xff);
     if (this.#feeder.deadlineNs === undefined) this.#feeder.arm(this.#clock.nowNs() + 1);
+  }
+
+  saveState(): SerialLineStateV1 {
+    return { v: 1, input: Uint8Array.from(this.#input), unread: this.unread(false) };
+  }
+  /** The feeder's timer is the owner's to arm. */
+  loadState(s: SerialLineStateV1): void {
+    this.#input.splice(0, this.#input.length, ...s.input.subarray(0, RECENT));
+    this.#text = s.unread;
+    this.#unread = 0;
   }
 
   #decode(): void {

@@ -17,6 +17,14 @@ interface Stroke {
   readonly last: (() => void) | undefined;
 }
 
+export interface TypistStateV1 {
+  readonly v: 1;
+  /** Keys that are not typed yet: name, and whether it goes down. */
+  readonly strokes: readonly (readonly [KeyName, boolean])[];
+  readonly waitingSince: number;
+  readonly staleRing: number;
+}
+
 /** Time between two key events, ns of guest time: a fast typist, and slow enough for a guest that polls. */
 const GAP_NS = 8_000_000;
 /** A guest that reads no keyboard for this long gets the next key all the same. */
@@ -63,6 +71,16 @@ export class Typist {
   clear(): void {
     this.#timer.cancel();
     for (const stroke of this.#queue.splice(0)) stroke.last?.();
+  }
+
+  saveState(): TypistStateV1 {
+    return { v: 1, strokes: this.#queue.map((s) => [s.key, s.down]), waitingSince: this.#waitingSince, staleRing: this.#staleRing };
+  }
+  /** The timer is the owner's to arm. */
+  loadState(s: TypistStateV1): void {
+    this.#queue.splice(0, this.#queue.length, ...s.strokes.map(([key, down]) => ({ key, down, last: undefined })));
+    this.#waitingSince = s.waitingSince;
+    this.#staleRing = s.staleRing;
   }
 
   #queueChord(chord: KeyChord, last: (() => void) | undefined): void {

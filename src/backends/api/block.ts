@@ -19,6 +19,14 @@ export interface BlockBackend {
   discard?(offset: number, length: number): boolean;
   /** Optional, cheaper than writing: the range reads as zeros afterwards. False on a host I/O error or when `readOnly`. */
   writeZeroes?(offset: number, length: number): boolean;
+  /**
+   * Optional: says of which content this is, as far as the host can tell cheaply (size and time of the last change): the same text, the same
+   * content. Snapshots remember it.
+   */
+  identity?(): string;
+  /** Optional: what the disk holds in memory only, for a snapshot; and back. The file below is not part of it. */
+  saveState?(): unknown;
+  loadState?(state: unknown): void;
   close(): void;
 }
 
@@ -49,6 +57,13 @@ export class MemoryBlockBackend implements BlockBackend {
   }
   flush(): boolean {
     return true;
+  }
+  saveState(): unknown {
+    return { v: 1, bytes: this.bytes };
+  }
+  loadState(state: unknown): void {
+    const bytes = typeof state === "object" && state !== null && "bytes" in state ? state.bytes : undefined;
+    if (bytes instanceof Uint8Array && bytes.length === this.bytes.length) this.bytes.set(bytes);
   }
   close(): void {}
 }

@@ -6,6 +6,8 @@ export interface OverlayStateV1 {
   readonly chunkBytes: number;
   readonly numbers: readonly number[];
   readonly chunks: readonly Uint8Array[];
+  /** What the disk below holds in memory. */
+  readonly base?: unknown;
 }
 
 /**
@@ -106,19 +108,36 @@ export class OverlayBlockBackend implements BlockBackend {
     return true;
   }
 
+  identity(): string {
+    return this.#base.identity?.() ?? "";
+  }
+
   saveState(): OverlayStateV1 {
     const numbers = [...this.#chunks.keys()].sort((a, b) => a - b);
-    return { v: 1, chunkBytes: this.#chunkBytes, numbers, chunks: numbers.map((n) => (this.#chunks.get(n) ?? new Uint8Array(0)).slice()) };
+    const base = this.#base.saveState?.();
+    return {
+      v: 1,
+      chunkBytes: this.#chunkBytes,
+      numbers,
+      chunks: numbers.map((n) => (this.#chunks.get(n) ?? new Uint8Array(0)).slice()),
+      ...(base === undefined ? {} : { base }),
+    };
   }
 
   /** Replaces the content; chunks outside the disk are dropped. */
-  loadState(state: OverlayStateV1): void {
+  loadState(state: unknown): void {
+    if (!isOverlayState(state)) return;
+    this.#base.loadState?.(state.base);
     this.#chunks.clear();
     for (const [i, number] of state.numbers.entries()) {
       const bytes = state.chunks[i];
       if (bytes !== undefined) this.write(number * state.chunkBytes, bytes.subarray(0, Math.max(0, this.sizeBytes - number * state.chunkBytes)));
     }
   }
+}
+
+function isOverlayState(state: unknown): state is OverlayStateV1 {
+  return typeof state === "object" && state !== null && "chunkBytes" in state && "numbers" in state && "chunks" in state;
 }
 
 /** More padding than this is never kept in memory: writes there are refused. */
@@ -170,6 +189,20 @@ export class PaddedBackend implements BlockBackend {
       this.#tail.set(from.subarray(inFile), offset + inFile - fileBytes);
     }
     return true;
+  }
+
+  identity(): string {
+    return this.#base.identity?.() ?? "";
+  }
+  saveState(): unknown {
+    const base = this.#base.saveState?.();
+    return { v: 1, ...(this.#tail === undefined ? {} : { tail: this.#tail }), ...(base === undefined ? {} : { base }) };
+  }
+  loadState(state: unknown): void {
+    if (typeof state !== "object" || state === null) return;
+    const tail = "tail" in state ? state.tail : undefined;
+    this.#tail = tail instanceof Uint8Array && tail.length === this.sizeBytes - this.#base.sizeBytes ? tail.slice() : undefined;
+    this.#base.loadState?.("base" in state ? state.base : undefined);
   }
 
   flush(): boolean {

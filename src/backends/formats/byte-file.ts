@@ -18,6 +18,8 @@ export interface ByteFile {
   resize(bytes: number): boolean;
   /** Everything written and the length become durable. */
   flush(): boolean;
+  /** Size and time of the last change: see `BlockBackend.identity`. */
+  stamp?(): string;
   close(): void;
 }
 

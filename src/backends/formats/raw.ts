@@ -31,6 +31,9 @@ export class RawImage implements DiskImage {
   flush(): boolean {
     return this.readOnly || this.#file.flush();
   }
+  identity(): string {
+    return this.#file.stamp?.() ?? "";
+  }
   close(): void {
     this.flush();
     this.#file.close();

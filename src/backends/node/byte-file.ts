@@ -91,6 +91,10 @@ export class NodeByteFile implements ByteFile {
     }
   }
 
+  stamp(): string {
+    return fileStamp(this.#fd);
+  }
+
   close(): void {
     if (this.#fd < 0) return;
     this.flush();
@@ -98,6 +102,12 @@ export class NodeByteFile implements ByteFile {
     this.#fd = -1;
     this.#lock?.release();
   }
+}
+
+/** Size and time of the last change of an open file. */
+export function fileStamp(fd: number): string {
+  const stat = fs.fstatSync(fd, { bigint: true });
+  return `${stat.size} bytes, changed ${new Date(Number(stat.mtimeNs / 1_000_000n)).toISOString()}+${stat.mtimeNs % 1_000_000n}`;
 }
 
 /** A file of its own beside `target`, renamed onto it when it is complete: an interrupted command leaves no half image. */

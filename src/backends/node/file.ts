@@ -4,7 +4,7 @@ import { VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../api/index.ts";
 import { disguises, openImageFile, probeFormat } from "../formats/index.ts";
 import type { DiskImage, ImageFormat, Surroundings } from "../formats/index.ts";
-import { NodeByteFile } from "./byte-file.ts";
+import { fileStamp, NodeByteFile } from "./byte-file.ts";
 import { nodeCodec } from "./codec.ts";
 import { errorCode, lockImage, lockShared } from "./lock.ts";
 import type { ImageLock } from "./lock.ts";
@@ -102,6 +102,10 @@ export class FileBackend implements BlockBackend {
     } catch {
       return false;
     }
+  }
+
+  identity(): string {
+    return fileStamp(this.#fd);
   }
 
   close(): void {

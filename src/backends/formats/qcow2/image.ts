@@ -381,9 +381,13 @@ export class Qcow2Image implements DiskImage {
     return true;
   }
 
+  /** Nothing is left to be written by `close` afterwards. */
   flush(): boolean {
     if (this.#closed) return false;
-    return this.readOnly || this.#store.commit();
+    return this.readOnly || this.#store.settle();
+  }
+  identity(): string {
+    return [this.#store.file.stamp?.() ?? "", this.#backing?.identity?.() ?? ""].join(" < ");
   }
 
   close(): void {

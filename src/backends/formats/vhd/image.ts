@@ -248,6 +248,10 @@ export class SparseVhd implements DiskImage {
     return file.flush();
   }
 
+  identity(): string {
+    return [this.#file.stamp?.() ?? "", this.#parent?.identity?.() ?? ""].join(" < ");
+  }
+
   close(): void {
     if (this.#closed) return;
     this.flush();
@@ -362,6 +366,9 @@ export class FixedVhd implements DiskImage {
   }
   flush(): boolean {
     return this.readOnly || this.#file.flush();
+  }
+  identity(): string {
+    return this.#file.stamp?.() ?? "";
   }
   close(): void {
     this.flush();
