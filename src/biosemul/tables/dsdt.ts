@@ -41,7 +41,6 @@ function isaDevices(config: BiosConfig): number[][] {
   const board: Aml[] = [aml.io(0x80, 1), aml.io(0x92, 1)];
   if (config.smiCommandPort !== 0) board.push(aml.io(config.smiCommandPort, 2));
   board.push(aml.io(config.pmBase, 0x10));
-  if (config.apic) board.push(aml.fixedMemory(0xfec00000, 0x1000), aml.fixedMemory(0xfee00000, 0x1000));
   out.push(fixedDevice("MBRD", "PNP0C02", 0, ...board));
   return out;
 }

@@ -92,16 +92,11 @@ export class LapicTimer {
     this.#arm();
   }
 
-  /** IA32_TSC_DEADLINE: zero disarms; ignored in the other modes. */
+  /** IA32_TSC_DEADLINE: zero disarms; ignored in the other modes. Written again with its value when the guest moved its counter. */
   setDeadline(deadline: bigint): void {
     if (this.#mode !== TIMER_DEADLINE) return;
     this.#deadline = deadline;
     this.#arm();
-  }
-
-  /** The guest moved its time-stamp counter. */
-  tscChanged(): void {
-    if (this.#deadline !== 0n) this.#arm();
   }
 
   current(): number {
