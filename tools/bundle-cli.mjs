@@ -18,6 +18,8 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: "eof",
+  // A native module, and optional.
+  external: ["koffi"],
   // import() of a Node module becomes require(): the launcher's script has no module loader.
   supported: { "dynamic-import": false },
   define: { "import.meta.url": "importMetaUrl" },

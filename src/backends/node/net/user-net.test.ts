@@ -134,19 +134,18 @@ describe("TCP out of the guest", () => {
   });
 
   it("carries resets both ways", async () => {
-    let socket: net.Socket | undefined;
-    const port = await serve((s) => (socket = s));
+    const sockets: net.Socket[] = [];
+    const port = await serve((s) => void sockets.push(s));
     const { guest } = await plug();
     const first = client(guest, port);
     await first.connect();
-    while (socket === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
-    socket.resetAndDestroy();
+    while (sockets.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+    sockets[0]?.resetAndDestroy();
     await first.until(() => first.state === "reset");
-    socket = undefined;
     const second = client(guest, port);
     await second.connect();
-    while (socket === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
-    const closed = new Promise<void>((resolve) => socket?.on("close", resolve));
+    while (sockets.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    const closed = new Promise<void>((resolve) => sockets[1]?.on("close", resolve));
     second.reset();
     await closed;
   });
@@ -234,10 +233,10 @@ describe("TCP out of the guest", () => {
   });
 
   it("holds the guest back while the server does not read", async () => {
-    let socket: net.Socket | undefined;
+    const sockets: net.Socket[] = [];
     const port = await serve((s) => {
       s.pause();
-      socket = s;
+      sockets.push(s);
     });
     const { guest, net: user } = await plug();
     const tcp = client(guest, port);
@@ -248,9 +247,9 @@ describe("TCP out of the guest", () => {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(Number(user.stats()["fromGuestBytes"])).toBeLessThan(16 << 20);
     const got: Uint8Array[] = [];
-    const end = new Promise<void>((resolve) => socket?.on("end", resolve));
-    socket?.on("data", (d) => got.push(d));
-    socket?.resume();
+    const end = new Promise<void>((resolve) => sockets[0]?.on("end", resolve));
+    sockets[0]?.on("data", (d) => got.push(d));
+    sockets[0]?.resume();
     await end;
     expect(sha(got)).toBe(sha([content]));
   });

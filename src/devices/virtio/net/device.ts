@@ -15,6 +15,8 @@ export interface VirtioNetOptions {
   readonly mac: Uint8Array;
   /** Told to the driver when given: 68..65535. */
   readonly mtu?: number;
+  /** Told of each frame that reached the guest's memory: they come while a machine sleeps. */
+  readonly onDelivered?: () => void;
 }
 
 export interface VirtioNetStateV1 {
@@ -55,6 +57,7 @@ export class VirtioNet implements VirtioModel {
   readonly #backend: NetBackend;
   readonly #mac: Uint8Array;
   readonly #mtu: number;
+  readonly #onDelivered: (() => void) | undefined;
   readonly #filter = new NetFilter();
   readonly #frame = new Uint8Array(MAX_FRAME);
   readonly #header = new Uint8Array(LONG_HEADER);
@@ -80,6 +83,7 @@ export class VirtioNet implements VirtioModel {
     this.#backend = options.backend;
     this.#mac = options.mac.slice(0, 6);
     this.#mtu = options.mtu ?? 0;
+    this.#onDelivered = options.onDelivered;
     const { MTU, CSUM, HOST_TSO4, GUEST_CSUM, GUEST_TSO4, CTRL_GUEST_OFFLOADS, MAC, MRG_RXBUF, STATUS } = NET_F;
     const { CTRL_VQ, CTRL_RX, CTRL_VLAN, CTRL_RX_EXTRA, GUEST_ANNOUNCE, CTRL_MAC_ADDR, SPEED_DUPLEX } = NET_F;
     const { checksum, tso4 } = this.#backend.offloads ?? NO_OFFLOADS;
@@ -273,6 +277,7 @@ export class VirtioNet implements VirtioModel {
     gathered.length = 0;
     this.counters.received++;
     queue.notifyDriver();
+    this.#onDelivered?.();
   }
 
   #starve(queue: VirtQueue): false {
