@@ -12,7 +12,10 @@ async function implemented() {
   const { SEMANTICS } = await import("../dist/engine/soft/sem/index.js");
   const { SYSTEM } = await import("../dist/engine/soft/sys/index.js");
   const { FALLBACK } = await import("../dist/engine/soft/fallback.js");
-  return new Set([SEMANTICS, SYSTEM, FALLBACK].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
+  const { FPU } = await import("../dist/engine/soft/fpu/index.js");
+  const { XMM } = await import("../dist/engine/soft/sem/xmm.js");
+  const { SIMD } = await import("../dist/engine/soft/simd/index.js");
+  return new Set([SEMANTICS, SYSTEM, FALLBACK, FPU, XMM, SIMD].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
 }
 
 const folder = fileURLToPath(new URL("../docs/generated/", import.meta.url));
