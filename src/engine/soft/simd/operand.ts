@@ -1,6 +1,6 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
-import { linearAddress, plus } from "../fpu/memory.ts";
+import { linearAddress } from "../fpu/memory.ts";
 import { CPU } from "../state-layout.ts";
 import { SSE } from "./env.ts";
 
@@ -29,36 +29,24 @@ function fromXmm(cpu: Cpu, index: number, to: Int32Array): void {
   to[2] = i32[at + 2];
   to[3] = i32[at + 3];
 }
-/** Reads 4, 8 or 16 bytes into `to`; 16 as two quadwords, both pages looked at before either is read. */
+/** Reads 4, 8 or 16 bytes into `to` as one access: both pages are looked at before either is read, devices see its parts once. */
 function fromMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, to: Int32Array): void {
   const la = bytes === 16 ? address128(cpu, insn, op) : linearAddress(cpu, insn, op, bytes, false);
-  const { mmu } = cpu;
+  const { mmu, view } = cpu;
   const user = cpu.cpl === 3;
-  if ((la & 0xfff) + bytes <= 4096) {
-    const host = mmu.hostRead(la, user);
-    if (host !== 0) {
-      const view = cpu.view;
-      to[0] = view.getInt32(host, true);
-      if (bytes > 4) to[1] = view.getInt32(host + 4, true);
-      if (bytes > 8) {
-        to[2] = view.getInt32(host + 8, true);
-        to[3] = view.getInt32(host + 12, true);
-      }
-      return;
+  let at = (la & 0xfff) + bytes <= 4096 ? mmu.hostRead(la, user) : 0;
+  if (at === 0) {
+    if (!mmu.slowRead(la, bytes, user)) {
+      if (cpu.exit !== undefined) cpu.leave(cpu.exit);
+      cpu.raise(cpu.fault.vector, cpu.fault.errorCode);
     }
-  } else if (bytes === 16) {
-    const before = 4096 - (la & 0xfff);
-    mmu.read(la, 1, user);
-    mmu.read(plus(cpu, la, before), 1, user);
+    at = CPU.scratch.offset;
   }
-  const scratch = CPU.scratch.offset >> 2;
-  for (let i = 0; i < bytes >> 2; i += 2) {
-    if (bytes === 4) to[0] = mmu.read(la, 4, user);
-    else {
-      mmu.read64(plus(cpu, la, i * 4), user);
-      to[i] = cpu.i32[scratch];
-      to[i + 1] = cpu.i32[scratch + 1];
-    }
+  to[0] = view.getInt32(at, true);
+  if (bytes > 4) to[1] = view.getInt32(at + 4, true);
+  if (bytes > 8) {
+    to[2] = view.getInt32(at + 8, true);
+    to[3] = view.getInt32(at + 12, true);
   }
 }
 /** 16 bytes: #GP(0) for a misaligned address where the row asks for alignment, before the segment's limit (measured); no #AC then. */
