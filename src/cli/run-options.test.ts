@@ -42,6 +42,17 @@ describe("whyve run's command line", () => {
     expect(complaint("--hd", ",bus=ide")).toMatch(/name is empty/);
   });
 
+  it("shares directories under tags", () => {
+    expect(parse("a.img", "--share", "/srv", "--share", "b,c,ro", "--share", "d,ro,tag=data").shares).toEqual([
+      { path: "/srv", tag: "share", readOnly: false },
+      { path: "b,c", tag: "share2", readOnly: true },
+      { path: "d", tag: "data", readOnly: true },
+    ]);
+    expect(complaint("a.img", "--share", ",ro")).toMatch(/name is empty/);
+    expect(complaint("a.img", "--share", "x", "--share", "y,tag=share")).toMatch(/another share has the tag/);
+    expect(complaint("a.img", "--share", "x,tag=a b")).toMatch(/use up to 31/);
+  });
+
   it("fills in the defaults", () => {
     expect(parse("a.img")).toMatchObject({
       clock: "host",

@@ -5,6 +5,8 @@ import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";
 import { parseOptions } from "./options.ts";
 import type { OptionTable, ParsedOptions } from "./options.ts";
+import { parseShares } from "./share-option.ts";
+import type { ShareRequest } from "./share-option.ts";
 import { parseTrace } from "./trace-options.ts";
 import type { TraceRequest } from "./trace-options.ts";
 
@@ -36,6 +38,12 @@ export const RUN_OPTIONS = {
     help: "clock at power-on: utc, local, or 2026-01-31T12:00:00\n(default: local; under --clock virtual 2026-01-01)",
   },
   "trap-style": { value: "vmcall|port", group: "Machine", help: "how BIOS stubs reach the host (port: for guests that interpret them)" },
+  share: {
+    value: "DIR[,tag=NAME][,ro]",
+    multiple: true,
+    group: "Media",
+    help: "a directory for the guest: mount -t 9p -o trans=virtio share /mnt\n(tags: share, share2, ...; ro: read-only)",
+  },
   rng: { group: "Machine", help: "a virtio entropy source (repeatable bytes under --clock virtual)" },
   "no-reboot": { group: "Machine", help: "a reset by the guest ends the run" },
   name: { value: "NAME", group: "Machine", help: "what messages call the machine" },
@@ -129,6 +137,7 @@ export interface RunRequest {
   /** Virtio consoles, hvc0 first. */
   readonly consoles: readonly SinkRequest[];
   readonly rng: boolean;
+  readonly shares: readonly ShareRequest[];
   readonly debugPort: SinkRequest | undefined;
   readonly printer: SinkRequest | undefined;
   readonly until: RegExp | undefined;
@@ -186,6 +195,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     serial,
     consoles,
     rng: given.has("rng"),
+    shares: parseShares(given.values("share")),
     debugPort: optional(given.value("debug-port"), (v) => parseSink("--debug-port", v)),
     printer: optional(given.value("printer"), (v) => parseSink("--printer", v)),
     until: optional(given.value("until"), (v) => parseRegex("--until", v)),

@@ -139,6 +139,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     serial: plugs.serial,
     consoles: plugs.consoles,
     rng: request.rng,
+    shares: request.shares,
     debugPort: plugs.debugPort,
     printer: plugs.printer,
     warn: (message) => process.stderr.write(`whyve: ${message}\n`),

@@ -1,5 +1,5 @@
 import { VmmError } from "../base/index.ts";
-import type { BlockBackend } from "../backends/api/index.ts";
+import type { BlockBackend, FileTree } from "../backends/api/index.ts";
 import { detectImage, OverlayBlockBackend, PaddedBackend } from "../backends/api/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
 import type { CpuEngine } from "../vmm/index.ts";
@@ -17,7 +17,12 @@ export type ImageSource =
   | { readonly kind?: DriveConfig["kind"]; readonly path: string; readonly bus?: DriveConfig["bus"]; readonly format?: ImageFormat }
   | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend; readonly bus?: DriveConfig["bus"] };
 
-export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, VirtualMachineOptions {
+/** A directory for the guest: a name on this host, or a tree of your own. `tag` is what the guest calls it. */
+export type ShareSource =
+  | { readonly tag: string; readonly path: string; readonly readOnly?: boolean }
+  | { readonly tag: string; readonly tree: FileTree };
+
+export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel" | "shares">, VirtualMachineOptions {
   /** Boots a kernel file directly, without a boot loader; disks are optional then. */
   readonly kernel?: KernelBoot;
   /** One medium, for the simplest case. */
@@ -28,6 +33,8 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, 
   readonly snapshot?: boolean;
   /** The guest sees write-protected media. */
   readonly readOnly?: boolean;
+  /** Directories of this host that the guest mounts: `mount -t 9p TAG DIR`. */
+  readonly shares?: readonly ShareSource[];
   /** `soft`, `soft,jit=on`, or an engine of your own. */
   readonly engine?: "soft" | "soft,jit=on" | CpuEngine;
   /** False: the machine waits for `vm.start()`. Default true. */
@@ -48,13 +55,27 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel">, 
  */
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
   const drives = await openDrives(options);
+  const shares: { readonly tag: string; readonly tree: FileTree }[] = [];
   let vm: VirtualMachine;
   try {
-    const { disk: _disk, images: _images, snapshot: _snapshot, readOnly: _readOnly, engine, start: _start, warn: _warn, kernel, ...rest } = options;
+    const {
+      disk: _disk,
+      images: _images,
+      snapshot: _snapshot,
+      readOnly: _readOnly,
+      engine,
+      start: _start,
+      warn: _warn,
+      kernel,
+      shares: _shares,
+      ...rest
+    } = options;
+    for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source) });
     const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel) };
-    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives }), await loadEngine(engine ?? "soft")), options);
+    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives, shares }), await loadEngine(engine ?? "soft")), options);
   } catch (error) {
     for (const drive of drives) drive.image?.close();
+    for (const { tree } of shares) tree.close();
     throw error;
   }
   if (options.start !== false) vm.start();
@@ -70,6 +91,12 @@ async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<C
   if (typeof engine !== "string") return engine;
   const { createSoftEngine } = await import("../engine/soft/index.ts");
   return createSoftEngine({ jit: engine === "soft,jit=on" });
+}
+
+async function openShare(source: ShareSource): Promise<FileTree> {
+  if ("tree" in source) return source.tree;
+  const { DirectoryTree } = await import("../backends/node/index.ts");
+  return new DirectoryTree(source.path, { readOnly: source.readOnly ?? false });
 }
 
 async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {

@@ -1,5 +1,6 @@
 import { VmmError } from "../base/index.ts";
-import type { BlockBackend, ByteSink, ConsoleBackend } from "../backends/api/index.ts";
+import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backends/api/index.ts";
+import type { ImageFormat } from "../backends/formats/index.ts";
 import type { KernelRequest } from "../loaders/index.ts";
 
 /** Where the BIOS looks for something to start, in order. */
@@ -12,6 +13,8 @@ export interface DriveConfig {
   readonly image: BlockBackend | undefined;
   /** What the guest's drivers see: an IDE device (default), or a virtio block device on PCI. The BIOS boots from both. */
   readonly bus?: "ide" | "virtio";
+  /** Where the image came from, for snapshots: an absolute path, and the format when it was stated. */
+  readonly source?: { readonly path: string; readonly format?: ImageFormat };
 }
 
 export type ClockKind = "virtual" | "host";
@@ -45,6 +48,8 @@ export interface MachineConfig {
   readonly consoles: readonly (ConsoleBackend | undefined)[];
   /** A virtio entropy source. Under the virtual clock its bytes repeat from run to run. */
   readonly rng: boolean;
+  /** Directories of the host that the guest mounts by their tags (9P over virtio). Owned by the machine. */
+  readonly shares: readonly { readonly tag: string; readonly tree: FileTree }[];
   /** Receives bytes written to port E9h. */
   readonly debugPort: ByteSink | undefined;
   /** Receives what the guest prints on LPT1. */
@@ -83,6 +88,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   serial: [],
   consoles: [],
   rng: false,
+  shares: [],
   debugPort: undefined,
   printer: undefined,
   kernel: undefined,
@@ -117,6 +123,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
   }
   const serial = options.serial ?? DEFAULT_CONFIG.serial;
+  const shares = options.shares ?? DEFAULT_CONFIG.shares;
+  if (shares.length > 4) throw new VmmError("CONFIG_SHARES", `${shares.length} shared directories, there is room for 4`);
   const consoles = options.consoles ?? DEFAULT_CONFIG.consoles;
   if (consoles.length > 16) throw new VmmError("CONFIG_SERIAL", `${consoles.length} virtio consoles, the device has room for 16`);
   if (serial.length > 4) throw new VmmError("CONFIG_SERIAL", `${serial.length} serial lines, a PC has four`);
@@ -137,6 +145,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     serial,
     consoles,
     rng: options.rng ?? DEFAULT_CONFIG.rng,
+    shares,
     debugPort: options.debugPort,
     printer: options.printer,
     kernel: options.kernel,

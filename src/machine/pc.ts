@@ -401,6 +401,7 @@ class WiredPc implements Pc {
   dispose(): void {
     this.#chipClock.cancelAll();
     for (const drive of this.#drives) drive.backend?.close();
+    for (const { tree } of this.config.shares) tree.close();
     this.vm.dispose();
   }
 }

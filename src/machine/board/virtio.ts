@@ -4,6 +4,7 @@ import type { PciBus } from "../../devices/pci/index.ts";
 import type { VirtioModel } from "../../devices/virtio/api.ts";
 import { VirtioBlk } from "../../devices/virtio/blk/index.ts";
 import { VirtioConsole } from "../../devices/virtio/console/index.ts";
+import { VirtioP9 } from "../../devices/virtio/p9/index.ts";
 import { SeededEntropy, VirtioRng } from "../../devices/virtio/rng/index.ts";
 import { VirtioPci } from "../../devices/virtio/transport/index.ts";
 import type { MachineConfig } from "../config.ts";
@@ -77,13 +78,14 @@ export function plugVirtioDisks(slots: VirtioSlots, drives: readonly Drive[], cl
   }
 }
 
-/** Console and entropy source, when the configuration has them. */
+/** Console, shared directories and entropy source, when the configuration has them. */
 export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, consoles: readonly SerialLine[], clock: Clock): void {
   if (consoles.length > 0) {
     const device = new VirtioConsole({ clock, ports: consoles.map((backend) => ({ backend, isConsole: true })) });
     for (const [i, line] of consoles.entries()) line.canReceive = () => device.room(i) > 0;
     slots.plug(device);
   }
+  for (const { tag, tree } of config.shares) slots.plug(new VirtioP9({ clock, tree, tag }));
   if (config.rng) {
     const source = config.clock === "virtual" ? new SeededEntropy(0) : { fill: HOST.random };
     slots.plug(new VirtioRng({ clock, source }));
