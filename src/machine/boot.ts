@@ -7,6 +7,9 @@ import { machineConfig } from "./config.ts";
 import type { DriveConfig, MachineConfig, MachineOptions } from "./config.ts";
 import { readKernelBoot } from "./kernel.ts";
 import type { KernelBoot } from "./kernel.ts";
+import type { NetConfig } from "./board/net.ts";
+import { openNet } from "./net.ts";
+import type { NetRequest } from "./net.ts";
 import { definePc } from "./pc.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 import type { VirtualMachineOptions } from "./virtual-machine.ts";
@@ -22,9 +25,11 @@ export type ShareSource =
   | { readonly tag: string; readonly path: string; readonly readOnly?: boolean }
   | { readonly tag: string; readonly tree: FileTree };
 
-export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel" | "shares">, VirtualMachineOptions {
+export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "kernel" | "shares">, VirtualMachineOptions {
   /** Boots a kernel file directly, without a boot loader; disks are optional then. */
   readonly kernel?: KernelBoot;
+  /** A network card and where its cable leads; none by default. */
+  readonly net?: NetRequest | undefined;
   /** One medium, for the simplest case. */
   readonly disk?: ImageSource;
   /** Media in order: the first hard disk is 80h, the first floppy A:. */
@@ -56,6 +61,7 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "kernel" | 
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
   const drives = await openDrives(options);
   const shares: { readonly tag: string; readonly tree: FileTree }[] = [];
+  let net: NetConfig | undefined;
   let vm: VirtualMachine;
   try {
     const {
@@ -67,15 +73,18 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       start: _start,
       warn: _warn,
       kernel,
+      net: wanted,
       shares: _shares,
       ...rest
     } = options;
     for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source) });
+    if (wanted !== undefined) net = await openNet(wanted);
     const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel) };
-    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives, shares }), await loadEngine(engine ?? "soft")), options);
+    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives, shares, ...(net === undefined ? {} : { net }) }), await loadEngine(engine ?? "soft")), options);
   } catch (error) {
     for (const drive of drives) drive.image?.close();
     for (const { tree } of shares) tree.close();
+    net?.backend.close();
     throw error;
   }
   if (options.start !== false) vm.start();

@@ -17,6 +17,7 @@ import { buildApic, PIRQ_GSI } from "./board/apic.ts";
 import type { ApicBoard } from "./board/apic.ts";
 import { buildHpet } from "./board/hpet.ts";
 import type { HpetBoard } from "./board/hpet.ts";
+import { plugVirtioNet } from "./board/net.ts";
 import type { MachineConfig } from "./config.ts";
 import { floppyMedium, IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
@@ -49,6 +50,8 @@ export interface ChipWires {
   /** Shadow RAM was switched in or out. */
   readonly shadow: (segment: PamSegment) => void;
   readonly serial: readonly SerialLine[];
+  /** Something came from outside that a sleeping guest should look at. */
+  readonly arrived: () => void;
   /** Virtio consoles. */
   readonly consoles: readonly SerialLine[];
   readonly drives: readonly Drive[];
@@ -216,6 +219,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: apic.bus });
   plugVirtioDisks(virtio, wires.drives, clock);
   plugVirtioExtras(virtio, config, wires.consoles, clock);
+  plugVirtioNet(virtio, config.net, wires.arrived);
   pio.register(PORT.PCI_ADDRESS, 4, pci.addressPort);
   pio.register(PORT.PCI_DATA, 4, pci.dataPort);
 

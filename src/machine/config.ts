@@ -1,4 +1,5 @@
 import { VmmError } from "../base/index.ts";
+import type { NetConfig } from "./board/net.ts";
 import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backends/api/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
 import type { KernelRequest } from "../loaders/index.ts";
@@ -50,6 +51,8 @@ export interface MachineConfig {
   readonly rng: boolean;
   /** Directories of the host that the guest mounts by their tags (9P over virtio). Owned by the machine. */
   readonly shares: readonly { readonly tag: string; readonly tree: FileTree }[];
+  /** A virtio network card; undefined: none. What comes by it makes a run differ from the next, under the virtual clock too. */
+  readonly net: NetConfig | undefined;
   /** Receives bytes written to port E9h. */
   readonly debugPort: ByteSink | undefined;
   /** Receives what the guest prints on LPT1. */
@@ -88,6 +91,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   serial: [],
   consoles: [],
   rng: false,
+  net: undefined,
   shares: [],
   debugPort: undefined,
   printer: undefined,
@@ -145,6 +149,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     serial,
     consoles,
     rng: options.rng ?? DEFAULT_CONFIG.rng,
+    net: options.net,
     shares,
     debugPort: options.debugPort,
     printer: options.printer,

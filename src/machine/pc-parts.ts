@@ -41,6 +41,8 @@ export interface Pc extends Board {
   request(request: BoardRequest): void;
   /** The power button: an ACPI event for a guest in ACPI mode, off at once for others. */
   powerButton(): void;
+  /** Told when something came from outside (a network frame): an idle machine is to look again. */
+  onArrival: (() => void) | undefined;
   traceBios(sink: BiosTraceSink | undefined): void;
   /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void;

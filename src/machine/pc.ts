@@ -61,6 +61,7 @@ class WiredPc implements Pc {
   readonly #biosRegs: GuestRegisters;
   #trace: BiosTraceSink | undefined;
   onRequest: (() => void) | undefined;
+  onArrival: (() => void) | undefined;
 
   constructor(config: MachineConfig, engine: CpuEngine) {
     this.config = config;
@@ -82,7 +83,7 @@ class WiredPc implements Pc {
       ferr: () => this.#chips.system.fpuError(),
     });
     this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
-    this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction) : new HostClock(instructions, HOST.now);
+    this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : HOST.now) : new HostClock(instructions, HOST.now);
     this.#mapMemory();
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.clock, `com${i + 1}`, config.serial[i]));
     this.consoles = config.consoles.map((backend, i) => new SerialLine(this.clock, `hvc${i}`, backend));
@@ -175,6 +176,7 @@ class WiredPc implements Pc {
       shadow: (segment) => this.#shadow(segment),
       serial: this.serial,
       consoles: this.consoles,
+      arrived: () => this.onArrival?.(),
       drives: this.#drives,
     });
     this.#io.connect(chips);
@@ -401,6 +403,7 @@ class WiredPc implements Pc {
   dispose(): void {
     this.#chipClock.cancelAll();
     for (const drive of this.#drives) drive.backend?.close();
+    this.config.net?.backend.close();
     for (const { tree } of this.config.shares) tree.close();
     this.vm.dispose();
   }

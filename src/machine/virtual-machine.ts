@@ -55,6 +55,7 @@ export class VirtualMachine {
       tripleFault: options.tripleFault ?? "stop",
       stayWhenHalted: options.stayWhenHalted ?? false,
     });
+    pc.onArrival = () => this.#loop.wake();
     const watches = new WatchList(pc.clock, () => this.#loop.breathe());
     this.#watches = watches;
     this.#typist = new Typist(pc.clock, pc.keyboard, () => this.#loop.breathe());
