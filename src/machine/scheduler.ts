@@ -1,5 +1,5 @@
 /** Instructions a CPU gets in a round. Long enough that a switch (about a microsecond) does not count, short enough for locks and time-outs. */
-const QUANTUM = 20_000;
+const QUANTUM = 10_000;
 
 /** A scheduler's memory, for snapshots. */
 export interface SchedulerStateV1 {
