@@ -31,7 +31,8 @@ const COLD_NEXT = 0,
 export const REGION_FAULT = COLD_FAULT,
   REGION_BUDGET = 5;
 export const REGION_TAKE_LINK = 1,
-  REGION_TAKE_IP = 2;
+  REGION_TAKE_IP = 2,
+  REGION_TAKE_HELPER = 4;
 
 interface Candidate {
   readonly key: string;
@@ -276,6 +277,10 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.i32(REGION_TAKE_IP);
   w.op(OP.i32_and);
   w.brIf(atIp);
+  w.get(status);
+  w.i32(REGION_TAKE_HELPER);
+  w.op(OP.i32_and);
+  w.brIf(atHelper);
   w.br(next);
   w.end();
   w.get(status);

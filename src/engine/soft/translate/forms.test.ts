@@ -49,7 +49,7 @@ function run(machine: TranslateMachine, bytes: Uint8Array, seed: number, aligned
   if (r.chance(50)) c.setGpr(1, BigInt(r.below(70)));
   if (r.chance(30)) c.setGpr(0, BigInt(r.next() & 0xff));
   if (r.chance(30)) c.setGpr(2, 0n);
-  // A region cannot begin with an instruction that may defer to a helper, hence the NOP; JMP $ ends the test.
+  // JMP $ ends the test.
   machine.vm.memory.write(CODE, new Uint8Array([0x90, ...bytes, 0xeb, 0xfe, 0xeb, 0xfe]));
   c.setRip(BigInt(CODE));
   return `${machine.step({ kind: "run" }, 70)} ${machine.ram()} ${machine.log.splice(0).join()}`;

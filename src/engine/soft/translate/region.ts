@@ -1,6 +1,6 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { REGION_BUDGET, REGION_FAULT, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
+import { REGION_BUDGET, REGION_FAULT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { CPU, REC_BYTES } from "../state-layout.ts";
@@ -82,6 +82,7 @@ class RegionWriter {
       {
         fault: () => w.br(this.#faultExit),
         resume: (rec) => this.#leaveWith(rec),
+        helper: (rec) => this.#leaveWith(rec | REGION_TAKE_HELPER),
         ip: (rec) => this.#leaveWith(rec | REGION_TAKE_IP),
         link: (rec, charge) => this.#transfer(rec, charge),
       },

@@ -17,6 +17,8 @@ export interface RegionExits {
   fault(): void;
   /** The interpreter goes on with this record: not charged yet. */
   resume(rec: number): void;
+  /** The helper does the record's instruction: not charged yet. */
+  helper(rec: number): void;
   /** Transfer along the link of the record: charges `charge` instructions when the target is in the region. */
   link(rec: number, charge: number): void;
   /** Transfer to CPU.rip. */
@@ -517,7 +519,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   // ---- SystemEmit
   deferIf(condition: Val): void {
     const rec = this.#rec;
-    this.leave(condition, () => this.exits.resume(rec));
+    this.leave(condition, () => this.exits.helper(rec));
   }
   /** Emits the whole instruction. */
   emit(): void {

@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { H_HELPER, mayDefer } from "../interp/handlers.ts";
+import { H_HELPER } from "../interp/handlers.ts";
 import type { Shape } from "../interp/interp-emit.ts";
 import type { Block } from "../mmu/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
@@ -129,8 +129,7 @@ export class Translator {
     const all = this.#decode(block);
     for (let from = 0; from < all.length; ) {
       const shape = this.#shape(block.rec + from * REC_BYTES, all[from]);
-      // Instructions that may defer to a helper cannot be first: deferring is going back to this very record.
-      if (shape === undefined || mayDefer(shape)) {
+      if (shape === undefined) {
         from++;
         continue;
       }
