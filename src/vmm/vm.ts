@@ -48,6 +48,17 @@ export class Vm {
   get slots(): readonly MemorySlot[] {
     return this.#slots;
   }
+  /** Starts a dirty log of a region: which pages the guest and `memory` write. */
+  noteWrites(region: MemoryRegion): void {
+    this.#engine.noteWrites(region);
+  }
+  /** One byte a page, 1: written since the log began or was last taken. */
+  takeWrites(region: MemoryRegion): Uint8Array {
+    return this.#engine.takeWrites(region);
+  }
+  ignoreWrites(region: MemoryRegion): void {
+    this.#engine.ignoreWrites(region);
+  }
   setIgnne(asserted: boolean): void {
     this.#engine.setIgnne(asserted);
   }

@@ -350,3 +350,36 @@ each("two runs of the same CPUs in the same turns are equal, and so is one that 
   assert.deepEqual(turns(first, 77, 200), straight);
   assert.equal(first.memory.read16(FLAG), 0);
 });
+
+// ---- dirty log
+each("a dirty log names the pages that any CPU, or a device, wrote since it was taken", (engine) => {
+  const { vm } = vmOf(engine, 2);
+  const ram = vm.region("ram");
+  // l: mov [si], al; rep stosb (cx as given); push ax; pop ax; jmp l
+  vm.memory.write(CODE, Uint8Array.from([0x88, 0x04, 0xf3, 0xaa, 0x50, 0x58, 0xeb, 0xf8]));
+  const pages = () => [...vm.takeWrites(ram).entries()].filter(([, written]) => written === 1).map(([page]) => page);
+  const give = (cpu, si, di, cx) => {
+    const { raw } = vm.vcpus[cpu].regs;
+    raw.setGpr(6, BigInt(si));
+    raw.setGpr(7, BigInt(di));
+    raw.setGpr(1, BigInt(cx));
+  };
+  vm.vcpus.forEach((vcpu) => start(vcpu));
+  assert.equal(pages().length, 256, "no log: all");
+  for (const vcpu of vm.vcpus) vcpu.run(RUN, 50);
+  vm.noteWrites(ram);
+  assert.deepEqual(pages(), []);
+  give(0, 0x9000, 0xa000, 0x1800);
+  give(1, 0x3001, 0, 0);
+  for (const vcpu of vm.vcpus) vcpu.run(RUN, 50);
+  assert.deepEqual(pages(), [3, 7, 9, 10, 11]);
+  assert.deepEqual(pages(), []);
+  vm.memory.write8(0x20000, 1);
+  vm.memory.write(0x22ff0, new Uint8Array(0x20));
+  assert.deepEqual(pages(), [0x20, 0x22, 0x23]);
+  give(0, 0x1fff, 0, 0); // On the page of the code.
+  for (const vcpu of vm.vcpus) vcpu.run(RUN, 7);
+  assert.deepEqual(pages(), [1, 3, 7]);
+  vm.ignoreWrites(ram);
+  assert.equal(pages().length, 256);
+});

@@ -36,6 +36,11 @@ export interface EngineVm {
   mapSlot(slot: MemorySlot): void;
   /** Turns a page-aligned range back into MMIO. */
   unmapSlot(gpa: number, sizeBytes: number): void;
+  /** Dirty log of a region (KVM_MEM_LOG_DIRTY_PAGES): from now on writes by the guest and through `GuestMemory` are noted, page by page. */
+  noteWrites(region: MemoryRegion): void;
+  /** One byte a page of 4 KiB, 1: written since the log began or was last taken. All ones when no log is kept. Between runs only. */
+  takeWrites(region: MemoryRegion): Uint8Array;
+  ignoreWrites(region: MemoryRegion): void;
   /** The A20 gate: when off, physical address bit 20 reads as zero. */
   setA20(enabled: boolean): void;
   /** IGNNE#: while asserted, x87 instructions run with an exception pending. */

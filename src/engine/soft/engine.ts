@@ -108,6 +108,9 @@ class SoftVm implements EngineVm {
     const first = makeCpu(0);
     const { code } = first.mmu;
     physical.onWrite = (gpa, length) => code.written(gpa, length);
+    physical.onNoteWrites = () => {
+      for (const cpu of this.#cpus) cpu.mmu.flushAll(true);
+    };
     connectDecoder(first, image);
     code.use(first.mmu);
     first.ferr = options.ferr;
@@ -133,6 +136,15 @@ class SoftVm implements EngineVm {
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#physical.unmap(gpa, sizeBytes);
     this.#cpus[0].mmu.code.flush();
+  }
+  noteWrites(region: MemoryRegion): void {
+    this.#physical.noteWrites(region);
+  }
+  takeWrites(region: MemoryRegion): Uint8Array {
+    return this.#physical.takeWrites(region);
+  }
+  ignoreWrites(region: MemoryRegion): void {
+    this.#physical.ignoreWrites(region);
   }
   /** FERR# and IGNNE# are pins of the bootstrap processor. */
   setIgnne(asserted: boolean): void {

@@ -204,6 +204,7 @@ export class Mmu {
     u32[w + 1] = hi;
     u32[w + (TLB.addend >> 2)] = (Math.abs(entry) * 4096 - lo) >>> 0;
     if (write && entry > 0) {
+      this.physical.pageWritten(entry);
       const bitmap = this.code.bitmap(page);
       const tag = bitmap === 0 ? TLB.write : TLB.writeSmc;
       u32[w + (tag >> 2)] = lo;
@@ -314,6 +315,7 @@ export class Mmu {
       const old = bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
       if (old === (bytes === 4 ? value >>> 0 : value & (bytes === 1 ? 0xff : 0xffff))) return true;
       this.code.written(gpa, bytes);
+      this.physical.pageWritten(entry);
       if (bytes === 1) this.cpu.u8[host] = value;
       else if (bytes === 2) this.cpu.view.setUint16(host, value, true);
       else this.cpu.view.setUint32(host, value, true);

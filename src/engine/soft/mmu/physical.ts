@@ -3,6 +3,10 @@ import type { EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../
 import { guestBase } from "../state-layout.ts";
 
 const PAGES_4G = 1 << 20;
+const pagesOf = (region: MemoryRegion): readonly [first: number, count: number] => [
+  Math.floor(region.bytes.byteOffset / 4096),
+  Math.ceil(region.sizeBytes / 4096),
+];
 /** To whole WebAssembly pages; sizes go beyond 2^31. */
 const roundUp = (bytes: number): number => Math.ceil(bytes / 65536) * 65536;
 
@@ -19,6 +23,11 @@ export class PhysicalMap implements GuestMemory {
   readonly #bytes: Uint8Array;
   /** Called before bytes of [gpa, gpa+length) change under the decoder's feet. */
   onWrite: (gpa: number, length: number) => void = () => {};
+  /** Called when TLBs must forget which pages may be written without being noted. */
+  onNoteWrites: () => void = () => {};
+  /** While writes to some region are noted: one byte a page of the WebAssembly memory, 1 = written. */
+  #written: Uint8Array | undefined;
+  readonly #noted = new Set<MemoryRegion>();
   a20Mask = -1;
 
   static bytesNeeded(options: EngineVmOptions): number {
@@ -58,6 +67,38 @@ export class PhysicalMap implements GuestMemory {
     else if (entry === 0) this.#high.delete(page);
     else this.#high.set(page, entry);
   }
+  // ---- writes that are noted
+  noteWrites(region: MemoryRegion): void {
+    this.#written ??= new Uint8Array(this.#bytes.length >>> 12);
+    this.#noted.add(region);
+    const [first, pages] = pagesOf(region);
+    this.#written.fill(0, first, first + pages);
+    this.onNoteWrites();
+  }
+  /** The pages of a region written since the last call, one byte each. */
+  takeWrites(region: MemoryRegion): Uint8Array {
+    const [first, pages] = pagesOf(region);
+    if (this.#written === undefined || !this.#noted.has(region)) return new Uint8Array(pages).fill(1);
+    const taken = this.#written.slice(first, first + pages);
+    if (!taken.includes(1)) return taken;
+    this.#written.fill(0, first, first + pages);
+    this.onNoteWrites();
+    return taken;
+  }
+  ignoreWrites(region: MemoryRegion): void {
+    this.#noted.delete(region);
+    if (this.#noted.size === 0) this.#written = undefined;
+  }
+  /** A page (its entry in the map) is written from now on. */
+  pageWritten(entry: number): void {
+    if (this.#written !== undefined) this.#written[entry] = 1;
+  }
+  #write(gpa: number, length: number): void {
+    this.onWrite(gpa, length);
+    if (this.#written === undefined) return;
+    for (let page = Math.floor(gpa / 4096); page <= Math.floor((gpa + length - 1) / 4096); page++) this.#written[Math.abs(this.page(page))] = 1;
+  }
+
   /** Entry of a guest-physical page number. */
   page(page: number): number {
     return page < PAGES_4G ? this.#pages[page] : (this.#high.get(page) ?? 0);
@@ -89,13 +130,13 @@ export class PhysicalMap implements GuestMemory {
   write8(gpa: number, value: number): void {
     const h = this.#writable(gpa);
     if (h === 0) return;
-    this.onWrite(gpa, 1);
+    this.#write(gpa, 1);
     this.#bytes[h] = value;
   }
   write16(gpa: number, value: number): void {
     const h = this.#writable(gpa);
     if (h !== 0 && gpa % 4096 !== 4095) {
-      this.onWrite(gpa, 2);
+      this.#write(gpa, 2);
       this.#view.setUint16(h, value, true);
       return;
     }
@@ -105,7 +146,7 @@ export class PhysicalMap implements GuestMemory {
   write32(gpa: number, value: number): void {
     const h = this.#writable(gpa);
     if (h !== 0 && gpa % 4096 <= 4092) {
-      this.onWrite(gpa, 4);
+      this.#write(gpa, 4);
       this.#view.setUint32(h, value, true);
       return;
     }
@@ -131,7 +172,7 @@ export class PhysicalMap implements GuestMemory {
     this.#pieces(gpa, from.length, (g, at, n) => {
       const h = this.#writable(g);
       if (h === 0) return;
-      this.onWrite(g, n);
+      this.#write(g, n);
       this.#bytes.set(from.subarray(at, at + n), h);
     });
   }
@@ -139,7 +180,7 @@ export class PhysicalMap implements GuestMemory {
     this.#pieces(gpa, from.length, (g, at, n) => {
       const h = this.host(g);
       if (h === 0) return;
-      this.onWrite(g, n);
+      this.#write(g, n);
       this.#bytes.set(from.subarray(at, at + n), h);
     });
   }
@@ -155,7 +196,7 @@ export class PhysicalMap implements GuestMemory {
   viewForWrite(gpa: number, length: number): Uint8Array | undefined {
     const h = this.#contiguous(gpa, length, true);
     if (h === 0) return undefined;
-    this.onWrite(gpa, length);
+    this.#write(gpa, length);
     return this.#bytes.subarray(h, h + length);
   }
   viewForRead(gpa: number, length: number): Uint8Array | undefined {
