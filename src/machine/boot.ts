@@ -11,6 +11,9 @@ import type { NetConfig } from "./board/net.ts";
 import { openNet } from "./net.ts";
 import type { NetRequest } from "./net.ts";
 import { definePc } from "./pc.ts";
+import { checkMedium } from "./snapshot/media.ts";
+import { openSnapshot, savedOptions, savedSource } from "./snapshot/restore.ts";
+import type { Restoring } from "./snapshot/restore.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 import type { VirtualMachineOptions } from "./virtual-machine.ts";
 
@@ -42,6 +45,11 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
   readonly shares?: readonly ShareSource[];
   /** `soft`, `soft,jit=on`, or an engine of your own. */
   readonly engine?: "soft" | "soft,jit=on" | CpuEngine;
+  /**
+   * Goes on where `vm.save()` was called: a file's name, or the bytes. CPUs, memory and devices come from the snapshot; images are opened where
+   * they were, unless given. Serial lines, consoles, network and `clock` are this call's.
+   */
+  readonly restore?: string | Uint8Array;
   /** False: the machine waits for `vm.start()`. Default true. */
   readonly start?: boolean;
   /** Receives one line for each thing worth knowing (an image opened read-only). */
@@ -59,7 +67,8 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
  * ```
  */
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
-  const drives = await openDrives(options);
+  const restoring = options.restore === undefined ? undefined : await openSnapshot(options.restore);
+  const drives = restoring === undefined ? await openDrives(options) : await reopenDrives(restoring, options);
   const shares: { readonly tag: string; readonly tree: FileTree }[] = [];
   let net: NetConfig | undefined;
   let vm: VirtualMachine;
@@ -72,6 +81,7 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       engine,
       start: _start,
       warn: _warn,
+      restore: _restore,
       kernel,
       net: wanted,
       shares: _shares,
@@ -79,8 +89,16 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
     } = options;
     for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source) });
     if (wanted !== undefined) net = await openNet(wanted);
+    const saved = restoring === undefined ? {} : savedOptions(restoring, options);
     const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel) };
-    vm = new VirtualMachine(definePc(machineConfig({ ...rest, ...direct, drives, shares, ...(net === undefined ? {} : { net }) }), await loadEngine(engine ?? "soft")), options);
+    vm = new VirtualMachine(
+      definePc(
+        machineConfig({ ...rest, ...direct, drives, shares, ...(net === undefined ? {} : { net }), ...saved }),
+        await loadEngine(engine ?? "soft"),
+      ),
+      options,
+    );
+    if (restoring !== undefined) await loadSnapshot(vm, restoring);
   } catch (error) {
     for (const drive of drives) drive.image?.close();
     for (const { tree } of shares) tree.close();
@@ -130,8 +148,50 @@ async function openDrive(source: ImageSource, options: BootOptions): Promise<Dri
         ? await openFile(source.path, asked, source.format, options)
         : source.backend;
   const drive = driveFor(file, asked, options.snapshot ?? false);
-  const bus = typeof source === "string" ? undefined : source.bus;
-  return bus === undefined ? drive : { ...drive, bus };
+  if (typeof source === "string") return { ...drive, source: { path: await absolute(source) } };
+  const wired = source.bus === undefined ? drive : { ...drive, bus: source.bus };
+  if (!("path" in source)) return wired;
+  return { ...wired, source: { path: await absolute(source.path), ...(source.format === undefined ? {} : { format: source.format }) } };
+}
+
+async function absolute(file: string): Promise<string> {
+  const path = await import("node:path");
+  return path.resolve(file);
+}
+
+/** The drives of a snapshot with the media that were in them. */
+async function reopenDrives(restoring: Restoring, options: BootOptions): Promise<readonly DriveConfig[]> {
+  const given = [...(options.disk === undefined ? [] : [options.disk]), ...(options.images ?? [])];
+  const drives: DriveConfig[] = [];
+  try {
+    for (const saved of restoring.state.drives) {
+      const { medium } = saved;
+      const source = savedSource(saved, medium === undefined ? undefined : given.shift());
+      if (source === undefined || medium === undefined) {
+        drives.push({ kind: saved.kind, image: undefined });
+        continue;
+      }
+      const drive = await openDrive(source, { ...options, snapshot: medium.overlay, readOnly: medium.readOnly });
+      drives.push(drive);
+      if (drive.image !== undefined) checkMedium(restoring.name, medium, drive.image);
+    }
+    if (given.length > 0) throw new VmmError("SNAPSHOT_DISK", `${restoring.name}: was saved with fewer images than are given now`);
+    return drives;
+  } catch (error) {
+    for (const drive of drives) drive.image?.close();
+    throw error;
+  }
+}
+
+async function loadSnapshot(vm: VirtualMachine, { name, snapshot, state }: Restoring): Promise<void> {
+  try {
+    await vm.load(snapshot, state);
+  } catch (cause) {
+    await vm.dispose();
+    if (cause instanceof VmmError)
+      throw new VmmError(cause.code, cause.message.startsWith(name) ? cause.message : `${name}: ${cause.message}`, { cause });
+    throw new VmmError("SNAPSHOT_FORMAT", `${name}: the snapshot is damaged`, { cause });
+  }
 }
 
 /** Files are opened by the platform's backend, loaded when the first file name is seen. */

@@ -3,8 +3,11 @@ import type { MmioBus, PioBus } from "../bus/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
 import type { Vcpu, Vm } from "../vmm/index.ts";
 import type { MachineConfig } from "./config.ts";
+import type { Drive } from "./drives.ts";
 import type { Board, BoardRequest } from "./run-loop.ts";
+import type { ScopedClock } from "./scoped-clock.ts";
 import type { SerialLine } from "./serial-line.ts";
+import type { PcStateV1 } from "./snapshot/state.ts";
 import type { KeyPort } from "./typist.ts";
 
 /** The display as automation sees it; the VGA has this shape. */
@@ -46,6 +49,14 @@ export interface Pc extends Board {
   traceBios(sink: BiosTraceSink | undefined): void;
   /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void;
+  /** The drives in the order of the configuration, for snapshots. */
+  readonly drives: readonly Drive[];
+  /** Time as serial lines and the typist see it: their timers are saved with the chips'. */
+  readonly lineClock: ScopedClock;
+  /** Everything but memory, media and configuration; while the guest stands still. */
+  saveState(): PcStateV1;
+  /** Into a PC that was just made from the same configuration. Memory is loaded after this. Throws on what does not fit. */
+  loadState(state: PcStateV1): void;
   /** Makes every write to every image durable. False when an image said no. */
   flush(): boolean;
   /** Flushes and closes images, frees the guest's memory. */

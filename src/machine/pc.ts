@@ -1,3 +1,4 @@
+import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
 import { installDiskData } from "../biosemul/int13/index.ts";
 import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
@@ -13,6 +14,7 @@ import type { Vcpu } from "../vmm/index.ts";
 import { MEM, MSR, PORT } from "../isa/index.ts";
 import { ApicGateway } from "./board/apic.ts";
 import { createBiosHandlers } from "./bios-handlers.ts";
+import type { BiosPieces } from "./bios-handlers.ts";
 import { buildChips, COM_PORTS } from "./chips.ts";
 import type { Chips } from "./chips.ts";
 import { HostClock, VirtualClock } from "./clock.ts";
@@ -28,6 +30,8 @@ import type { BoardRequest } from "./run-loop.ts";
 import { programMemoryTypes } from "./board/memory-types.ts";
 import { ScopedClock } from "./scoped-clock.ts";
 import { SerialLine } from "./serial-line.ts";
+import { loadChips, saveChips } from "./snapshot/chips.ts";
+import type { PcStateV1 } from "./snapshot/state.ts";
 import type { KeyPort } from "./typist.ts";
 
 const ROM_BYTES = 0x10000;
@@ -49,11 +53,13 @@ class WiredPc implements Pc {
   readonly serial: readonly SerialLine[];
   readonly consoles: readonly SerialLine[];
   readonly #drives: readonly Drive[];
+  readonly lineClock: ScopedClock;
   readonly #io: PortGateway;
   readonly #apics: readonly ApicGateway[];
   #chips: Chips;
   #chipClock: ScopedClock;
   #bios: BiosEmul;
+  #biosPieces: BiosPieces | undefined;
   #a20 = true;
   #lfb: number | undefined;
   #request: BoardRequest | undefined;
@@ -83,10 +89,14 @@ class WiredPc implements Pc {
       ferr: () => this.#chips.system.fpuError(),
     });
     this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
-    this.clock = config.clock === "virtual" ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : HOST.now) : new HostClock(instructions, HOST.now);
+    this.clock =
+      config.clock === "virtual"
+        ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : HOST.now)
+        : new HostClock(instructions, HOST.now);
     this.#mapMemory();
-    this.serial = COM_PORTS.map((_, i) => new SerialLine(this.clock, `com${i + 1}`, config.serial[i]));
-    this.consoles = config.consoles.map((backend, i) => new SerialLine(this.clock, `hvc${i}`, backend));
+    this.lineClock = new ScopedClock(this.clock);
+    this.serial = COM_PORTS.map((_, i) => new SerialLine(this.lineClock, `com${i + 1}`, config.serial[i]));
+    this.consoles = config.consoles.map((backend, i) => new SerialLine(this.lineClock, `hvc${i}`, backend));
     this.#chipClock = new ScopedClock(this.clock);
     this.#chips = this.#makeChips();
     this.#bios = this.#makeBios();
@@ -187,7 +197,9 @@ class WiredPc implements Pc {
   #makeBios(): BiosEmul {
     const { pio, vga } = this.#chips;
     const video = { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES };
-    const { handlers, font8x8, videoRom } = createBiosHandlers(this.config, video, this.#kernelStarter());
+    const pieces = createBiosHandlers(this.config, video, this.#kernelStarter());
+    const { handlers, font8x8, videoRom } = pieces;
+    this.#biosPieces = pieces;
     this.vm.memory.writeRom(VIDEO_ROM_GPA, videoRom);
     return new BiosEmul({
       regs: this.#biosRegs,
@@ -393,6 +405,60 @@ class WiredPc implements Pc {
         if (device instanceof AtapiDrive && drive.path?.channel === this.#chips.ide.indexOf(channel) && drive.path.device === unit)
           device.insert(image);
       }
+    }
+  }
+
+  get drives(): readonly Drive[] {
+    return this.#drives;
+  }
+
+  saveState(): PcStateV1 {
+    const pieces = this.#biosPieces?.saveState();
+    if (pieces === undefined) throw new Error("a PC has a BIOS");
+    return {
+      v: 1,
+      cpus: this.vcpus.map((cpu) => cpu.saveState()),
+      nowNs: this.clock.nowNs(),
+      a20: this.#a20,
+      chips: saveChips(this.#chips),
+      chipTimers: this.#chipClock.saveTimers(),
+      lineTimers: this.lineClock.saveTimers(),
+      bios: this.#bios.saveState(),
+      biosPieces: pieces,
+      serial: this.serial.map((line) => line.saveState()),
+      consoles: this.consoles.map((line) => line.saveState()),
+    };
+  }
+
+  loadState(s: PcStateV1): void {
+    const loadCpus = (): void => {
+      for (const [i, cpu] of this.vcpus.entries()) {
+        const state = s.cpus[i];
+        if (state === undefined) throw new VmmError("SNAPSHOT_MACHINE", `the snapshot has ${s.cpus.length} CPUs, the machine ${this.vcpus.length}`);
+        cpu.loadState(state);
+      }
+    };
+    // Instruction counts first: the time that chips ask for hangs on them.
+    loadCpus();
+    this.clock.setNow(s.nowNs);
+    const missing = loadChips(this.#chips, s.chips);
+    if (missing.length > 0)
+      throw new VmmError("SNAPSHOT_MACHINE", `the snapshot says nothing about ${missing.join(", ")}: the machine has other devices`);
+    this.#setA20(s.a20);
+    this.#bios.loadState(s.bios);
+    this.#biosPieces?.loadState(s.biosPieces);
+    for (const [i, line] of [...this.serial, ...this.consoles].entries()) {
+      const state = [...s.serial, ...s.consoles][i];
+      if (state !== undefined) line.loadState(state);
+    }
+    // Pins that chips pulled on the way have told the CPUs things: what they knew counts.
+    loadCpus();
+    this.#chipClock.cancelAll();
+    this.lineClock.cancelAll();
+    const timers = [...s.chipTimers.map((t) => ({ ...t, clock: this.#chipClock })), ...s.lineTimers.map((t) => ({ ...t, clock: this.lineClock }))];
+    for (const timer of timers.sort((a, b) => a.sequence - b.sequence)) {
+      if (!timer.clock.armSaved(timer))
+        throw new VmmError("SNAPSHOT_MACHINE", `the machine has no timer "${timer.name}": it has other devices than the saved one`);
     }
   }
 

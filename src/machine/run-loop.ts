@@ -4,6 +4,7 @@ import type { Vcpu, VmEntry, VmExit } from "../vmm/index.ts";
 import type { MachineClock } from "./clock.ts";
 import type { Host } from "./host.ts";
 import { Scheduler } from "./scheduler.ts";
+import type { SchedulerStateV1 } from "./scheduler.ts";
 
 /** Why a machine is at its end. `crash`: the guest's own doing, named. */
 export type MachineEnd =
@@ -37,6 +38,15 @@ export interface Board {
 export type BoardRequest =
   | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
   | { readonly kind: "power-off"; readonly by: string };
+
+/** What the loop itself remembers, for snapshots. */
+export interface LoopStateV1 {
+  readonly v: 1;
+  readonly scheduler: SchedulerStateV1;
+  /** PAUSEs that each CPU has left in its turn. */
+  readonly pauseLoops: readonly (number | null)[];
+  readonly resets: number;
+}
 
 /** Watches the machine, for tracing. Called after each `run`. */
 export interface ExitObserver {
@@ -162,6 +172,32 @@ export class RunLoop {
     this.#board.clock.resume();
     this.#state = "running";
     void this.#main();
+  }
+
+  /** Only while the guest stands still. Answers that the CPUs have not taken in are given to them first. */
+  saveState(): LoopStateV1 {
+    if (this.#state === "running" || this.#state === "pausing") throw new VmmError("MACHINE_STATE", "a running machine cannot be saved");
+    const { vcpus } = this.#board;
+    for (const [cpu, vcpu] of vcpus.entries()) {
+      for (let tries = 0; tries < 4; tries++) {
+        const entry = this.#entries[cpu] ?? ENTRY_RUN;
+        if (entry === ENTRY_RUN) break;
+        const exit = vcpu.run(entry, 0);
+        this.#entries[cpu] = ENTRY_RUN;
+        if (exit.kind !== "budget" && exit.kind !== "hlt") this.#handleExit(exit, vcpu, cpu);
+      }
+    }
+    const pauseLoops = vcpus.map((vcpu) => vcpu.intercepts.pauseLoop ?? null);
+    return { v: 1, scheduler: this.#scheduler.saveState(), pauseLoops, resets: this.resets };
+  }
+  /** Before the start. */
+  loadState(s: LoopStateV1): void {
+    if (this.#state !== "ready") throw new VmmError("MACHINE_STATE", `a machine that is ${this.#state} takes no snapshot`);
+    this.#scheduler.loadState(s.scheduler);
+    // The turn in which the snapshot was taken goes on.
+    this.#turn = this.#scheduler.turn;
+    for (const [cpu, vcpu] of this.#board.vcpus.entries()) vcpu.intercepts.pauseLoop = s.pauseLoops[cpu] ?? undefined;
+    this.resets = s.resets;
   }
 
   /** Ends the machine as the host's decision. */

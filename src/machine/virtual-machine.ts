@@ -12,6 +12,10 @@ import type { Registers } from "./registers.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { MachineEnd, RunLoopOptions } from "./run-loop.ts";
 import { screenLines, screenText } from "./screen-text.ts";
+import type { OpenSnapshot } from "./snapshot/container.ts";
+import { loadDrives, saveDrives } from "./snapshot/media.ts";
+import { saveConfig } from "./snapshot/state.ts";
+import type { MachineStateV1 } from "./snapshot/state.ts";
 import type { SerialLine } from "./serial-line.ts";
 import { translateLinear } from "./translate.ts";
 import { Typist } from "./typist.ts";
@@ -58,7 +62,7 @@ export class VirtualMachine {
     pc.onArrival = () => this.#loop.wake();
     const watches = new WatchList(pc.clock, () => this.#loop.breathe());
     this.#watches = watches;
-    this.#typist = new Typist(pc.clock, pc.keyboard, () => this.#loop.breathe());
+    this.#typist = new Typist(pc.lineClock, pc.keyboard, () => this.#loop.breathe());
     const screenSource: WatchSource = { name: "screen", text: () => this.screen.text(), consume() {} };
     const serialSources = pc.serial.map(serialSource);
     const consoleSources = pc.consoles.map(serialSource);
@@ -214,6 +218,49 @@ export class VirtualMachine {
     });
     return out;
   }
+  /**
+   * The whole machine as one file: CPUs, chips, memory, what disks hold in memory. Disk images are flushed but are not in it. The guest stands
+   * still meanwhile and goes on afterwards.
+   */
+  async save(): Promise<Uint8Array> {
+    const running = this.state === "running";
+    if (running) await this.pause();
+    const standing: string = this.state;
+    if (standing === "ended") throw new VmmError("MACHINE_ENDED", "the machine has ended; there is nothing to save");
+    try {
+      const { encodeSnapshot } = await import("./snapshot/container.ts");
+      const { snapshotPacker } = await import("../backends/node/index.ts");
+      return await encodeSnapshot(this.#captureState(), snapshotRegions(this.#pc), snapshotPacker);
+    } finally {
+      const now: string = this.state;
+      if (running && now === "paused") this.resume();
+    }
+  }
+
+  #captureState(): MachineStateV1 {
+    const pc = this.#pc;
+    // The loop first: it lets the CPUs take in what they were answered.
+    const loop = this.#loop.saveState();
+    return {
+      v: 1,
+      config: saveConfig(pc.config),
+      drives: saveDrives(pc.config.drives, pc.drives),
+      pc: pc.saveState(),
+      typist: this.#typist.saveState(),
+      loop,
+    };
+  }
+
+  /** Goes on where a snapshot was saved: before the start, in a machine made from the snapshot's configuration. `boot({ restore })` does it all. */
+  async load(snapshot: OpenSnapshot, state: MachineStateV1): Promise<void> {
+    if (this.state !== "ready") throw new VmmError("MACHINE_STATE", `a machine that is ${this.state} takes no snapshot`);
+    this.#pc.loadState(state.pc);
+    this.#typist.loadState(state.typist);
+    this.#loop.loadState(state.loop);
+    loadDrives(state.drives, this.#pc.drives);
+    await snapshot.loadRegions(snapshotRegions(this.#pc));
+  }
+
   /** Watches every exit (tracing). */
   set observer(observer: RunLoop["observer"]) {
     this.#loop.observer = observer;
@@ -322,6 +369,12 @@ export class MemoryAccess {
 
 function serialSource(line: SerialLine): WatchSource {
   return { name: line.name, text: (all) => line.unread(all), consume: (after) => line.consume(after) };
+}
+
+const REGIONS = ["ram", "vram", "rom", "video-rom"];
+
+function snapshotRegions(pc: Pc): { readonly name: string; readonly bytes: Uint8Array }[] {
+  return REGIONS.map((name) => ({ name, bytes: pc.vm.region(name)?.bytes ?? new Uint8Array(0) }));
 }
 
 /** One line about how a machine ended. */

@@ -9,3 +9,4 @@ export { DescriptorSink, FileConsole, StdioConsole } from "./console.ts";
 export { NodeSockets, openTap, openUserNet } from "./net/index.ts";
 export type { NameServiceOptions } from "./net/index.ts";
 export { DirectoryTree } from "./share.ts";
+export { snapshotPacker } from "./packer.ts";
