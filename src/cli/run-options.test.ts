@@ -112,7 +112,7 @@ describe("whyve run's command line", () => {
     [["--cpus", "17"], "--cpus 17: use 1 to 16"],
     [["--cpus", "two"], "--cpus two: use 1 to 16"],
     [["--append", "x", "a.img"], "--append needs --kernel FILE"],
-    [["--net", "user"], "not yet: --net user; this version has no network card"],
+    [["--net", "wifi"], '--net "wifi": use none, user or tap (see whyve run --help)'],
     [["--engine", "kvm"], "not yet: --engine kvm; use soft"],
     [["--display", "web"], "not yet: --display web; use terminal or none"],
     [["--serial", "pty"], "not yet: --serial pty; use stdio or file:PATH"],

@@ -1,6 +1,7 @@
-import type { BootDevice, ClockKind, TrapStyle, KernelBoot } from "../machine/index.ts";
+import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../machine/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
 import { UsageError } from "./errors.ts";
+import { parseNet } from "./net-options.ts";
 import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";
 import { parseOptions } from "./options.ts";
@@ -96,7 +97,11 @@ export const RUN_OPTIONS = {
     help: "bios: BIOS calls with results; io: port and device memory accesses;\nexits: VM exits; insn: instructions with changed registers,\ninsn:mode=16,addr=7c00-7dff filters (to stderr without FILE)",
   },
 
-  net: { value: "none|user", group: "Not yet", help: "network (none is what this version has)" },
+  net: {
+    value: "none|user[,...]|tap[,...]",
+    group: "Network",
+    help: "user: a network of its own with DHCP and DNS, out through this program\n  hostfwd=tcp|udp:[HOSTADDR:]PORT-[GUESTADDR:]PORT (repeatable; HOSTADDR\n  is 127.0.0.1), loopback=on (10.0.2.2 is this computer; off: it cannot be\n  reached), restrict=on (no way out), mac=ADDRESS\ntap: a Linux TAP interface: ifname=tap0, mac=ADDRESS\n(default: none, no network card)",
+  },
   help: { group: "Help", help: "this page" },
 } as const satisfies OptionTable;
 
@@ -146,6 +151,8 @@ export interface RunRequest {
   readonly screenshot: string | undefined;
   readonly dumpScreen: boolean;
   readonly trace: readonly TraceRequest[];
+  /** Undefined: no network card. */
+  readonly net: NetRequest | undefined;
   readonly kernel: KernelBoot | undefined;
 }
 
@@ -158,7 +165,6 @@ export interface EngineRequest {
 export function parseRun(argv: readonly string[], options: { readonly needMedia: boolean } = { needMedia: true }): RunRequest | "help" {
   const given = parseOptions(RUN_OPTIONS, argv);
   if (given.has("help")) return "help";
-  refuseNotYet(given);
   const media = parseMedia(given);
   const kernel = parseKernel(given);
   if (options.needMedia && media.length === 0 && kernel === undefined)
@@ -204,6 +210,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     screenshot: given.value("screenshot"),
     dumpScreen: given.has("dump-screen"),
     trace: given.values("trace").map(parseTrace),
+    net: optional(given.value("net"), parseNet),
     kernel,
   };
 }
@@ -235,11 +242,6 @@ function parseKernel(given: ParsedOptions): KernelBoot | undefined {
 
 function optional<T>(value: string | undefined, parse: (value: string) => T): T | undefined {
   return value === undefined ? undefined : parse(value);
-}
-
-function refuseNotYet(given: ParsedOptions): void {
-  const net = given.value("net");
-  if (net !== undefined && net !== "none") throw new UsageError(`not yet: --net ${net}; this version has no network card`);
 }
 
 const MEDIA_FLAGS: Readonly<Record<string, MediumRequest["kind"]>> = { hd: "hard-disk", fd: "floppy", cd: "cdrom" };

@@ -15,6 +15,7 @@ const EXAMPLES = `Examples:
   whyve run disk.img --snapshot-disk --display none --serial stdio
   whyve run dos.img --clock virtual --type 'A:\\\\>=>ver\\n' --until 'FreeDOS' --timeout 60 --dump-screen
   whyve run boot.img --trace bios --timeout 5
+  whyve run debian.img --net user,hostfwd=tcp:2222-22     then: ssh -p 2222 127.0.0.1
 `;
 
 function help(command: string): string {
@@ -143,6 +144,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     debugPort: plugs.debugPort,
     printer: plugs.printer,
     warn: (message) => process.stderr.write(`whyve: ${message}\n`),
+    ...(request.net === undefined ? {} : { net: request.net }),
     ...(request.kernel === undefined ? {} : { kernel: request.kernel }),
     ...(request.boot === undefined ? {} : { boot: request.boot }),
     ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),

@@ -171,7 +171,7 @@ const FLAGS = [
   [["--screenshot", "/dev/full"], /--screenshot \/dev\/full: cannot be written/, "/dev/full", true],
   [["--name", "a/b"], /--name/],
   [["--kernel", "vmlinuz"], /not yet/],
-  [["--net", "user"], /not yet/],
+  [["--net", "wifi"], /use none, user or tap/],
   [["--fd", "a", "--fd", "b", "--fd", "c"], /no such file|floppy drives/],
 ];
 for (const [flags, pattern, needed, afterRun] of FLAGS) {
