@@ -12,6 +12,7 @@ for (const [kind, runs, what] of [
   ["cpu", 1200, "random CPU states and code in nine modes"],
   ["bios", 200, "guests with 60 random BIOS calls each"],
   ["ports", 200, "floods of port and device memory accesses"],
+  ["virtio", 150, "hostile virtio drivers"],
   ["boot", 150, "random and damaged boot sectors"],
 ]) {
   const count = Math.max(1, Math.round(runs * SCALE));

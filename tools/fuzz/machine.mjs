@@ -55,7 +55,7 @@ export function disks(boot, { hard = false } = {}) {
 
 /** Makes the machine, not started. */
 export function fuzzMachine(drives, options = {}) {
-  const { hard = false, trapStyle = "vmcall", ...rest } = options;
+  const { hard = false, trapStyle = "vmcall", config: extra = {}, ...rest } = options;
   const config = machineConfig({
     drives,
     boot: [hard ? "hd" : "fd"],
@@ -65,6 +65,7 @@ export function fuzzMachine(drives, options = {}) {
     serial: [NOWHERE()],
     debugPort: NOWHERE(),
     printer: NOWHERE(),
+    ...extra,
   });
   return createMachine(config, engine, rest);
 }
