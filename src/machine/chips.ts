@@ -99,7 +99,10 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     acknowledgePic: () => late.pic?.acknowledge() ?? 0xff,
     onTimerEdge: () => late.pit?.irq0Acknowledged(),
   });
-  const pic = new Pic8259({ intr: apic.setPic, onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined) });
+  const pic = new Pic8259({
+    intr: (level) => apic.setPic(level),
+    onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined),
+  });
   late.pic = pic;
   pio.register(PORT.PIC1, 2, pic.master);
   pio.register(PORT.PIC2, 2, pic.slave);

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
 import { CONFIG_ENABLE, CONFIG_LEVEL, HpetTimer } from "./timer.ts";
-import type { HpetTimerStateV1 } from "./timer.ts";
+import type { HpetCounter, HpetTimerStateV1 } from "./timer.ts";
 
 export interface HpetOptions {
   readonly clock: Clock;
@@ -52,18 +52,11 @@ export class Hpet implements BusDevice {
   constructor(options: HpetOptions) {
     this.#clock = options.clock;
     this.#options = options;
-    const self = this;
-    const counter = {
-      get running(): boolean {
-        return (self.#config & ENABLE) !== 0;
-      },
-      get low(): number {
-        return self.#counterLow();
-      },
-      get high(): number {
-        return self.#counterHigh();
-      },
-      deadlineNs: (ticks: number): number => (Math.floor(self.#clock.nowNs() / TICK_NS) + ticks) * TICK_NS,
+    const counter: HpetCounter = {
+      running: () => (this.#config & ENABLE) !== 0,
+      low: () => this.#counterLow(),
+      high: () => this.#counterHigh(),
+      deadlineNs: (ticks) => (Math.floor(this.#clock.nowNs() / TICK_NS) + ticks) * TICK_NS,
     };
     this.#timers = Array.from(
       { length: TIMERS },

@@ -23,9 +23,9 @@ export interface HpetTimerStateV1 {
 
 /** The main counter as a timer sees it. Halves are unsigned 32-bit. */
 export interface HpetCounter {
-  readonly running: boolean;
-  readonly low: number;
-  readonly high: number;
+  running(): boolean;
+  low(): number;
+  high(): number;
   /** When the counter will have gone `ticks` further. */
   deadlineNs(ticks: number): number;
 }
@@ -119,7 +119,7 @@ export class HpetTimer {
 
   /** Waits for the next match, `atLeast` ticks from now; for none while the counter stands. */
   arm(atLeast = 0): void {
-    const ticks = this.#counter.running ? Math.max(atLeast, this.#ahead()) : FAR;
+    const ticks = this.#counter.running() ? Math.max(atLeast, this.#ahead()) : FAR;
     if (ticks >= FAR) this.#timer.cancel();
     else this.#timer.arm(this.#counter.deadlineNs(ticks));
   }
@@ -140,11 +140,11 @@ export class HpetTimer {
 
   /** Ticks until the counter equals the comparator, modulo its width. */
   #ahead(): number {
-    return this.#difference(this.#low, this.#high, this.#counter.low, this.#counter.high);
+    return this.#difference(this.#low, this.#high, this.#counter.low(), this.#counter.high());
   }
   /** How far the counter is past the comparator. */
   #behind(): number {
-    return this.#difference(this.#counter.low, this.#counter.high, this.#low, this.#high);
+    return this.#difference(this.#counter.low(), this.#counter.high(), this.#low, this.#high);
   }
   /** Exact below 2^53, and beyond that at least large. */
   #difference(toLow: number, toHigh: number, fromLow: number, fromHigh: number): number {
@@ -158,11 +158,11 @@ export class HpetTimer {
   }
 
   #fire(): void {
-    if (!this.#counter.running) return;
+    if (!this.#counter.running()) return;
     if (!this.#periodic) {
       this.#match();
       // The counter comes round again; with 64 bits not in our days.
-      if (!this.#wide && this.#counter.running) this.#timer.arm(this.#counter.deadlineNs(0x100000000 - this.#behind()));
+      if (!this.#wide && this.#counter.running()) this.#timer.arm(this.#counter.deadlineNs(0x100000000 - this.#behind()));
       return;
     }
     const period = (this.#wide ? this.#periodHigh * 0x100000000 : 0) + this.#periodLow;
