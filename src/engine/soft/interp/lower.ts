@@ -1,4 +1,4 @@
-import type { Insn } from "../../../isa/index.ts";
+import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import type { Lowering } from "../mmu/code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
@@ -9,6 +9,23 @@ import { isAvailable } from "../sys/available.ts";
 /** Branches that may fall through; a forward one does not end its block. */
 const FALLS_THROUGH = new Set(["jcc", "jcxz", "loop", "loope", "loopne"]);
 const MASK_INDEX: Readonly<Record<number, number>> = { 16: 0, 32: 1, 64: 2 };
+
+const KIND: Readonly<Record<Operand["kind"], number>> = { reg: 0, mem: 1, imm: 2, rel: 3, far: 4 };
+const CLASS: Readonly<Record<RegisterClass, number>> = { gpr: 0, gpr8h: 1, sreg: 2, cr: 3, dr: 4, tr: 5, st: 6, mm: 7, xmm: 8 };
+/** Everything besides the row that decides on an instruction's handler (`handledShape`, `handlerKey`), as a number below 2^53. */
+function signature(insn: Insn): number {
+  let key = (insn.opSize >> 3) * 64 + (insn.addrSize >> 5) * 16 + (insn.codeSize >> 5) * 4 + (insn.rep !== 0 ? 1 : 0);
+  for (const o of insn.operands) {
+    let kind = KIND[o.kind];
+    let cls = 0;
+    if (o.kind === "reg") {
+      // Loads of CS and SS, and numbers without a segment register, are apart.
+      cls = o.cls !== "sreg" ? CLASS[o.cls] : o.index > 5 ? 10 : o.index === 1 || o.index === 2 ? 9 : CLASS.sreg;
+    } else if (o.kind === "mem" && o.dispHi !== o.disp >> 31) kind = 5;
+    key = key * 4096 + (Math.min(o.size >> 3, 31) << 7) + (cls << 3) + kind;
+  }
+  return key;
+}
 
 /** Turns decoded instructions into records of the decoded-op pool. */
 export class RecordWriter implements Lowering {
@@ -32,7 +49,22 @@ export class RecordWriter implements Lowering {
     return target !== undefined && target.kind === "rel" && target.disp < 0;
   }
   #defers = false;
+  /** Handlers found before, by row and by what else decides: finding one takes much longer than decoding. Bit 16: may defer. */
+  readonly #known = new Map<OpcodeRow, Map<number, number>>();
   #handler(insn: Insn): number {
+    let ofRow = this.#known.get(insn.row);
+    if (ofRow === undefined) this.#known.set(insn.row, (ofRow = new Map<number, number>()));
+    const key = signature(insn);
+    let known = ofRow.get(key);
+    if (known === undefined) {
+      known = this.#findHandler(insn);
+      if (this.#defers) known |= 0x10000;
+      ofRow.set(key, known);
+    }
+    this.#defers = (known & 0x10000) !== 0;
+    return known & 0xffff;
+  }
+  #findHandler(insn: Insn): number {
     this.#defers = true;
     if (!isAvailable(this.#cpu.features, insn.row.mnemonic, insn.row.facts.feature)) return H_HELPER;
     const shape = handledShape(insn);

@@ -32,8 +32,6 @@ function word(text: string, at: number): number {
 type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
 const ZERO: Leaf = [0, 0, 0, 0];
 
-/** Number of the CPU: its initial APIC id. */
-const indexOf = (cpu: Cpu & { readonly index?: number }): number => cpu.index ?? 0;
 /** Cores of the one package, a thread each. */
 const coreCount = (cpu: Cpu): number => cpu.options.cpus ?? 1;
 /** Bits of the APIC id that number the cores. */
@@ -73,7 +71,7 @@ function basicFeatures(cpu: Cpu): Leaf {
   const base = 0x1fe | (1 << 11) | (0x3f << 12) | (1 << 19);
   const cores = coreCount(cpu);
   const edx = bit(f.fpu, 0) | base | bit(apic, 9) | bit(f.mmx, 23) | bit(f.fxsr, 24) | bit(f.sse, 25) | bit(f.sse2, 26) | bit(cores > 1, 28);
-  return [SIGNATURE, ((indexOf(cpu) << 24) | ((1 << coreBits(cpu)) << 16) | (8 << 8)) >>> 0, ecx, edx];
+  return [SIGNATURE, ((cpu.index << 24) | ((1 << coreBits(cpu)) << 16) | (8 << 8)) >>> 0, ecx, edx];
 }
 
 function cacheLeaf(cpu: Cpu, index: number): Leaf {
@@ -103,7 +101,7 @@ function extendedFeatures(cpu: Cpu): Leaf {
     bit(f.clflushopt, 23);
   // IBRS and IBPB, STIBP, IA32_ARCH_CAPABILITIES
   const edx = bit(f.specCtrl, 26) | bit(f.specCtrl, 27) | bit(true, 29);
-  return [0, ebx, bit(f.umip, 2) | bit(f.rdpid, 22), edx];
+  return [2, ebx, bit(f.umip, 2) | bit(f.rdpid, 22), edx];
 }
 
 /** Size of the XSAVE area for the given features. */
@@ -181,10 +179,11 @@ export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
     case 6:
       return [bit(cpu.localApic !== undefined, 2), 0, 0, 0]; // ARAT
     case 7:
-      return subleaf === 0 ? extendedFeatures(cpu) : ZERO;
+      // Subleaf 2: BHI_CTRL (IA32_SPEC_CTRL.BHI_DIS_S), MCDT_NO.
+      return subleaf === 0 ? extendedFeatures(cpu) : subleaf === 2 ? [0, 0, 0, bit(f.specCtrl, 4) | bit(true, 5)] : ZERO;
     case 0xb:
-      if (subleaf === 0) return [0, 1, 0x100, indexOf(cpu)];
-      return subleaf === 1 ? [coreBits(cpu), coreCount(cpu), 0x201, indexOf(cpu)] : [0, 0, subleaf & 0xff, indexOf(cpu)];
+      if (subleaf === 0) return [0, 1, 0x100, cpu.index];
+      return subleaf === 1 ? [coreBits(cpu), coreCount(cpu), 0x201, cpu.index] : [0, 0, subleaf & 0xff, cpu.index];
     case 0xd:
       return xsaveLeaf(cpu, subleaf);
     case 0x15:

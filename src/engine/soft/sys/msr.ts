@@ -85,6 +85,8 @@ const CONSTANT: ReadonlyMap<number, bigint> = new Map([
   [MSR.MCG_CAP, BigInt(MC_BANKS)],
   [MSR.PERF_STATUS, 0xa00n],
 ]);
+/** IBRS, STIBP, BHI_DIS_S. */
+const SPEC_CTRL_DEFINED = 0x403n;
 const DEBUGCTL_DEFINED = 0x5fc3n;
 /** Fast strings, CPUID limit, XD disable. */
 const MISC_ENABLE_WRITABLE = 0x4_0040_0001n;
@@ -172,7 +174,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
       setTscOffset(cpu, value);
       return true;
     case MSR.SPEC_CTRL:
-      if (!cpu.features.specCtrl || (value & ~3n) !== 0n) return false;
+      if (!cpu.features.specCtrl || (value & ~SPEC_CTRL_DEFINED) !== 0n) return false;
       break;
     case MSR.PRED_CMD:
       return cpu.features.specCtrl && (value & ~1n) === 0n;

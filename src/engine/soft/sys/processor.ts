@@ -157,7 +157,6 @@ const xsetbv: SystemHelper = (cpu, insn) => {
   return "next";
 };
 
-const indexOf = (cpu: Cpu & { readonly index?: number }): number => cpu.index ?? 0;
 const GOLDEN = 0x9e3779b97f4a7c15n;
 /** 64 random bits: the monitor's, else a generator (splitmix64) that gives the same numbers in every run. */
 function randomBits(cpu: Cpu): bigint {
@@ -165,7 +164,7 @@ function randomBits(cpu: Cpu): bigint {
   if (source !== undefined) return (BigInt(source() >>> 0) << 32n) | BigInt(source() >>> 0);
   // Each CPU has its own sequence.
   cpu.randomState = BigInt.asUintN(64, cpu.randomState + GOLDEN);
-  let x = BigInt.asUintN(64, cpu.randomState + BigInt(indexOf(cpu) + 1) * 0xd1342543de82ef95n);
+  let x = BigInt.asUintN(64, cpu.randomState + BigInt(cpu.index + 1) * 0xd1342543de82ef95n);
   x = BigInt.asUintN(64, (x ^ (x >> 30n)) * 0xbf58476d1ce4e5b9n);
   x = BigInt.asUintN(64, (x ^ (x >> 27n)) * 0x94d049bb133111ebn);
   return x ^ (x >> 31n);
