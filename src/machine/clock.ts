@@ -242,6 +242,8 @@ export class HostClock extends QueueClock implements MachineClock {
   readonly #hostNow: HostNow;
   #originMs: number;
   #started = false;
+  /** The time was set and the guest has not run since: none passes. */
+  #held = false;
   /** Host milliseconds that the guest is still behind, and when `#raw` last looked. */
   #debtMs = 0;
   #lookedMs = 0;
@@ -264,6 +266,7 @@ export class HostClock extends QueueClock implements MachineClock {
     this.#originMs = hostNow();
   }
   #raw(): number {
+    if (this.#held) return this.#floorNs;
     const host = this.#hostNow();
     if (this.#debtMs > 0) {
       const back = Math.min(this.#debtMs, Math.max(0, host - this.#lookedMs) * SLEW);
@@ -302,6 +305,7 @@ export class HostClock extends QueueClock implements MachineClock {
     if (!this.#started) {
       // Power-on is when the guest first runs, not when its parts were made.
       this.#started = true;
+      this.#held = false;
       this.#originMs = this.#hostNow() - this.#floorNs / 1e6;
     }
     const now = this.nowNs();
@@ -331,7 +335,7 @@ export class HostClock extends QueueClock implements MachineClock {
     this.#debtMs = 0;
     this.#sliceStartMs = 0;
     this.#started = false;
-    this.#originMs = this.#hostNow() - ns / 1e6;
+    this.#held = true;
   }
   resume(): void {
     const ahead = this.#raw() - this.#floorNs;
