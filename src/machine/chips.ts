@@ -77,6 +77,7 @@ export interface Chips {
   readonly system: SystemPorts;
   readonly vga: Vga;
   readonly pci: PciBus;
+  readonly virtio: VirtioSlots;
   readonly ide: readonly IdeChannel[];
   readonly fdc: Fdc82077;
   readonly lpt: Lpt | undefined;
@@ -232,7 +233,30 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const power = new PowerPorts((by) => wires.powerOff(by));
   pio.register(PowerPorts.SHUTDOWN_PORT, 1, power.shutdown);
 
-  return { pio, mmio, pic, apic, msi: apic.bus, hpet, pm, pit, rtc, dma, kbc, keyboard, mouse, uarts, system, vga, pci, ide, fdc, lpt, power };
+  return {
+    pio,
+    mmio,
+    pic,
+    apic,
+    msi: apic.bus,
+    hpet,
+    pm,
+    pit,
+    rtc,
+    dma,
+    kbc,
+    keyboard,
+    mouse,
+    uarts,
+    system,
+    vga,
+    pci,
+    virtio,
+    ide,
+    fdc,
+    lpt,
+    power,
+  };
 }
 
 /** The two IDE cables with their drives. */

@@ -348,7 +348,8 @@ class WiredPc implements Pc {
     }
     this.#chipClock.cancelAll();
     for (const cpu of this.vcpus) cpu.setInterruptLine(false);
-    const { pio, mmio } = this.#chips;
+    const { pio, mmio, virtio } = this.#chips;
+    virtio.dispose();
     this.#unshadowAll();
     this.#chipClock = new ScopedClock(this.clock);
     this.#chips = this.#makeChips();
@@ -468,6 +469,7 @@ class WiredPc implements Pc {
 
   dispose(): void {
     this.#chipClock.cancelAll();
+    this.#chips.virtio.dispose();
     for (const drive of this.#drives) drive.backend?.close();
     this.config.net?.backend.close();
     for (const { tree } of this.config.shares) tree.close();

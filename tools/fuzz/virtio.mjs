@@ -254,7 +254,10 @@ export async function run(seed) {
     }
     if (devices.size < 4) throw new Error(`only ${[...devices.values()].join()} were found`);
     const slots = [...devices.keys()];
-    for (const slot of slots) random.once(3) ? driver.startLegacy(slot) : driver.start(slot);
+    for (const slot of slots) {
+      if (random.once(3)) driver.startLegacy(slot);
+      else driver.start(slot);
+    }
     for (let i = 0; i < ACTIONS; i++) {
       const slot = random.pick(slots);
       const size = random.pick([1, 2, 4]);
@@ -291,7 +294,8 @@ export async function run(seed) {
           driver.memory.write32(driver.ring(slot, queue) + random.below(0x2000), random.dword());
           break;
         case 7:
-          if (random.once(4)) random.once(3) ? driver.startLegacy(slot) : driver.start(slot);
+          if (random.once(3)) driver.startLegacy(slot);
+          else driver.start(slot);
           break;
         case 8:
           clock.idle();

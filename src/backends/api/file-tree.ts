@@ -35,7 +35,7 @@ export const ERRNO = {
 /** Names from the root of the tree down; empty: the root. A name is a byte string (one character a byte): names need not be UTF-8. */
 export type TreePath = readonly string[];
 
-/** One of `ERRNO`: why it did not work. */
+/** One of `ERRNO`: why it did not work; 0 where nothing else is returned and it did. */
 export type Errno = number;
 
 export interface FileStat {
@@ -81,8 +81,8 @@ export interface OpenFile {
   read(offset: number, into: Uint8Array): number;
   /** Bytes written, or the negative of an `Errno`. */
   write(offset: number, from: Uint8Array): number;
-  truncate(sizeBytes: number): Errno | 0;
-  sync(dataOnly: boolean): Errno | 0;
+  truncate(sizeBytes: number): Errno;
+  sync(dataOnly: boolean): Errno;
   close(): void;
 }
 
@@ -109,14 +109,14 @@ export interface FileTree {
   /** A new regular file, open for reading and writing. `exclusive`: EEXIST when there is one, else that one is opened. */
   create(path: TreePath, how: { readonly mode: number; readonly exclusive: boolean; readonly truncate: boolean }): OpenFile | Errno;
   openDirectory(path: TreePath): OpenDirectory | Errno;
-  makeDirectory(path: TreePath, mode: number): Errno | 0;
+  makeDirectory(path: TreePath, mode: number): Errno;
   /** The target as it stands. */
   readLink(path: TreePath): string | Errno;
-  symbolicLink(path: TreePath, target: string): Errno | 0;
+  symbolicLink(path: TreePath, target: string): Errno;
   /** One more name for an existing file. */
-  hardLink(existing: TreePath, path: TreePath): Errno | 0;
-  rename(from: TreePath, to: TreePath): Errno | 0;
-  remove(path: TreePath, directory: boolean): Errno | 0;
-  setAttributes(path: TreePath, attributes: FileAttributes): Errno | 0;
+  hardLink(existing: TreePath, path: TreePath): Errno;
+  rename(from: TreePath, to: TreePath): Errno;
+  remove(path: TreePath, directory: boolean): Errno;
+  setAttributes(path: TreePath, attributes: FileAttributes): Errno;
   close(): void;
 }

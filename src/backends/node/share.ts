@@ -24,7 +24,7 @@ function attempt<T>(action: () => T): T | Errno {
   }
 }
 
-function attemptVoid(action: () => void): Errno | 0 {
+function attemptVoid(action: () => void): Errno {
   try {
     action();
     return 0;
@@ -141,7 +141,7 @@ export class DirectoryTree implements FileTree {
     };
   }
 
-  makeDirectory(path: TreePath, mode: number): Errno | 0 {
+  makeDirectory(path: TreePath, mode: number): Errno {
     return (
       this.#change(path, (full) => {
         fs.mkdirSync(full, mode & PERMISSIONS);
@@ -154,23 +154,23 @@ export class DirectoryTree implements FileTree {
     return this.#at(path, (full) => fs.readlinkSync(full, { encoding: "buffer" }).toString("latin1"));
   }
 
-  symbolicLink(path: TreePath, target: string): Errno | 0 {
+  symbolicLink(path: TreePath, target: string): Errno {
     return this.#change(path, (full) => fs.symlinkSync(bytesOf(target), full));
   }
 
-  hardLink(existing: TreePath, path: TreePath): Errno | 0 {
+  hardLink(existing: TreePath, path: TreePath): Errno {
     return this.#changeTwo(existing, path, (from, to) => fs.linkSync(from, to));
   }
 
-  rename(from: TreePath, to: TreePath): Errno | 0 {
+  rename(from: TreePath, to: TreePath): Errno {
     return this.#changeTwo(from, to, (a, b) => fs.renameSync(a, b));
   }
 
-  remove(path: TreePath, directory: boolean): Errno | 0 {
+  remove(path: TreePath, directory: boolean): Errno {
     return this.#change(path, (full) => (directory ? fs.rmdirSync(full) : fs.unlinkSync(full)));
   }
 
-  setAttributes(path: TreePath, attributes: FileAttributes): Errno | 0 {
+  setAttributes(path: TreePath, attributes: FileAttributes): Errno {
     if (this.readOnly) return ERRNO.EROFS;
     if (path.length === 0) return attemptVoid(() => setAll(bytesOf(`${this.#root}/.`), FILE_TYPE.DIRECTORY, attributes));
     return asVoid(
@@ -216,7 +216,7 @@ export class DirectoryTree implements FileTree {
     }
   }
 
-  #change(path: TreePath, action: (full: Buffer) => void): Errno | 0 {
+  #change(path: TreePath, action: (full: Buffer) => void): Errno {
     if (this.readOnly) return ERRNO.EROFS;
     if (path.length === 0) return ERRNO.EBUSY;
     return asVoid(
@@ -227,7 +227,7 @@ export class DirectoryTree implements FileTree {
     );
   }
 
-  #changeTwo(from: TreePath, to: TreePath, action: (from: Buffer, to: Buffer) => void): Errno | 0 {
+  #changeTwo(from: TreePath, to: TreePath, action: (from: Buffer, to: Buffer) => void): Errno {
     if (this.readOnly) return ERRNO.EROFS;
     if (from.length === 0 || to.length === 0) return ERRNO.EBUSY;
     return asVoid(
@@ -276,7 +276,7 @@ const BIG = { bigint: true } as const;
 /** The last component is not followed either, never waits and never becomes our terminal. */
 const FINAL = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
-const asVoid = (result: true | Errno): Errno | 0 => (result === true ? 0 : result);
+const asVoid = (result: true | Errno): Errno => (result === true ? 0 : result);
 
 /** A descriptor, or the negative of an errno. */
 function attemptOpen(path: Buffer, flags: number, mode?: number): number {
@@ -336,10 +336,10 @@ class NodeFile implements OpenFile {
       return -errnoOf(error);
     }
   }
-  truncate(sizeBytes: number): Errno | 0 {
+  truncate(sizeBytes: number): Errno {
     return attemptVoid(() => fs.ftruncateSync(this.#fd, sizeBytes));
   }
-  sync(dataOnly: boolean): Errno | 0 {
+  sync(dataOnly: boolean): Errno {
     return attemptVoid(() => (dataOnly ? fs.fdatasyncSync(this.#fd) : fs.fsyncSync(this.#fd)));
   }
   close(): void {

@@ -25,6 +25,7 @@ export interface VirtioBoard {
 /** The slots of PCI bus 0 that virtio devices go into. */
 export class VirtioSlots {
   readonly #board: VirtioBoard;
+  readonly #devices: VirtioPci[] = [];
 
   constructor(board: VirtioBoard) {
     this.#board = board;
@@ -51,7 +52,13 @@ export class VirtioSlots {
       ),
     });
     pci.attach(slot, 0, device);
+    this.#devices.push(device);
     return device;
+  }
+
+  /** The devices go away, at a hard reset or with the machine: what they hold of the host (open files) is let go. */
+  dispose(): void {
+    for (const device of this.#devices) device.core.reset();
   }
 }
 

@@ -29,7 +29,7 @@ export class FidTable {
     return this.#fids.get(fid);
   }
 
-  add(fid: number, path: TreePath): Errno | 0 {
+  add(fid: number, path: TreePath): Errno {
     if (this.#fids.has(fid)) return ERRNO.EBADF;
     if (this.#fids.size >= MAX_FIDS) return ERRNO.ENFILE;
     this.#fids.set(fid, { path, file: undefined, writable: false, directory: undefined });

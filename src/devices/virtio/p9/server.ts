@@ -39,7 +39,7 @@ export interface P9ServerStateV1 {
 }
 
 /** A name that means one entry of a directory and nothing else. */
-function checkName(name: string): Errno | 0 {
+function checkName(name: string): Errno {
   if (name === "" || name.includes("/") || name.includes("\0")) return ERRNO.EINVAL;
   if (name === "." || name === "..") return ERRNO.EINVAL;
   return name.length > MAX_NAME ? ERRNO.ENAMETOOLONG : 0;
@@ -101,7 +101,7 @@ export class P9Server {
     this.#fids.loadState(state.fids, this.#tree);
   }
 
-  #dispatch(type: number, m: MessageReader, room: number, request: Uint8Array): Errno | 0 {
+  #dispatch(type: number, m: MessageReader, room: number, request: Uint8Array): Errno {
     if (type === T.VERSION) return this.#version(m);
     if (this.#messageBytes === 0) return ERRNO.EPROTO;
     switch (type) {
@@ -165,7 +165,7 @@ export class P9Server {
     }
   }
 
-  #version(m: MessageReader): Errno | 0 {
+  #version(m: MessageReader): Errno {
     const wanted = m.u32();
     const version = m.string();
     if (!m.ok || wanted < MIN_MESSAGE) return ERRNO.EMSGSIZE;
@@ -176,7 +176,7 @@ export class P9Server {
     return 0;
   }
 
-  #attach(m: MessageReader): Errno | 0 {
+  #attach(m: MessageReader): Errno {
     const fid = m.u32();
     const auth = m.u32();
     m.string();
@@ -190,7 +190,7 @@ export class P9Server {
     return fault;
   }
 
-  #walk(m: MessageReader): Errno | 0 {
+  #walk(m: MessageReader): Errno {
     const from = this.#fids.get(m.u32());
     const to = m.u32();
     const count = m.u16();
@@ -228,13 +228,13 @@ export class P9Server {
     return 0;
   }
 
-  #clunk(number: number): Errno | 0 {
+  #clunk(number: number): Errno {
     if (this.#fids.get(number) === undefined) return ERRNO.EBADF;
     this.#fids.remove(number);
     return 0;
   }
 
-  #remove(number: number): Errno | 0 {
+  #remove(number: number): Errno {
     const fid = this.#fids.get(number);
     if (fid === undefined) return ERRNO.EBADF;
     const stat = this.#tree.stat(fid.path);
@@ -243,7 +243,7 @@ export class P9Server {
     return fault;
   }
 
-  #statfs(number: number): Errno | 0 {
+  #statfs(number: number): Errno {
     if (this.#fids.get(number) === undefined) return ERRNO.EBADF;
     const stat = this.#tree.statTree();
     if (typeof stat === "number") return stat;
@@ -259,7 +259,7 @@ export class P9Server {
     return fid.file?.stat() ?? this.#tree.stat(fid.path);
   }
 
-  #getattr(number: number): Errno | 0 {
+  #getattr(number: number): Errno {
     const fid = this.#fids.get(number);
     if (fid === undefined) return ERRNO.EBADF;
     const s = this.#statOf(fid);
@@ -277,7 +277,7 @@ export class P9Server {
     return 0;
   }
 
-  #setattr(m: MessageReader): Errno | 0 {
+  #setattr(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     const valid = m.u32();
     const mode = m.u32();
@@ -309,7 +309,7 @@ export class P9Server {
     return Object.keys(attributes).length === 0 ? 0 : this.#tree.setAttributes(fid.path, attributes);
   }
 
-  #open(number: number, flags: number): Errno | 0 {
+  #open(number: number, flags: number): Errno {
     const fid = this.#fids.get(number);
     if (fid === undefined || fid.file !== undefined || fid.directory !== undefined) return ERRNO.EBADF;
     if (!this.#fids.roomToOpen) return ERRNO.EMFILE;
@@ -332,7 +332,7 @@ export class P9Server {
     return 0;
   }
 
-  #create(m: MessageReader): Errno | 0 {
+  #create(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     const name = m.string();
     const flags = m.u32();
@@ -356,7 +356,7 @@ export class P9Server {
     return 0;
   }
 
-  #read(m: MessageReader, room: number): Errno | 0 {
+  #read(m: MessageReader, room: number): Errno {
     const fid = this.#fids.get(m.u32());
     const offset = m.u64();
     const count = m.u32();
@@ -373,7 +373,7 @@ export class P9Server {
     return 0;
   }
 
-  #write(m: MessageReader, request: Uint8Array): Errno | 0 {
+  #write(m: MessageReader, request: Uint8Array): Errno {
     const fid = this.#fids.get(m.u32());
     const offset = m.u64();
     const count = m.u32();
@@ -386,7 +386,7 @@ export class P9Server {
     return 0;
   }
 
-  #fsync(m: MessageReader): Errno | 0 {
+  #fsync(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     // Older clients leave the flag out.
     const dataOnly = m.left >= 4 && m.u32() !== 0;
@@ -394,7 +394,7 @@ export class P9Server {
     return fid.file?.sync(dataOnly) ?? 0;
   }
 
-  #readdir(m: MessageReader, room: number): Errno | 0 {
+  #readdir(m: MessageReader, room: number): Errno {
     const fid = this.#fids.get(m.u32());
     const offset = m.u64();
     const count = m.u32();
@@ -430,7 +430,7 @@ export class P9Server {
     return 0;
   }
 
-  #readlink(number: number): Errno | 0 {
+  #readlink(number: number): Errno {
     const fid = this.#fids.get(number);
     if (fid === undefined) return ERRNO.EBADF;
     const target = this.#tree.readLink(fid.path);
@@ -440,7 +440,7 @@ export class P9Server {
   }
 
   /** dfid name ...: makes something new, and answers with what it is. */
-  #make(m: MessageReader, make: (path: TreePath) => Errno | 0): Errno | 0 {
+  #make(m: MessageReader, make: (path: TreePath) => Errno): Errno {
     const fid = this.#fids.get(m.u32());
     const name = m.string();
     if (fid === undefined) return ERRNO.EBADF;
@@ -457,13 +457,13 @@ export class P9Server {
     return 0;
   }
 
-  #symlink(path: TreePath, target: string): Errno | 0 {
+  #symlink(path: TreePath, target: string): Errno {
     if (target === "" || target.includes("\0")) return ERRNO.EINVAL;
     return target.length >= MAX_PATH ? ERRNO.ENAMETOOLONG : this.#tree.symbolicLink(path, target);
   }
 
   /** Regular files only: devices and pipes of the guest are none of the host's. */
-  #mknod(path: TreePath, mode: number): Errno | 0 {
+  #mknod(path: TreePath, mode: number): Errno {
     const type = mode & FILE_TYPE.MASK;
     if (type !== FILE_TYPE.REGULAR && type !== 0) return ERRNO.EPERM;
     const file = this.#tree.create(path, { mode, exclusive: true, truncate: false });
@@ -472,7 +472,7 @@ export class P9Server {
     return 0;
   }
 
-  #link(m: MessageReader): Errno | 0 {
+  #link(m: MessageReader): Errno {
     const directory = this.#fids.get(m.u32());
     const existing = this.#fids.get(m.u32());
     const name = m.string();
@@ -482,7 +482,7 @@ export class P9Server {
     return typeof path === "number" ? path : this.#tree.hardLink(existing.path, path);
   }
 
-  #rename(m: MessageReader): Errno | 0 {
+  #rename(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     const directory = this.#fids.get(m.u32());
     const name = m.string();
@@ -492,7 +492,7 @@ export class P9Server {
     return typeof to === "number" ? to : this.#move(fid.path, to);
   }
 
-  #renameat(m: MessageReader): Errno | 0 {
+  #renameat(m: MessageReader): Errno {
     const oldDirectory = this.#fids.get(m.u32());
     const oldName = m.string();
     const newDirectory = this.#fids.get(m.u32());
@@ -505,13 +505,13 @@ export class P9Server {
     return typeof to === "number" ? to : this.#move(from, to);
   }
 
-  #move(from: TreePath, to: TreePath): Errno | 0 {
+  #move(from: TreePath, to: TreePath): Errno {
     const fault = this.#tree.rename(from, to);
     if (fault === 0) this.#fids.renamed(from, to);
     return fault;
   }
 
-  #unlinkat(m: MessageReader): Errno | 0 {
+  #unlinkat(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     const name = m.string();
     const flags = m.u32();
@@ -522,13 +522,13 @@ export class P9Server {
   }
 
   /** There is one client, whose kernel keeps its processes' locks apart: nobody else can hold one. */
-  #lock(number: number): Errno | 0 {
+  #lock(number: number): Errno {
     if (this.#fids.get(number) === undefined) return ERRNO.EBADF;
     this.#out.u8(LOCK_SUCCESS);
     return 0;
   }
 
-  #getlock(m: MessageReader): Errno | 0 {
+  #getlock(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
     m.u8();
     const start = m.u64();
