@@ -324,8 +324,15 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.if();
   w.i32(0);
   w.mem(OP.i64_load, CPU.ipBase.offset);
-  w.get(target);
-  w.op(OP.i64_extend_i32_s);
+  // Not from `target`: a displacement near 2^31 has gone over in 32 bits.
+  w.get(rec);
+  w.mem(OP.i64_load32_s, REC.imm);
+  w.op(OP.i64_add);
+  w.get(rec);
+  w.mem(OP.i64_load16_u, REC.ipOff);
+  w.op(OP.i64_add);
+  w.get(rec);
+  w.mem(OP.i64_load8_u, REC.length);
   w.op(OP.i64_add);
   w.get(rec);
   w.mem(OP.i32_load8_u, REC.scale);
