@@ -43,13 +43,15 @@ test("the loader's commands tell what the machine has", needs(SCRIPT), async (t)
   const vm = await start(t, "mbr-ufs");
   if (vm === undefined) return;
   await vm.screen.waitFor(/^OK/m, LONG);
-  assert.match(vm.screen.text(), /BIOS 639kB\/130048kB available memory/);
+  assert.match(vm.screen.text(), /BIOS 639kB\/129984kB available memory/);
   await vm.type("lsdev -v\n");
   await vm.screen.waitFor(/disk0s1: FreeBSD +8032KB\n +disk0s1a: FreeBSD UFS +8025KB[\s\S]*^OK *$/m, LONG);
   await vm.type("smap\n");
-  await vm.screen.waitFor(/SMAP type=01 base=0000000000100000 len=0000000007f00000[\s\S]*^OK *$/m, LONG);
+  await vm.screen.waitFor(/SMAP type=01 base=0000000000100000 len=0000000007ef0000[\s\S]*^OK *$/m, LONG);
   await vm.type("show\n");
-  await vm.screen.waitFor(/currdev=disk0s1a:[\s\S]*smbios\.memory\.enabled=131072[\s\S]*^OK *$/m, LONG);
+  await vm.screen.waitFor(/currdev=disk0s1a:[\s\S]*hint\.acpi\.0\.rsdp=0x000f8010[\s\S]*smbios\.memory\.enabled=131072[\s\S]*--more--/m, LONG);
+  await vm.type("q");
+  await vm.screen.waitFor(/^OK *$/m, LONG);
 });
 
 test("boot0 takes F1", needs(SCRIPT), async (t) => {
