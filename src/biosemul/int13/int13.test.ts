@@ -230,6 +230,15 @@ describe("EDD", () => {
     expect(sum & 255).toBe(0);
   });
 
+  test("48h names a virtio disk by its PCI place, as SCSI, without a DPTE", () => {
+    const { path: _path, ...plain } = hardDrive(0, disk());
+    const { ctx, call } = bench([{ ...plain, virtio: { slot: 5, fn: 0 } }]);
+    ctx.mem.write16(0x600, 0x42);
+    expect(call({ ah: 0x48, dl: 0x80, si: 0x600 })).toMatchObject({ ah: 0, cf: false });
+    expect(String.fromCharCode(...ctx.memory.bytes.subarray(0x624, 0x630))).toBe("PCI SCSI    ");
+    expect([ctx.mem.read32(0x61a), ctx.mem.read32(0x630), ctx.mem.read32(0x638)]).toEqual([0xffffffff, 0x0500, 0]);
+  });
+
   test("44h, 47h, 4Eh work; locking is for removable media only", () => {
     const { ctx, call, packet } = bench([hardDrive(0, disk()), cdDrive(0, patternDisk(100, { sectorBytes: 2048 }))]);
     expect(packet(0x44, 0x80, { count: 8, lba: 0n })).toMatchObject({ ah: 0, cf: false });
