@@ -55,6 +55,27 @@ async function play(code, options) {
   return runToEnd(fuzzMachine(drives, options), drives, GUEST_NS);
 }
 
+/** Everyone but self: INIT, then SIPI 7: zeros up to 7C00h, so that all processors end up in this very code. Then random commands for ever. */
+const store = (address, value) => [0xc7, 0x05, ...le32(address), ...le32(value)];
+const ICR = 0xfee00300;
+const IPI_STORM = (seed) => [
+  ...PROTECTED,
+  ...store(0xfee000f0, 0x1ff),
+  ...store(ICR, 0xc4500),
+  ...store(ICR, 0xc4607),
+  ...[0xbb, ...le32(seed)], // mov ebx, seed
+  ...[0x69, 0xdb, ...le32(1664525), 0x81, 0xc3, ...le32(1013904223)], // imul ebx; add ebx
+  ...[0x89, 0xd8, 0xc1, 0xe0, 0x03, 0xa3, ...le32(ICR + 0x10)], // mov eax, ebx; shl eax, 3; mov [ICR high], eax
+  ...[0x89, 0xd8, 0xc1, 0xe8, 0x0a, 0xa3, ...le32(ICR)], // shr eax, 10; mov [ICR], eax
+  ...[0xeb, 0xde],
+];
+for (const cpus of [2, 5, 16])
+  for (const seed of [1, 2])
+    test(`random interrupts from ${cpus} processors to each other, seed ${seed}`, async () => {
+      const drives = disks(sector(IPI_STORM(seed)));
+      await runToEnd(fuzzMachine(drives, { config: { cpus }, tripleFault: "reset" }), drives, 60 * GUEST_NS);
+    });
+
 /** Name, code, how it must end (undefined: any end will do). */
 const GUESTS = [
   ["a triple fault is a crash", [...REAL, 0x0f, 0x01, 0x1e, 0x00, 0x05, 0xcc], "crash"],
