@@ -29,9 +29,9 @@ export const RUN_OPTIONS = {
   cpus: { value: "N", group: "Machine", help: "number of CPUs, 1 to 16 (default 1)" },
   engine: { value: "soft|kvm|auto", group: "Machine", help: "CPU engine; soft,jit=on|off chooses the translator" },
   clock: {
-    value: "host|virtual",
+    value: "host|virtual[,ns=N]",
     group: "Machine",
-    help: "host: time passes as on the wall (default)\nvirtual: time is the instruction count, idle time is skipped,\nthe same disk and keys give the same run",
+    help: "host: time passes as on the wall (default)\nvirtual: time is the instruction count (one takes N ns, default 50: a 486),\nidle time is skipped, the same disk and keys give the same run",
   },
   rtc: {
     value: "TIME",
@@ -132,6 +132,8 @@ export interface RunRequest {
   readonly cpus: number | undefined;
   readonly engine: EngineRequest;
   readonly clock: ClockKind;
+  /** Virtual clock: what an instruction takes. */
+  readonly nsPerInstruction: number | undefined;
   readonly rtcMs: number | undefined;
   readonly trapStyle: TrapStyle;
   readonly noReboot: boolean;
@@ -170,7 +172,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   if (options.needMedia && media.length === 0 && kernel === undefined)
     throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
   if (!options.needMedia && given.positionals.length > 0) throw new UsageError(`unexpected argument "${given.positionals[0]}"`);
-  const clock = oneOf(given, "clock", ["host", "virtual"] as const) ?? "host";
+  const { clock, nsPerInstruction } = parseClock(given.value("clock") ?? "host");
   const serial = given.values("serial").map((v) => parseSink("--serial", v));
   if (serial.length > 4) throw new UsageError("--serial is given more than four times; a PC has four serial ports");
   const consoles = given.values("console").map((v) => parseSink("--console", v));
@@ -193,6 +195,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     cpus: parseCpus(given.value("cpus")),
     engine: parseEngine(given.value("engine")),
     clock,
+    nsPerInstruction,
     rtcMs: parseRtc(given.value("rtc"), clock),
     trapStyle: oneOf(given, "trap-style", ["vmcall", "port"] as const) ?? "vmcall",
     noReboot: given.has("no-reboot"),
@@ -304,6 +307,16 @@ function parseEngine(value: string | undefined): EngineRequest {
     else throw new UsageError(`--engine "${value}": unknown setting "${setting}"; use jit=on or jit=off`);
   }
   return { kind: "soft", jit };
+}
+
+function parseClock(value: string): { readonly clock: ClockKind; readonly nsPerInstruction: number | undefined } {
+  const match = /^(host|virtual)(?:,ns=(\d{1,4}))?$/.exec(value);
+  if (match === null) throw new UsageError(`--clock "${value}": use host, virtual, or virtual,ns=N with the nanoseconds an instruction takes`);
+  const clock = match[1] === "host" ? "host" : "virtual";
+  const ns = match[2] === undefined ? undefined : Number(match[2]);
+  if (ns !== undefined && clock === "host") throw new UsageError("--clock host has no ns=N; time passes as on the wall");
+  if (ns !== undefined && (ns < 1 || ns > 1000)) throw new UsageError(`--clock "${value}": ns is outside 1..1000`);
+  return { clock, nsPerInstruction: ns };
 }
 
 function parseRtc(value: string | undefined, clock: ClockKind): number | undefined {

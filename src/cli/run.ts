@@ -149,6 +149,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     ...(request.boot === undefined ? {} : { boot: request.boot }),
     ...(request.memoryBytes === undefined ? {} : { memoryBytes: request.memoryBytes }),
     ...(request.cpus === undefined ? {} : { cpus: request.cpus }),
+    ...(request.nsPerInstruction === undefined ? {} : { nsPerInstruction: request.nsPerInstruction }),
     ...(request.rtcMs === undefined ? {} : { rtcMs: request.rtcMs }),
     ...(request.name === undefined ? {} : { name: request.name }),
   };
