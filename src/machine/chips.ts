@@ -81,6 +81,8 @@ export interface Chips {
   readonly ide: readonly IdeChannel[];
   readonly fdc: Fdc82077;
   readonly lpt: Lpt | undefined;
+  /** The ISA interrupt wires. */
+  readonly lines: readonly SharedIrqLine[];
   readonly power: PowerPorts;
 }
 
@@ -255,6 +257,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     ide,
     fdc,
     lpt,
+    lines,
     power,
   };
 }

@@ -25,7 +25,7 @@ function parts(chips: Chips): Readonly<Record<string, Saved | undefined>> {
 export function saveChips(chips: Chips): ChipsStateV1 {
   const out: Record<string, unknown> = {};
   for (const [name, part] of Object.entries(parts(chips))) if (part !== undefined) out[name] = part.saveState();
-  return { ...out, v: 1, shutdownPort: chips.power.matched };
+  return { ...out, v: 1, wires: chips.lines.map((line) => line.saveState()), shutdownPort: chips.power.matched };
 }
 
 /** The places of a record, taken by name; tells which were missing. */
@@ -41,6 +41,10 @@ class Records {
     if (isRecordOf<S>(state)) chip.loadState(state);
     else this.missing.push(name);
   }
+}
+
+function levels(value: unknown): readonly boolean[] {
+  return Array.isArray(value) ? value.map((level: unknown) => level === true) : [];
 }
 
 /** The chip checks what matters to it; a record of another version never gets here (`MachineStateV1` is refused as a whole). */
@@ -72,6 +76,9 @@ export function loadChips(chips: Chips, state: ChipsStateV1): readonly string[] 
   r.load("vga", chips.vga);
   // After the RTC, whose alarm it hears.
   r.load("pm", chips.pm);
+  // Who pulls which wire: a chip that has pulsed an edge does not say again that it still holds the wire up.
+  const wires = state["wires"];
+  if (Array.isArray(wires)) for (const [i, line] of chips.lines.entries()) line.loadState(levels(wires[i]));
   r.load("pic", chips.pic);
   r.load("ioapic", apic.ioApic);
   r.load("apic-bus", apic.bus);
