@@ -19,6 +19,15 @@ const option = (name, value) => (args.includes(name) ? args[args.indexOf(name) +
 const hex = (v) => v.toString(16);
 const big = (text) => BigInt(`0x${text}`);
 
+/** QEMU's x87 after RESET is as after FNINIT. */
+const INITIAL_FPU = {
+  controlWord: 0x37f,
+  statusWord: 0,
+  tagWord: 0xffff,
+  registers: Array.from({ length: 8 }, () => new Uint8Array(10)),
+  mxcsr: 0x1f80,
+};
+
 /** VMCS-style access rights from the upper word of a descriptor. */
 function access(name, s, r) {
   const raw = (s.high >> 8) & 0xf0ff;
@@ -69,6 +78,7 @@ export class SystemPlayer {
     }
     for (let i = 0; i < 16; i++) v.setGpr(i, big(r.gpr[i]));
     for (const [i, value] of Object.entries(c.gpr)) v.setGpr(Number(i), BigInt(value));
+    v.setFpu(INITIAL_FPU);
     v.setRip(big(r.rip));
     for (const [n, value] of [
       [0x174, 8n],
@@ -76,7 +86,7 @@ export class SystemPlayer {
       [0x176, 0x9c00n],
     ])
       v.setMsr(n, /^(prot0|prot3|long0|long3)$/.test(mode) ? value : 0n);
-    if (/long|compat/.test(mode))
+    if (/long|compat|guard/.test(mode))
       for (const [n, value] of [
         [0xc0000081, 0x0023000800000000n],
         [0xc0000082, 0x9a00n],

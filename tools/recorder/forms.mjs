@@ -47,7 +47,12 @@ export function excludedAtCpl3(row) {
   if (["sgdt", "sidt", "smsw", "sldt", "str"].includes(sem)) return "UMIP: Linux answers in software; in the system set";
   if (["syscall", "sysenter"].includes(sem)) return "would call Linux; in the system set";
   if (["monitor", "mwait"].includes(sem)) return "feature MONITOR is absent from recorder and engine";
-  if (["xsave", "xsaveopt", "xsaves", "xsavec", "pku", "smap", "adx", "clflushopt", "clwb", "fsgsbase", "sha", "invpcid"].includes(facts.feature)) {
+  if (["xsave", "xsaveopt", "xsavec"].includes(facts.feature))
+    return "XCR0 decides, which user mode cannot set; in the system set and in fpu/image.test.ts";
+  if (["smap", "fsgsbase"].includes(facts.feature)) return "CR4 decides; in the system set";
+  if (facts.feature === "invpcid") return "privileged; in sys/features.test.ts";
+  if (facts.feature === "clflushopt") return "changes nothing; as CLFLUSH";
+  if (["xsaves", "pku", "adx", "clwb", "sha"].includes(facts.feature)) {
     return `CPUID feature ${facts.feature} is not offered by the engine`;
   }
   return "";

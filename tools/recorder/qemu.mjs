@@ -42,7 +42,7 @@ export class Qemu {
         "-object",
         `memory-backend-file,id=ram,size=${ramBytes >> 20}M,mem-path=${q.ramFile},share=on`,
         "-cpu",
-        "Westmere",
+        "Westmere,+xsave,+xsaveopt,+fsgsbase,+smep,+smap,+umip,+clflushopt",
         "-drive",
         `if=none,id=d,file=${disk},format=qcow2`,
         "-qmp",

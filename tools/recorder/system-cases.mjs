@@ -35,6 +35,8 @@ const SP = {
   v86low: 0x23f00,
   long0: STACK[0],
   long3: STACK[3],
+  guard0: STACK[0],
+  guard3: STACK[3],
   compat0: STACK[0],
   compat3: STACK[3],
 };
@@ -128,7 +130,9 @@ export function systemCases() {
     for (const how of [`jmp ${S.tssB}:0`, `call ${S.tssB}:0`]) add("prot0", how, { memory: [[TSS_B + offset, le(value, offset === 0x24 ? 4 : 2)]] });
   for (const limit of [0x66, 0x67]) add("prot0", `jmp ${S.tssB}:0`, { memory: [[0x2000 + S.tssB, le(limit, 2)]] });
 
+  guardedCases(add, frame);
   for (const mode of Object.keys(MODES)) {
+    if (mode.startsWith("guard")) continue;
     const b = bits(mode);
     for (const n of [
       0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 14, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x80, 0xff,
@@ -214,4 +218,103 @@ export function systemCases() {
   void LONG;
   void CODE;
   return cases;
+}
+
+/** SMEP, SMAP, UMIP, FSGSBASE, XSAVE and page rights, with everything switched on. `xcr0` is 1 here, as after RESET. */
+function guardedCases(add, frame) {
+  const AC = 0x40000;
+  for (const mode of ["guard0", "guard3"]) {
+    // Every kind of page, read and written, with and without AC; a kernel's page too.
+    for (const page of [0x30, 0x34, 0x35, 0x36, 0x37, 0x38, 0x20]) {
+      const at = `0x${page.toString(16)}010`;
+      for (const flags of [0x2, AC | 2])
+        for (const i of [
+          `mov al, [${at}]`,
+          `mov [${at}], ebx`,
+          `add qword [${at}], 1`,
+          `xchg [${at}], rax`,
+          `cmpxchg [${at}], ebx`,
+          `push qword [${at}]`,
+          `pop qword [${at}]`,
+          `lgdt [${at}]`,
+          `sgdt [${at}]`,
+          `sidt [${at}]`,
+          `str [${at}]`,
+          `smsw [${at}]`,
+          `fxsave [${at}]`,
+          `fnstenv [${at}]`,
+          `clflush [${at}]`,
+          `prefetchw [${at}]`,
+          `call [${at}]`,
+          `verr [${at}]`,
+        ])
+          add(mode, i, { flags, memory: /^(call|verr)/.test(i) ? [[(page << 12) + 0x10, le(TARGET + 0x30, 8)]] : [] });
+      for (const flags of [0x2, AC | 2]) {
+        add(mode, "push rax", { flags, gpr: { 4: page * 0x1000 + 0x100 } });
+        add(mode, "iretq", {
+          flags,
+          gpr: { 4: page * 0x1000 + 0x100 },
+          memory: [
+            [
+              (page << 12) + 0x100,
+              [TARGET + 0x70, mode === "guard0" ? S.code64 : S.code64u, 0x40202, 0x22d00, mode === "guard0" ? S.data0 : S.data3].flatMap((v) =>
+                le(v, 8),
+              ),
+            ],
+          ],
+        });
+        add(mode, "int 34", { flags, gpr: { 4: page * 0x1000 + 0x100 } });
+        add(mode, "rep movsb", { flags, gpr: { 1: 5, 6: page * 0x1000, 7: 0x38100 } });
+        add(mode, "rep stosd", { flags, gpr: { 1: 3, 7: page * 0x1000 + 0xff8, 0: 0x55aa } });
+      }
+    }
+    // Implicit accesses: descriptors on a user page.
+    for (const flags of [0x2, AC | 2]) for (const sel of [S.data3, S.code64u]) add(mode, "lar ebx, eax", { flags, gpr: { 0: sel } });
+    for (const i of ["stac", "clac"]) for (const flags of [0x2, AC | 2]) add(mode, i, { flags });
+    for (const i of ["sldt ebx", "str ebx", "smsw ebx", "smsw rbx"]) add(mode, i);
+    for (const flags of [0x2, AC | 2]) add(mode, "popfq", { flags, memory: frame(mode, [0x40246], 8) });
+    for (const s of ["fs", "gs"]) {
+      for (const r of ["eax", "rax", "r9"]) add(mode, `rd${s}base ${r}`, { gpr: { 0: "0xffffffffffffffff" } });
+      for (const value of ["0x12345678", "0x7fffffffffff", "0x800000000000", "0xffff800000000000", "0xffffffff80001000"])
+        for (const r of ["eax", "rax"]) add(mode, `wr${s}base ${r}`, { gpr: { 0: value } });
+    }
+    add(mode, "swapgs");
+    for (const n of [0, 2, "0xffffffff"]) add(mode, "xgetbv", { gpr: { 1: n } });
+    for (const [n, lo, hi] of [
+      [0, 1, 0],
+      [0, 0, 0],
+      [0, 2, 0],
+      [0, 3, 0],
+      [0, 0x80000001, 0],
+      [0, 1, 1],
+      [1, 1, 0],
+    ])
+      add(mode, "xsetbv", { gpr: { 1: n, 0: lo, 2: hi } });
+    const clean = [...le(0, 8), ...le(0, 56)];
+    for (const i of ["xsave", "xsave64"])
+      for (const at of [0x30000, 0x38000, 0x38010, 0x34000, 0x36000, 0x35fc0])
+        for (const eax of [0, 1, 7]) add(mode, `${i} [0x${at.toString(16)}]`, { gpr: { 0: eax, 2: 0 }, flags: AC | 2, memory: [[at + 512, clean]] });
+    for (const header of [
+      [0, 0, 0],
+      [1, 0, 0],
+      [2, 0, 0],
+      [1, 1, 0],
+      [1, 0, 1],
+    ])
+      for (const eax of [0, 1])
+        add(mode, "xrstor [0x38200]", {
+          gpr: { 0: eax, 2: 0 },
+          memory: [
+            [0x38200, Array.from({ length: 512 }, () => 0)],
+            [0x38400, [...header.flatMap((v) => le(v, 8)), ...Array.from({ length: 40 }, () => 0)]],
+          ],
+        });
+    for (const value of [0x350e20, 0x50e20, 0x350a20, 0x310e20, 0x20, 0x351e20, 0x100350e20])
+      add(mode, "mov cr4, rbx", { gpr: { 3: `0x${value.toString(16)}` } });
+    for (const msr of [0xc0000103, 0xc0000102, 0x277]) {
+      add(mode, "rdmsr", { gpr: { 1: msr } });
+      add(mode, "wrmsr", { gpr: { 1: msr, 0: 0x1000, 2: 0 } });
+    }
+    for (const i of ["lfence", "mfence", "sfence", "endbr64", "ud0 eax, [0x38000]", "ud2"]) if (!i.startsWith("ud0")) add(mode, i);
+  }
 }

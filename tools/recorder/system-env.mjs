@@ -249,6 +249,15 @@ export function image() {
   v.setBigUint64(0x10000, 0x11007n, true);
   v.setBigUint64(0x11000, 0x12007n, true);
   v.setBigUint64(0x12000, 0x87n, true);
+  // Tables of the guarded modes: 4 KiB pages; user ones hold what runs at CPL 3 and pages 30h..37h of different rights.
+  v.setBigUint64(0x14000, 0x15007n, true);
+  v.setBigUint64(0x15000, 0x16007n, true);
+  v.setBigUint64(0x16000, 0x17007n, true);
+  const special = { 0x34: 0x5n, 0x35: 0x1n, 0x36: 0x6n, 0x37: (1n << 63n) | 7n };
+  for (let i = 0; i < 512; i++) {
+    const user = (i >= 0x8 && i < 0xa) || i === 0x22 || i === 0x23 || (i >= 0x30 && i < 0x38);
+    v.setBigUint64(0x17000 + i * 8, BigInt(i * 4096) | (special[i] ?? (user ? 7n : 3n)), true);
+  }
   for (let i = 0; i < 0x1000; i++) m[DATA + i] = (i * 37 + 11) & 0xff;
   return m;
 }
@@ -321,6 +330,8 @@ mov ecx, 0xc0000102
 mov eax, 0x12345678
 wrmsr
 `;
+/** After TO64: WP, UMIP, FSGSBASE, OSXSAVE, SMEP, SMAP, and pages with rights. */
+const GUARD = "mov rax, cr0\nor eax, 0x10000\nmov cr0, rax\nmov eax, 0x14000\nmov cr3, rax\nmov eax, 0x350e20\nmov cr4, rax\n";
 const SYSENTER = "mov ecx, 0x174\nmov eax, 8\nxor edx, edx\nwrmsr\ninc ecx\nmov eax, 0x20700\nwrmsr\ninc ecx\nmov eax, 0x9c00\nwrmsr\n";
 
 /** Set-up code by mode; each ends at CODE in that mode. 16-bit code at 7000h, CS base 0. */
@@ -343,6 +354,8 @@ export const MODES = {
   },
   long0: { bits: 64, asm: `${TO32}${TO64}${SYSENTER}mov rsp, 0x20f00\njmp p8000\n`, end: true },
   long3: { bits: 64, asm: `${TO32}${TO64}${SYSENTER}push 0x2b\npush 0x23f00\npush 0x2\npush 0x33\npush 0x8000\niretq\n` },
+  guard0: { bits: 64, asm: `${TO32}${TO64}mov byte [0x17040], 3\nmov byte [0x17048], 3\n${GUARD}mov rsp, 0x20f00\njmp p8000\n` },
+  guard3: { bits: 64, asm: `${TO32}${TO64}push 0x2b\npush 0x23f00\npush 0x2\npush 0x33\npush 0x8000\n${GUARD}iretq\n` },
   compat3: { bits: 32, asm: `${TO32}${TO64}push 0x2b\npush 0x23f00\npush 0x2\npush 0x23\npush 0x8000\niretq\n` },
   compat0: { bits: 32, asm: `${TO32}${TO64}push 0x10\npush 0x20f00\npush 0x2\npush 0x08\npush 0x8000\niretq\n` },
 };

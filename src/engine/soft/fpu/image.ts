@@ -179,6 +179,13 @@ function xAddress(cpu: Cpu, insn: Insn, write: boolean): number {
   return la;
 }
 
+/** Looks whether the image can be written: the header's last byte first, then from the first part asked for. Measured. */
+function probeParts(cpu: Cpu, la: number, mask: number): void {
+  cpu.probeWrite(plus(cpu, la, XSAVE_BYTES - 1), 1);
+  if (mask === 0) return;
+  const from = (mask & X87) !== 0 ? 0 : MXCSR_WORD * 4;
+  cpu.probeWrite(plus(cpu, la, from), ((mask & SSE) !== 0 ? 416 : XMM_WORD * 4) - from);
+}
 /** `saved`: the components to write; XSTATE_BV is written by the caller. */
 function saveParts(cpu: Cpu, insn: Insn, la: number, saved: number, mxcsr: boolean): void {
   if ((saved & X87) !== 0) {
@@ -194,9 +201,9 @@ const xsaveStandard =
   (optimise: boolean): SystemHelper =>
   (cpu, insn) => {
     const la = xAddress(cpu, insn, true);
-    cpu.probeWrite(la, XSAVE_BYTES);
     const mask = requested(cpu);
     const used = inUse(cpu);
+    probeParts(cpu, la, mask);
     copyIn(cpu, la, HEADER, HEADER + 2);
     saveParts(cpu, insn, la, optimise ? mask & used : mask, (mask & SSE) !== 0);
     W[HEADER] = (W[HEADER] & ~mask) | (mask & used);
@@ -205,8 +212,8 @@ const xsaveStandard =
   };
 const xsavec: SystemHelper = (cpu, insn) => {
   const la = xAddress(cpu, insn, true);
-  cpu.probeWrite(la, XSAVE_BYTES);
   const mask = requested(cpu);
+  probeParts(cpu, la, mask);
   // Compacted images have MXCSR inside the SSE component: it is in use as soon as MXCSR is not at its default (13.10).
   const saved = mask & (inUse(cpu) | (cpu.u32[MXCSR] === MXCSR_INIT ? 0 : SSE));
   saveParts(cpu, insn, la, saved, (saved & SSE) !== 0);
@@ -220,6 +227,8 @@ const xsavec: SystemHelper = (cpu, insn) => {
 const xrstor: SystemHelper = (cpu, insn) => {
   const la = xAddress(cpu, insn, false);
   const enabled = Number(cpu.xcr0 & 3n);
+  // XCOMP_BV is what a processor reads first.
+  cpu.mmu.read(plus(cpu, la, 520), 4, cpu.cpl === 3);
   copyIn(cpu, la, HEADER, HEADER + 16);
   const present = W[HEADER];
   const format = W[HEADER + 2];
