@@ -77,7 +77,7 @@ export class DirectoryTree implements FileTree {
       if (!fs.statSync(this.#root).isDirectory())
         throw new VmmError("SHARE_NOT_DIRECTORY", `${path}: is not a directory, and only those can be shared`);
       fs.accessSync(this.#root, fs.constants.R_OK | fs.constants.X_OK);
-      this.#rootFd = process.platform === "linux" ? fs.openSync(this.#root, O_PATH | O_DIRECTORY) : undefined;
+      this.#rootFd = process.platform === "linux" && fs.existsSync("/proc/self/fd") ? fs.openSync(this.#root, O_PATH | O_DIRECTORY) : undefined;
     } catch (cause) {
       if (cause instanceof VmmError) throw cause;
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
@@ -159,7 +159,11 @@ export class DirectoryTree implements FileTree {
   }
 
   hardLink(existing: TreePath, path: TreePath): Errno {
-    return this.#changeTwo(existing, path, (from, to) => fs.linkSync(from, to));
+    return this.#changeTwo(existing, path, (from, to) => {
+      // Linux links a symbolic link itself; elsewhere link(2) may follow it, out of the tree.
+      if (this.#rootFd === undefined && fs.lstatSync(from).isSymbolicLink()) throw Object.assign(new Error("a link"), { code: "EPERM" });
+      fs.linkSync(from, to);
+    });
   }
 
   rename(from: TreePath, to: TreePath): Errno {
