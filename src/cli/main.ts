@@ -7,7 +7,7 @@ const USAGE = `whyve: an x86 PC hypervisor with a built-in BIOS
   whyve demo                    boot the built-in demonstration disk
   whyve image info|create|convert|check|resize ...  disk images (whyve image --help)
   whyve dos PROG.EXE            run a DOS program                         (not yet)
-  whyve ctl NAME COMMAND        control a running machine                 (not yet)
+  whyve ctl [NAME COMMAND]      list and control running machines (whyve ctl --help)
   whyve bhyve | bhyveload | bhyvectl ...   the bhyve tools' own grammar   (not yet)
   whyve --version, whyve --help
 
@@ -15,7 +15,6 @@ Exit codes: 0 powered off or --until matched, 1 usage, 2 guest crashed, 3 --time
 `;
 
 const NOT_YET: Readonly<Record<string, string>> = {
-  ctl: "controlling a running machine",
   dos: "running DOS programs directly; boot a DOS floppy with whyve run instead",
   bhyve: "bhyve's command line; use whyve run",
   bhyveload: "bhyveload's command line; use whyve run",
@@ -32,6 +31,10 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === "run" || command === "demo") {
     const { runCommand } = await import("./run.ts");
     return runCommand(command, rest);
+  }
+  if (command === "ctl") {
+    const { ctlCommand } = await import("./ctl/client.ts");
+    return ctlCommand(rest);
   }
   if (command === "image") {
     const { imageCommand } = await import("./image/image.ts");
@@ -52,7 +55,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return EXIT.USAGE;
   }
   const { suggestion } = await import("./options.ts");
-  const hint = suggestion(command, ["run", "demo", "image", ...Object.keys(NOT_YET)], "whyve ");
+  const hint = suggestion(command, ["run", "demo", "image", "ctl", ...Object.keys(NOT_YET)], "whyve ");
   complain(`unknown command "${command}"${hint === " (see --help)" ? "; to boot a disk image: whyve run FILE (see whyve --help)" : hint}`);
   return EXIT.USAGE;
 }

@@ -47,7 +47,12 @@ export const RUN_OPTIONS = {
   },
   rng: { group: "Machine", help: "a virtio entropy source (repeatable bytes under --clock virtual)" },
   "no-reboot": { group: "Machine", help: "a reset by the guest ends the run" },
-  name: { value: "NAME", group: "Machine", help: "what messages call the machine" },
+  name: { value: "NAME", group: "Machine", help: "what messages and whyve ctl call the machine" },
+  restore: {
+    value: "FILE",
+    group: "Machine",
+    help: "go on where whyve ctl NAME save FILE was done; disks are looked for\nwhere they were, unless images are given in their order",
+  },
 
   display: {
     value: "terminal|none|web",
@@ -156,6 +161,10 @@ export interface RunRequest {
   /** Undefined: no network card. */
   readonly net: NetRequest | undefined;
   readonly kernel: KernelBoot | undefined;
+  /** A snapshot to go on from. */
+  readonly restore: string | undefined;
+  /** `clock` was given; a snapshot brings its own otherwise. */
+  readonly clockStated: boolean;
 }
 
 export interface EngineRequest {
@@ -169,7 +178,9 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   if (given.has("help")) return "help";
   const media = parseMedia(given);
   const kernel = parseKernel(given);
-  if (options.needMedia && media.length === 0 && kernel === undefined)
+  const restore = given.value("restore");
+  if (restore !== undefined) refuseBesideRestore(given);
+  if (options.needMedia && media.length === 0 && kernel === undefined && restore === undefined)
     throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
   if (!options.needMedia && given.positionals.length > 0) throw new UsageError(`unexpected argument "${given.positionals[0]}"`);
   const { clock, nsPerInstruction } = parseClock(given.value("clock") ?? "host");
@@ -215,7 +226,15 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     trace: given.values("trace").map(parseTrace),
     net: optional(given.value("net"), parseNet),
     kernel,
+    restore,
+    clockStated: given.has("clock"),
   };
+}
+
+/** What a snapshot has decided already. */
+function refuseBesideRestore(given: ParsedOptions): void {
+  for (const name of ["mem", "cpus", "boot", "rtc", "trap-style", "kernel", "initrd", "append", "linux-entry", "rng", "snapshot-disk", "read-only"])
+    if (given.has(name)) throw new UsageError(`--${name} cannot be changed by --restore: it is part of the snapshot`);
 }
 
 function parseCpus(text: string | undefined): number | undefined {

@@ -15,6 +15,7 @@ const EXAMPLES = `Examples:
   whyve run disk.img --snapshot-disk --display none --serial stdio
   whyve run dos.img --clock virtual --type 'A:\\\\>=>ver\\n' --until 'FreeDOS' --timeout 60 --dump-screen
   whyve run boot.img --trace bios --timeout 5
+  whyve run disk.img --name web --display none   then: whyve ctl web status
   whyve run debian.img --net user,hostfwd=tcp:2222-22     then: ssh -p 2222 127.0.0.1
 `;
 
@@ -134,7 +135,8 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     snapshot: request.snapshotDisk,
     readOnly: request.readOnly,
     engine: request.engine.jit ? "soft,jit=on" : "soft",
-    clock: request.clock,
+    ...(request.restore === undefined || request.clockStated ? { clock: request.clock } : {}),
+    ...(request.restore === undefined ? {} : { restore: request.restore }),
     trapStyle: request.trapStyle,
     stopOnReset: request.noReboot,
     serial: plugs.serial,
@@ -158,6 +160,10 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
 async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean): Promise<number> {
   const cleanups: (() => void)[] = [];
   try {
+    if (request.name !== undefined) {
+      const { serveControl } = await import("./ctl/server.ts");
+      cleanups.push(await serveControl(vm, request.name));
+    }
     if (request.trace.length > 0) {
       const { attachTraces } = await import("./trace/trace.ts");
       cleanups.push(attachTraces(vm, request.trace));

@@ -1,0 +1,194 @@
+import * as fs from "node:fs";
+import * as net from "node:net";
+import * as path from "node:path";
+import type { VirtualMachine } from "../../machine/index.ts";
+import { UsageError } from "../errors.ts";
+import { connectTo, makeSocketDirectory, removeStale, socketPath } from "./places.ts";
+
+/** A request line: JSON. */
+export interface ControlRequest {
+  readonly command: string;
+  readonly args?: readonly string[];
+}
+/** An answer line: JSON. */
+export type ControlAnswer = { readonly ok: true; readonly result?: unknown } | { readonly ok: false; readonly error: string };
+
+/** A longer request line ends the connection. */
+const MAX_LINE_BYTES = 1024 * 1024;
+
+/** What is wrong with a request, in one line. */
+class RequestError extends Error {}
+
+/**
+ * Lets `whyve ctl NAME` reach a machine: JSON lines on a Unix socket of this user's. Requests of all connections are served one after the other.
+ * Returns what takes the socket away again.
+ */
+export async function serveControl(vm: VirtualMachine, name: string): Promise<() => void> {
+  const file = socketPath(name);
+  makeSocketDirectory();
+  if (fs.existsSync(file)) {
+    const other = await connectTo(file);
+    other?.destroy();
+    if (other !== undefined) throw new UsageError(`--name ${name}: a machine of that name is running already (whyve ctl ${name} status)`);
+    removeStale(file);
+  }
+  let last: Promise<unknown> = Promise.resolve();
+  const open = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    // Whoever went away does not hear the answer; the machine goes on.
+    socket.on("error", () => socket.destroy());
+    socket.setEncoding("utf8");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += String(chunk);
+      if (text.length > MAX_LINE_BYTES) {
+        socket.destroy();
+        return;
+      }
+      const lines = text.split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.trim() === "") continue;
+        last = last.then(async () => {
+          const { answer, after } = await serveLine(vm, name, line);
+          // The end of the machine is the end of this process: the answer goes out first.
+          if (socket.writable) await new Promise((sent) => socket.write(`${JSON.stringify(answer)}\n`, sent));
+          after?.();
+        });
+      }
+    });
+  });
+  // It also keeps the process alive while the machine is paused and nothing else happens.
+  await listen(server, file, name);
+  const remove = (): void => removeStale(file);
+  process.on("exit", remove);
+  return () => {
+    process.off("exit", remove);
+    server.close();
+    for (const socket of open) socket.end();
+    remove();
+  };
+}
+
+function listen(server: net.Server, file: string, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(new UsageError(`--name ${name}: ${file} cannot be made (${error.message})`)));
+    server.listen(file, () => {
+      fs.chmodSync(file, 0o600);
+      resolve();
+    });
+  });
+}
+
+interface Served {
+  readonly answer: ControlAnswer;
+  /** To be done when the answer is sent. */
+  readonly after?: () => void;
+}
+
+async function serveLine(vm: VirtualMachine, name: string, line: string): Promise<Served> {
+  try {
+    const request = parseRequest(line);
+    const args = request.args ?? [];
+    const result = await execute(vm, name, request.command, args);
+    const answer: ControlAnswer = result === undefined ? { ok: true } : { ok: true, result };
+    const ends = request.command === "destroy" || (request.command === "save" && args[1] === "stop");
+    return ends ? { answer, after: () => void vm.powerOff("whyve ctl") } : { answer };
+  } catch (error) {
+    return { answer: { ok: false, error: (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "" } };
+  }
+}
+
+function parseRequest(line: string): ControlRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new RequestError("a request is a line of JSON");
+  }
+  if (typeof value !== "object" || value === null || !("command" in value) || typeof value.command !== "string")
+    throw new RequestError('a request is {"command": "...", "args": [...]}');
+  const args = "args" in value ? value.args : [];
+  if (!Array.isArray(args) || !args.every((a) => typeof a === "string")) throw new RequestError("args is a list of strings");
+  return { command: value.command, args };
+}
+
+async function execute(vm: VirtualMachine, name: string, command: string, args: readonly string[]): Promise<unknown> {
+  switch (command) {
+    case "status":
+      return status(vm, name);
+    case "pause":
+      await vm.pause();
+      return undefined;
+    case "resume":
+      if (vm.state === "paused") vm.resume();
+      return undefined;
+    case "reset":
+      vm.reset();
+      return undefined;
+    case "poweroff":
+      vm.powerButton();
+      return undefined;
+    case "destroy":
+      return undefined;
+    case "screen":
+      return vm.screen.text();
+    case "screenshot":
+      return Buffer.from(await vm.screenshot()).toString("base64");
+    case "keys":
+      if (args.length === 0) throw new RequestError("keys: which? for example ctrl-alt-del");
+      await vm.keys(...args);
+      return undefined;
+    case "type":
+      await vm.typeWithKeys(args.join(" "));
+      return undefined;
+    case "regs":
+      return vm.describeRegisters();
+    case "stats":
+      return vm.stats();
+    case "save":
+      return save(vm, args);
+    default:
+      throw new RequestError(`unknown command "${command}"`);
+  }
+}
+
+function status(vm: VirtualMachine, name: string): unknown {
+  const { config } = vm.pc;
+  const mode = vm.screen.mode();
+  return {
+    name,
+    state: vm.state,
+    pid: process.pid,
+    memoryBytes: config.memoryBytes,
+    cpus: config.cpus,
+    clock: config.clock,
+    guestSeconds: vm.timeNs / 1e9,
+    instructions: vm.stats()["instructions"] ?? 0,
+    screen: mode,
+    disks: vm.pc.drives.map((d) => ({ kind: d.kind, image: d.backend?.name ?? null })),
+  };
+}
+
+/** Writes a snapshot; whole or not at all. "stop": the machine ends when it is saved. */
+async function save(vm: VirtualMachine, args: readonly string[]): Promise<unknown> {
+  const [file, then] = args;
+  if (file === undefined || !path.isAbsolute(file)) throw new RequestError("save: an absolute path is missing");
+  const stop = then === "stop";
+  if (stop) await vm.pause();
+  const part = `${file}.part${process.pid}`;
+  try {
+    const bytes = await vm.save();
+    await fs.promises.writeFile(part, bytes, { mode: 0o600 });
+    await fs.promises.rename(part, file);
+    return { file, bytes: bytes.length };
+  } catch (error) {
+    await fs.promises.rm(part, { force: true });
+    if (stop && vm.state === "paused") vm.resume();
+    throw error instanceof Error && "code" in error && error.name !== "VmmError"
+      ? new RequestError(`${file}: cannot be written (${String(error.code)})`)
+      : error;
+  }
+}
