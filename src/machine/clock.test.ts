@@ -66,6 +66,29 @@ describe("VirtualClock", () => {
     expect(clock.idle()).toBe("no-timer");
   });
 
+  it("lets idle time pass as on the wall when somebody outside may call, but not beyond the deadline", () => {
+    let host = 5000;
+    let fired = 0;
+    const clock = new VirtualClock(
+      () => 0,
+      10,
+      () => host,
+    );
+    const timer = clock.createTimer("t", () => fired++);
+    timer.arm(1_000_000_000);
+    expect(clock.idle()).toBe(1000);
+    host += 250;
+    clock.fireDue();
+    expect([clock.nowNs(), fired]).toEqual([250_000_000, 0]);
+    expect(clock.idle()).toBe(750);
+    host += 9999;
+    clock.fireDue();
+    expect([clock.nowNs(), fired]).toEqual([1_000_000_000, 1]);
+    timer.arm(1_000_050_000);
+    expect(clock.idle()).toBe(0);
+    expect(clock.nowNs()).toBe(1_000_050_000);
+  });
+
   it("cuts the running slice short when an earlier timer is armed", () => {
     const clock = new VirtualClock(() => 0, 10);
     let cuts = 0;
