@@ -93,6 +93,8 @@ export class CodePages {
   /** The translator's: a block with regions dies; everything dies. */
   onKill: (block: Block) => void = () => {};
   onFlush: () => void = () => {};
+  /** The first records of a block with regions were copied: the copies are the interpreter's. */
+  onCopy: (block: Block, to: number, records: number) => void = () => {};
 
   constructor(mmu: Mmu) {
     this.#mmu = mmu;
@@ -282,7 +284,7 @@ export class CodePages {
   // ---- finding and decoding
   /**
    * The block at `ip` (as the state's mode, CS and paging say), at most `limit` instructions long. 0: a fault or exit is recorded.
-   * Sets CPU.ipBase. Blocks shorter than the natural length are decoded into the scratch records.
+   * Sets CPU.ipBase. Blocks shorter than the natural length are made in the scratch records.
    */
   find(ipLo: number, ipHi: number, limit: number): number {
     const cpu = this.#cpu;
@@ -306,7 +308,10 @@ export class CodePages {
     const allowed = codeSize === 64 ? Number.POSITIVE_INFINITY : cpu.limit(CS) - (ipLo >>> 0) + 1;
     if (host === 0) return this.#decodeUncached(la, gpa, codeSize, allowed);
     let wanted = limit;
-    if (limit >= MAX_BLOCK) {
+    if (limit < MAX_BLOCK) {
+      const known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
+      if (known !== undefined && known.nextPage < 0 && known.end - known.start <= allowed) return this.#head(known, limit);
+    } else {
       let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
       if (known !== undefined && known.nextPage >= 0) {
         const second = this.#fetch(this.#nextPage(la), user);
@@ -321,11 +326,67 @@ export class CodePages {
         if (known.nextPage < 0) this.#cache(la, known.rec);
         return known.rec;
       }
+      const resuming = this.#resuming;
+      if (
+        known === undefined &&
+        resuming !== undefined &&
+        resuming.page === page &&
+        resuming.codeSize === codeSize &&
+        this.#resumeOff === off &&
+        resuming.end - off <= allowed
+      ) {
+        this.#resuming = undefined;
+        return resuming.rec;
+      }
       // Kept for a code segment that reaches further: this one gets its own, shorter block each time.
       if (known !== undefined) wanted = MAX_BLOCK - 1;
     }
     return this.#decodeAt(la, page, off, host, codeSize, wanted, allowed);
   }
+  /** The first `limit` instructions of a kept block, copied to the scratch records: budgets end, and steps are made, in the middle of blocks. */
+  #head(known: Block, limit: number): number {
+    const { u8, u16 } = this.#cpu;
+    const all = known.records - 1;
+    if (all <= limit && known.regions.length === 0) return known.rec;
+    const lowering = this.#lowering;
+    if (lowering === undefined) return 0;
+    const count = Math.min(all, limit);
+    const end = SCRATCH_FIRST + count * REC_BYTES;
+    if (count < all) {
+      const { tail } = this.#mmu;
+      tail.block = known;
+      tail.index = count;
+    }
+    u8.copyWithin(SCRATCH_FIRST, known.rec, known.rec + (count + 1) * REC_BYTES);
+    if (known.regions.length > 0) this.onCopy(known, SCRATCH_FIRST, count);
+    lowering.writeEnd(end, u16[(end + REC.ipOff) >> 1], count);
+    for (let at = SCRATCH_FIRST; at <= end; at += REC_BYTES) u16[(at + REC.blockCount) >> 1] = count;
+    return SCRATCH_FIRST;
+  }
+  /**
+   * As `find` without a limit, but goes on in the middle of the kept block whose head ran last, instead of decoding one that begins there:
+   * `skipped` says how many instructions of it come before.
+   */
+  resume(ipLo: number, ipHi: number): number {
+    this.skipped = 0;
+    const { tail } = this.#mmu;
+    const { block } = tail;
+    tail.block = undefined;
+    if (block === undefined || block.dead) return this.find(ipLo, ipHi, MAX_BLOCK);
+    this.#resuming = block;
+    const rec = block.rec + tail.index * REC_BYTES;
+    this.#resumeOff = this.#cpu.u16[(rec + REC.ipOff) >> 1];
+    const found = this.find(ipLo, ipHi, MAX_BLOCK);
+    if (this.#resuming !== undefined) {
+      this.#resuming = undefined;
+      return found;
+    }
+    this.skipped = tail.index;
+    return rec;
+  }
+  skipped = 0;
+  #resuming: Block | undefined;
+  #resumeOff = 0;
   /** Guest-physical address of code, or -1 with the fault recorded. */
   #fetch(la: number, user: boolean): number {
     const { fetches } = this.#mmu;
@@ -520,6 +581,9 @@ export class CodePages {
     this.#freeInsns.length = 0;
     this.#scratchInsns.length = 0;
     this.#retired.length = 0;
-    for (const mmu of this.#mmus) mmu.flushAll(true);
+    for (const mmu of this.#mmus) {
+      mmu.tail.block = undefined;
+      mmu.flushAll(true);
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
-import { CodePages } from "./code-pages.ts";
+import { type Block, CodePages } from "./code-pages.ts";
 import { Fetches } from "./fetches.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
@@ -49,6 +49,8 @@ export class Mmu {
   readonly fetches = new Fetches();
   /** The last CS limit that is none of the usual two, see CodePages. */
   oddLimit = -1;
+  /** The kept block of which only the first `index` instructions ran, because the budget ended there. See CodePages. */
+  readonly tail: { block: Block | undefined; index: number } = { block: undefined, index: 0 };
 
   /** `code`: decoded code is shared by the CPUs of a VM; the first one makes it. */
   constructor(cpu: Cpu, physical: PhysicalMap, place: CpuPlace = cpuPlace(0, 1), code?: CodePages) {

@@ -72,6 +72,13 @@ export class Translator {
     const code = cpu.mmu.code;
     code.onKill = (block) => this.#kill(block);
     code.onFlush = () => this.#flush();
+    code.onCopy = (block, to, records) => {
+      for (const id of block.regions) {
+        const r = this.#regions.get(id);
+        const at = r === undefined ? -1 : r.entry - block.rec;
+        if (r !== undefined && at >= 0 && at < records * REC_BYTES) cpu.u16[(to + at + REC.handler) >> 1] = r.handler;
+      }
+    };
   }
 
   /** A kept block was looked up or caught running. */

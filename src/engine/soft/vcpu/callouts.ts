@@ -208,6 +208,10 @@ export class Callouts {
   }
   #findOrFault(): number {
     this.flushes = this.cpu.mmu.code.flushes;
+    if (this.cpu.i32[CPU.budget.offset >> 2] <= 0) {
+      this.left = LEFT_STOP;
+      return 0;
+    }
     const rec = this.find(FULL_BLOCK);
     this.flushes = this.cpu.mmu.code.flushes;
     // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.

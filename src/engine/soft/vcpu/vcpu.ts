@@ -225,23 +225,30 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
     if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
     const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
-    const rec = this.#out.find(limit);
+    const { code } = cpu.mmu;
+    const full = limit === FULL_BLOCK && !step;
+    const rec = full ? code.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]) : this.#out.find(limit);
     if (rec === 0) return this.#afterFault();
+    if (full && code.skipped > 0) {
+      // In the middle of a block: its records charge for what came before, too.
+      const skipped = code.skipped;
+      if (cpu.u16[(rec + REC.blockCount) >> 1] <= budget + skipped) return this.#execute(rec, budget, false, skipped);
+    }
     if (this.#out.translator !== undefined && limit === FULL_BLOCK) this.#out.translator.touch(rec, 1);
     if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
-      // A kept block longer than what is left: find() decodes a short one when asked for fewer.
+      // A kept block longer than what is left: find() makes a short one when asked for fewer.
       const short = this.#out.find(Math.min(budget, FULL_BLOCK - 1));
       if (short === 0) return this.#afterFault();
-      return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false, 0, 0);
+      return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false);
     }
     if (step) {
       const sem = this.#semAt(rec);
-      const exit = this.#execute(rec, 1, true, flags, shadow);
+      const exit = this.#execute(rec, 1, true);
       if (exit !== undefined) return exit;
       this.#afterStep(flags, shadow, sem, codeBreakpoints);
       return mtf ? EXIT_MTF : undefined;
     }
-    return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false, 0, 0);
+    return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false);
   }
   #semAt(rec: number): string {
     if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return "";
@@ -280,10 +287,12 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return undefined;
   }
 
-  #execute(rec: number, budget: number, stepping: boolean, _flags: number, _shadow: number): VmExit | undefined {
+  /** `skipped`: instructions of its block before `rec`. */
+  #execute(rec: number, budget: number, stepping: boolean, skipped = 0): VmExit | undefined {
     const cpu = this.cpu;
     const at = CPU.budget.offset >> 2;
-    cpu.i32[at] = this.#loaded = budget;
+    cpu.i32[at] = this.#loaded = budget + skipped;
+    this.#retired -= skipped;
     this.#out.kicked = false;
     this.#inRun = true;
     this.#out.stepping = stepping;
@@ -309,7 +318,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     }
     if (this.#out.kicked) cpu.i32[at] += DEBT;
     this.#out.kicked = false;
-    this.#retired += budget - cpu.i32[at];
+    this.#retired += budget + skipped - cpu.i32[at];
     this.#loaded = 0;
     cpu.i32[at] = 0;
     if (why === LEFT_BUDGET || left === LEFT_STOP) return undefined;
