@@ -55,8 +55,8 @@ function fadt(config: BiosConfig, facsAt: number, dsdtAt: number): Uint8Array {
     w.u32(FADT_FLAGS);
     gas(w, SPACE_IO, 8, config.resetPort);
     w.u8(config.resetValue, 0, 0, 0);
-    // The FACS lies below 4 GiB: its 64-bit address stays zero then.
-    w.u64(0).u64(dsdtAt);
+    // Xen wants the 64-bit address of the FACS to be the 32-bit one, Linux takes either.
+    w.u64(facsAt).u64(dsdtAt);
     gas(w, SPACE_IO, 32, pm);
     gas(w, SPACE_IO, 0, 0);
     gas(w, SPACE_IO, 16, pm + 4);
