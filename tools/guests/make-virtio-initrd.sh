@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A Linux kernel of Debian 12 and an initial ramdisk that tries the drivers of every virtio device, for test/guest/virtio-linux.test.mjs.
+# A Linux kernel of Debian 12 and an initial ramdisk that tries the drivers of every virtio device, for test/guest/virtio-linux.test.mjs. With "vt.shell" on
+# the kernel's command line it gives a shell on the console instead, with drivers of virtio disks and ext4 (power-cut.mjs).
 #
 #   make-virtio-initrd.sh OUTDIR        makes OUTDIR/vmlinuz and OUTDIR/initrd.gz
 #
@@ -29,6 +30,11 @@ load() { for i in 1 2; do for m; do insmod /lib/$m.ko 2>/dev/null; done; done; }
 load virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
 P=; grep -q vt.legacy /proc/cmdline && P=force_legacy=1
 insmod /lib/virtio_pci.ko $P
+if grep -q vt.shell /proc/cmdline; then
+  load virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
+  echo "VT: shell"
+  exec setsid cttyhack sh
+fi
 load virtio_blk virtio-rng virtio_console failover net_failover virtio_net
 for d in /sys/bus/virtio/devices/*; do echo "VT: $(cat $d/device) status $(cat $d/status) features $(cat $d/features)"; done
 for b in /sys/block/vd*; do echo "VT: $(basename $b) $(cat $b/size) $(cat $b/serial) ro $(cat $b/ro) $(cat $b/queue/write_cache)"; done
