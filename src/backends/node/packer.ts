@@ -13,6 +13,7 @@ export const snapshotPacker = {
   async unpack(packed: Uint8Array, bytes: number): Promise<Uint8Array> {
     const out = await inflate(packed, { maxOutputLength: Math.max(1, bytes), chunkSize: Math.min(Math.max(64, bytes + 1), 1 << 22) });
     if (out.length !== bytes) throw new Error(`${out.length} bytes where ${bytes} belong`);
-    return out;
+    // Not a Buffer, whose slice() shares memory.
+    return new Uint8Array(out.buffer, out.byteOffset, out.length);
   },
 };

@@ -175,9 +175,7 @@ async function list(): Promise<number> {
     }
     const s = Object.fromEntries(entries(await ask(socket, "status", []).catch(() => ({ state: "does not answer" }))));
     socket.destroy();
-    rows.push(
-      `${name.padEnd(20)} ${String(s["state"]).padEnd(10)} ${asText(s["pid"], "").padEnd(8)} ${Number(s["memoryBytes"] ?? 0) / 2 ** 20}M\n`,
-    );
+    rows.push(`${name.padEnd(20)} ${String(s["state"]).padEnd(10)} ${asText(s["pid"], "").padEnd(8)} ${Number(s["memoryBytes"] ?? 0) / 2 ** 20}M\n`);
   }
   if (rows.length === 0) process.stderr.write("whyve: no machine runs under a name (whyve run --name NAME)\n");
   else process.stdout.write(`${"NAME".padEnd(20)} ${"STATE".padEnd(10)} ${"PROCESS".padEnd(8)} MEMORY\n${rows.join("")}`);

@@ -153,12 +153,14 @@ async function loadRegion(file: Uint8Array, start: number, saved: RegionRecord, 
   }
   const perPiece = PIECE_BYTES / PAGE_BYTES;
   if (saved.pieces.length !== Math.ceil(places.length / perPiece)) throw new Error("pieces and pages disagree");
+  // Before any piece is in work: a promise that nobody waits for must not fail.
+  const total = saved.pieces.reduce((sum, length) => sum + length, 0);
+  if (!(start + total <= file.length)) throw new Error("cut off");
   let at = start;
   for (let first = 0; first < saved.pieces.length; first += AT_ONCE) {
     const group = saved.pieces.slice(first, first + AT_ONCE).map((length, i) => {
       const packed = file.subarray(at, at + length);
       at += length;
-      if (packed.length !== length) throw new Error("cut off");
       const targets = places.slice((first + i) * perPiece, (first + i + 1) * perPiece);
       return packer.unpack(packed, targets.length * PAGE_BYTES).then((bytes) => {
         for (const [k, place] of targets.entries())
