@@ -332,10 +332,8 @@ export class CodePages {
         resuming !== undefined &&
         resuming.page === page &&
         resuming.codeSize === codeSize &&
-        this.#resumeOff === off &&
         resuming.end - off <= allowed
       ) {
-        this.#resuming = undefined;
         return resuming.rec;
       }
       // Kept for a code segment that reaches further: this one gets its own, shorter block each time.
@@ -364,29 +362,30 @@ export class CodePages {
     return SCRATCH_FIRST;
   }
   /**
-   * As `find` without a limit, but goes on in the middle of the kept block whose head ran last, instead of decoding one that begins there:
-   * `skipped` says how many instructions of it come before.
+   * As `find` without a limit, but in the middle of the kept block whose head ran last it goes on there, so that none needs to be decoded that
+   * begins there: `skipped` then says how many instructions of it come before.
    */
   resume(ipLo: number, ipHi: number): number {
-    this.skipped = 0;
     const { tail } = this.#mmu;
     const { block } = tail;
     tail.block = undefined;
+    this.skipped = 0;
     if (block === undefined || block.dead) return this.find(ipLo, ipHi, MAX_BLOCK);
-    this.#resuming = block;
+    const cpu = this.#cpu;
     const rec = block.rec + tail.index * REC_BYTES;
-    this.#resumeOff = this.#cpu.u16[(rec + REC.ipOff) >> 1];
+    const off = cpu.u16[(rec + REC.ipOff) >> 1];
+    const base = cpu.codeSize === 64 ? 0 : cpu.u32[(CPU.segBase.offset >> 2) + CS * 2];
+    if (((base + ipLo - off) & 0xfff) !== 0) return this.find(ipLo, ipHi, MAX_BLOCK);
+    this.#resuming = block;
     const found = this.find(ipLo, ipHi, MAX_BLOCK);
-    if (this.#resuming !== undefined) {
-      this.#resuming = undefined;
-      return found;
-    }
+    this.#resuming = undefined;
+    // No block that begins elsewhere is found at this offset but by `resuming`.
+    if (found !== block.rec) return found;
     this.skipped = tail.index;
     return rec;
   }
   skipped = 0;
   #resuming: Block | undefined;
-  #resumeOff = 0;
   /** Guest-physical address of code, or -1 with the fault recorded. */
   #fetch(la: number, user: boolean): number {
     const { fetches } = this.#mmu;

@@ -56,11 +56,6 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
     cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
-    if (this.#initTaken) {
-      // The monitor did not want the INIT, nor what followed it.
-      this.#initTaken = false;
-      this.#startupVector = -1;
-    }
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
@@ -75,6 +70,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const cpu = this.cpu;
     const last = this.#lastExit;
     this.#lastExit = undefined;
+    // The monitor did not want the INIT, nor the SIPI that followed it.
+    if (last === EXIT_INIT) this.#startupVector = -1;
     switch (entry.kind) {
       case "run":
       case "skip":
@@ -165,7 +162,6 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const pending = cpu.u32[CPU.pending.offset >> 2];
     if ((pending & PENDING.init) !== 0) {
       cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.init;
-      this.#initTaken = true;
       return EXIT_INIT;
     }
     if (cpu.waitForSipi) {
@@ -225,15 +221,16 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
     if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
     const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
-    const { code } = cpu.mmu;
-    const full = limit === FULL_BLOCK && !step;
-    const rec = full ? code.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]) : this.#out.find(limit);
+    const { code, tail } = cpu.mmu;
+    let skipped = 0;
+    let rec: number;
+    if (limit === FULL_BLOCK && tail.block !== undefined) {
+      rec = code.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]);
+      skipped = code.skipped;
+    } else rec = this.#out.find(limit);
     if (rec === 0) return this.#afterFault();
-    if (full && code.skipped > 0) {
-      // In the middle of a block: its records charge for what came before, too.
-      const skipped = code.skipped;
-      if (cpu.u16[(rec + REC.blockCount) >> 1] <= budget + skipped) return this.#execute(rec, budget, false, skipped);
-    }
+    // In the middle of a block: its records charge for what came before, too.
+    if (skipped > 0) return this.#execute(rec, budget, false, skipped);
     if (this.#out.translator !== undefined && limit === FULL_BLOCK) this.#out.translator.touch(rec, 1);
     if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
       // A kept block longer than what is left: find() makes a short one when asked for fewer.
@@ -367,8 +364,6 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   /** The SIPI that came while the CPU waited for one, or -1. */
   #startupVector = -1;
-  /** The `init` exit has been given, the answer not yet. */
-  #initTaken = false;
   raiseInit(): void {
     this.#startupVector = -1;
     if (this.cpu.waitForSipi) return;
@@ -377,13 +372,14 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   raiseStartup(vector: number): void {
     // One that follows an INIT closely is for the time after it.
-    if (this.cpu.waitForSipi || this.#initTaken || (this.cpu.u32[this.pendingIndex()] & PENDING.init) !== 0) this.#startupVector = vector & 0xff;
+    if (this.cpu.waitForSipi || this.#lastExit === EXIT_INIT || (this.cpu.u32[this.pendingIndex()] & PENDING.init) !== 0)
+      this.#startupVector = vector & 0xff;
   }
   init(): void {
     initCpu(this.cpu);
     this.cpu.waitForSipi = true;
-    if (!this.#initTaken) this.#startupVector = -1;
-    this.#initTaken = false;
+    if (this.#lastExit !== EXIT_INIT) this.#startupVector = -1;
+    this.#lastExit = undefined;
   }
   startup(vector: number): void {
     startup(this.cpu, vector);
@@ -397,7 +393,6 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   reset(): void {
     resetCpu(this.cpu);
     this.#startupVector = -1;
-    this.#initTaken = false;
     this.cpu.u32[CPU.pending.offset >> 2] &= PENDING.intr;
     this.cpu.u32[CPU.shadow.offset >> 2] = 0;
     this.#lastExit = undefined;
