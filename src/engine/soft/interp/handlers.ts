@@ -25,7 +25,9 @@ export function handlerKey(shape: Shape, uses: SemanticUses): string {
     key +=
       o.kind === "mem"
         ? `,m${o.wide === true ? 128 : o.size}${o.access}`
-        : `,${o.xmm === true ? "v" : o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" || o.xmm === true ? "" : o.size}`;
+        : o.kind === "imm" && o.wide === true
+          ? ",wide"
+          : `,${o.xmm === true ? "v" : o.mm === true ? "x" : o.kind[0]}${o.kind === "rel" || o.xmm === true ? "" : o.size}`;
   if (uses.addrSize) key += `;a${shape.addrSize}`;
   if (uses.codeSize) key += `;c${shape.codeSize}`;
   if (uses.cc) key += `;${shape.cc}`;
@@ -108,5 +110,9 @@ export function allShapes(): Shape[] {
       }
     }
   }
+  // MOV of 64 bits: all zero above, a register's worth would not be seen.
+  const wide = decode(new Uint8Array([0x48, 0xb8, 0, 0, 0, 0, 1, 0, 0, 0]), 0, 10, 64);
+  const shape = "failure" in wide ? undefined : handledShape(wide);
+  if (shape !== undefined) found.set(handlerKey(shape, all), shape);
   return [...found.values()];
 }

@@ -39,7 +39,7 @@ export interface Shape {
     readonly access: "r" | "w" | "rw" | "n";
     readonly mm?: boolean;
     readonly xmm?: boolean;
-    /** Sixteen bytes in memory (`size` says 64). */
+    /** Sixteen bytes in memory (`size` says 64); an immediate that takes all 64 bits, in the fields disp and imm. */
     readonly wide?: boolean;
   }[];
 }
@@ -123,6 +123,7 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     if (o === undefined) throw new Error(`${this.shape.sem}: no operand ${n}`);
     if (o.kind === "reg") return this.rawLoad(o.size === 64 ? "i64" : "i32", loadOpcode(o.size), this.#field16(this.#registerField(n)));
     if (o.kind === "imm") {
+      if (o.wide === true) return this.rawLoad("i64", OP.i64_load, this.rec, REC.disp);
       if (o.size === 64) return this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.imm);
       return this.trunc(this.rawLoad("i32", OP.i32_load, this.rec, REC.imm), o.size);
     }
@@ -313,6 +314,9 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
   realMode(): Val {
     return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
   }
+  supervisor(): Val {
+    return this.eqz(this.state32(CPU.cpl));
+  }
   portsOpen(): Val {
     const flags = this.state32(CPU.eflags);
     const iopl = this.and(this.shrU(flags, this.i32(12)), this.i32(3));
@@ -396,7 +400,7 @@ export function shapeOf(insn: Insn): Shape | undefined {
   let xmm = false;
   for (const o of insn.operands) {
     const isXmm = o.kind === "reg" && o.cls === "xmm";
-    const wide = o.size === 128 && o.kind === "mem";
+    const wide = (o.size === 128 && o.kind === "mem") || (o.kind === "imm" && o.size === 64 && o.hi !== o.lo >> 31);
     // CMPXCHG16B names 128 bits of memory and uses only its address.
     const size = (o.size === 0 ? insn.opSize : wide || isXmm ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
     if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
@@ -409,7 +413,8 @@ export function shapeOf(insn: Insn): Shape | undefined {
     }
     // ENTER's second immediate is packed into the upper half of the first.
     if (o.kind === "imm" && immediates++ > 0) continue;
-    if (o.kind === "mem" && o.dispHi !== o.disp >> 31) return undefined;
+    // Below 64 bits the displacement is cut to the address size.
+    if (o.kind === "mem" && insn.addrSize === 64 && o.dispHi !== o.disp >> 31) return undefined;
     operands.push({ kind: o.kind, size, access: o.access, mm: o.kind === "reg" && o.cls === "mm", xmm: isXmm, wide });
   }
   if (registers > 3 || (registers === 3 && immediates > 0)) return undefined;

@@ -22,6 +22,7 @@ function signature(insn: Insn): number {
       // Loads of CS and SS, and numbers without a segment register, are apart.
       cls = o.cls !== "sreg" ? CLASS[o.cls] : o.index > 5 ? 10 : o.index === 1 || o.index === 2 ? 9 : CLASS.sreg;
     } else if (o.kind === "mem" && o.dispHi !== o.disp >> 31) kind = 5;
+    else if (o.kind === "imm" && o.hi !== o.lo >> 31) kind = 6;
     key = key * 4096 + (Math.min(o.size >> 3, 31) << 7) + (cls << 3) + kind;
   }
   return key;
@@ -100,8 +101,11 @@ export class RecordWriter implements Lowering {
           u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
           registers++;
         } else if (o.kind === "imm") {
-          if (o.hi !== o.lo >> 31) handler = H_HELPER;
-          if (immediates++ === 0) i32[(rec + REC.imm) >> 2] = o.lo;
+          if (o.hi !== o.lo >> 31) {
+            i32[(rec + REC.disp) >> 2] = o.lo;
+            i32[(rec + REC.imm) >> 2] = o.hi;
+            immediates++;
+          } else if (immediates++ === 0) i32[(rec + REC.imm) >> 2] = o.lo;
           else u16[(rec + REC.imm + 2) >> 1] = o.lo;
         } else if (o.kind === "rel") {
           i32[(rec + REC.imm) >> 2] = o.disp;

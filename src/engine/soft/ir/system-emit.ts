@@ -9,6 +9,8 @@ export interface SystemEmit extends Emit {
   deferIf(condition: Val): void;
   /** 1 when CR0.PE is clear. */
   realMode(): Val;
+  /** 1 at CPL 0, real mode included. */
+  supervisor(): Val;
   /** 1 when port access needs no bitmap: real mode, or not V86 and CPL <= IOPL; and nothing intercepts it. */
   portsOpen(): Val;
   stackMask(): Val;

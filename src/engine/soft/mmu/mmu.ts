@@ -10,6 +10,11 @@ export const WRITE = 1,
   USER = 2,
   FETCH = 4;
 
+/** What `#slots` says of a TLB entry: listed, and what it holds. */
+const IN_LOCAL = 1,
+  IN_GLOBAL = 2,
+  HOLDS_GLOBAL = 4;
+
 /**
  * Linear addresses to memory: page walks, the software TLBs that generated code looks into, and the slow arms behind
  * them (page crossings, MMIO, ROM, pages with decoded code, breakpoints, faults).
@@ -26,8 +31,10 @@ export class Mmu {
   /** The area for supervisor accesses as things are: without user pages while SMAP forbids them. */
   supervisorTlb: number;
   readonly neverTlb: number;
-  /** TLB slots filled since the last flush: wasm addresses; bit 0: global. */
-  readonly #filled: number[] = [];
+  /** Entries filled since the last flush, by what they held then: wasm addresses, each once a list. `#slots` says what they hold now. */
+  readonly #local: number[] = [];
+  readonly #global: number[] = [];
+  readonly #slots = new Uint8Array(TLB_AREAS_BYTES / TLB_ENTRY_BYTES);
   /** Physical-address mask of the A20 gate as a number: bit 20 cleared when the gate is off. */
   #a20 = true;
   /** An MMIO read that left as an exit and now has its answer. */
@@ -77,14 +84,21 @@ export class Mmu {
   // ---- flushing
   /** Forgets translations; global pages too when asked. Decoded blocks stay (they are kept by physical address). */
   flushAll(includingGlobal: boolean): void {
-    let kept = 0;
-    for (let i = 0; i < this.#filled.length; i++) {
-      const f = this.#filled[i];
-      if (!includingGlobal && (f & 1) === 1) this.#filled[kept++] = f;
-      else this.#invalidateEntry(f & ~1);
+    const slots = this.#slots;
+    for (const at of this.#local) {
+      const slot = (at - this.#areas) / TLB_ENTRY_BYTES;
+      slots[slot] &= ~IN_LOCAL;
+      if ((slots[slot] & HOLDS_GLOBAL) === 0) this.#invalidateEntry(at);
     }
-    this.#filled.length = kept;
-    if (includingGlobal) this.#largePages.fill(0);
+    this.#local.length = 0;
+    if (includingGlobal) {
+      for (const at of this.#global) {
+        slots[(at - this.#areas) / TLB_ENTRY_BYTES] = 0;
+        this.#invalidateEntry(at);
+      }
+      this.#global.length = 0;
+      this.#largePages.fill(0);
+    }
     this.code.linearChanged(this, !includingGlobal);
   }
   flushPage(la: number): void {
@@ -103,10 +117,11 @@ export class Mmu {
   #flushRegion(la: number, size: number): void {
     const u32 = this.cpu.u32;
     const region = Math.floor(la / size);
-    for (const f of this.#filled) {
-      const w = f >> 2;
-      const tag = (u32[w + 1] | 0) * 0x100000000 + u32[w];
-      if (Math.floor(tag / size) === region) this.#invalidateEntry(f & ~1);
+    for (const list of [this.#local, this.#global]) {
+      for (const at of list) {
+        const tag = (u32[(at >> 2) + 1] | 0) * 0x100000000 + u32[at >> 2];
+        if (Math.floor(tag / size) === region) this.#invalidateEntry(at);
+      }
     }
   }
   /** By hash of the linear address, regions of 4 MiB and of 1 GiB: a large page was entered there. */
@@ -199,7 +214,7 @@ export class Mmu {
     const same = u32[w] === lo && u32[w + 1] === hi;
     if (!same) {
       this.#invalidateEntry(at);
-      this.#filled.push(at | (this.global ? 1 : 0));
+      this.#list(at);
       if (this.large !== 0) this.#noteLarge(la);
     }
     u32[w] = lo;
@@ -214,6 +229,18 @@ export class Mmu {
       u32[w + (TLB.smcBitmap >> 2)] = bitmap;
     }
   }
+  /** Remembers that this entry holds the last translation. */
+  #list(at: number): void {
+    const slot = (at - this.#areas) / TLB_ENTRY_BYTES;
+    const state = this.#slots[slot];
+    if (this.global) {
+      if ((state & IN_GLOBAL) === 0) this.#global.push(at);
+      this.#slots[slot] = state | IN_GLOBAL | HOLDS_GLOBAL;
+    } else {
+      if ((state & IN_LOCAL) === 0) this.#local.push(at);
+      this.#slots[slot] = (state | IN_LOCAL) & ~HOLDS_GLOBAL;
+    }
+  }
   /** Set by the walker: the last translation was a global page; 0 4 KiB, 1 2 or 4 MiB, 2 1 GiB. */
   global = false;
   large = 0;
@@ -222,15 +249,17 @@ export class Mmu {
   protectCodePage(page: number, bitmap: number): void {
     const host = Math.abs(this.physical.page(page)) * 4096;
     const u32 = this.cpu.u32;
-    for (const f of this.#filled) {
-      const w = f >> 2;
-      if ((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0 !== host || u32[w + 1] === 0x7fffffff) continue;
-      if (u32[w + 2] === 0xfffff000 && u32[w + 3] === 0x7fffffff) continue;
-      u32[w + 6] = u32[w + 2];
-      u32[w + 7] = u32[w + 3];
-      u32[w + (TLB.smcBitmap >> 2)] = bitmap;
-      u32[w + 2] = 0xfffff000;
-      u32[w + 3] = 0x7fffffff;
+    for (const list of [this.#local, this.#global]) {
+      for (const at of list) {
+        const w = at >> 2;
+        if ((u32[w] + u32[w + (TLB.addend >> 2)]) >>> 0 !== host || u32[w + 1] === 0x7fffffff) continue;
+        if (u32[w + 2] === 0xfffff000 && u32[w + 3] === 0x7fffffff) continue;
+        u32[w + 6] = u32[w + 2];
+        u32[w + 7] = u32[w + 3];
+        u32[w + (TLB.smcBitmap >> 2)] = bitmap;
+        u32[w + 2] = 0xfffff000;
+        u32[w + 3] = 0x7fffffff;
+      }
     }
   }
 

@@ -7,6 +7,8 @@ const TF = 0x100,
   IF = 0x200,
   AC = 0x40000,
   RF = 0x10000,
+  VM = 0x20000,
+  ID = 0x200000,
   NT = 0x4000;
 const CS = 1,
   SS = 2,
@@ -46,18 +48,21 @@ const pop_sreg: SystemSemantic = (e) => {
   e.loadRealOperand(0, selector);
 };
 
+/** CPL 0 in any mode: no IOPL to look at, and not virtual-8086 mode. */
+const notSupervisor = (e: SystemEmit): void => e.deferIf(e.eqz(e.supervisor()));
 const cli: SystemSemantic = (e) => {
-  notReal(e);
+  notSupervisor(e);
   e.changeSystemFlags(IF, 0);
 };
 /** With IF already set STI does nothing; else the helper opens the shadow. */
 const sti: SystemSemantic = (e) => {
-  e.deferIf(e.or(e.eqz(e.realMode()), e.eqz(e.and(e.systemFlags(), e.i32(IF)))));
+  e.deferIf(e.or(e.eqz(e.supervisor()), e.eqz(e.and(e.systemFlags(), e.i32(IF)))));
 };
 const pushf: SystemSemantic = (e) => {
-  notReal(e);
-  const size = e.size === 16 ? 16 : 32;
-  e.push(size, e.toSize(e.and(e.flagsImage(), e.i32(~(RF | 0x20000))), size));
+  notSupervisor(e);
+  const image = e.and(e.flagsImage(), e.i32(~(RF | VM)));
+  if (e.size === 64) e.push(64, e.extU(image));
+  else e.push(e.size === 16 ? 16 : 32, e.toSize(image, e.size === 16 ? 16 : 32));
 };
 /** Flags that would need a look at interrupts or single-stepping go to the helper. */
 function deferTouchyFlags(e: SystemEmit, image: Val): void {
@@ -66,15 +71,21 @@ function deferTouchyFlags(e: SystemEmit, image: Val): void {
 }
 const REAL_FLAGS = 0x7000 | IF | 0x400;
 const popf: SystemSemantic = (e) => {
-  notReal(e);
-  if (e.size !== 16) {
-    e.deferIf(e.i32(1));
+  notSupervisor(e);
+  if (e.size === 16) {
+    const image = e.peek(16, 0);
+    deferTouchyFlags(e, image);
+    e.addRsp(e.i64(2));
+    e.setFlagsImage(e.and(image, e.i32(0xffff)), REAL_FLAGS | TF | RF);
     return;
   }
-  const image = e.peek(16, 0);
+  const popped = e.size === 64 ? e.peek(64, 0) : e.peek(32, 0);
+  const image = e.and(e.size === 64 ? e.wrap(popped) : popped, e.i32(~RF));
   deferTouchyFlags(e, image);
-  e.addRsp(e.i64(2));
-  e.setFlagsImage(image, REAL_FLAGS | TF);
+  // AC decides on alignment checks and SMAP, which decide on the TLB in use.
+  e.deferIf(e.and(e.xor(image, e.systemFlags()), e.i32(AC)));
+  e.addRsp(e.i64(e.size >> 3));
+  e.setFlagsImage(image, REAL_FLAGS | TF | RF | ID);
 };
 
 const int: SystemSemantic = (e) => {

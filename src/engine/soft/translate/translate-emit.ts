@@ -542,6 +542,9 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     this.setState32(CPU.fpuEmpty, this.i32(0));
     this.setState32(CPU.fpuTop, this.i32(0));
   }
+  supervisor(): Val {
+    return this.eqz(this.state32(CPU.cpl));
+  }
   realMode(): Val {
     return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
   }
