@@ -131,11 +131,11 @@ class SoftVm implements EngineVm {
   }
   mapSlot(slot: MemorySlot): void {
     this.#physical.map(slot);
-    this.#cpus[0].mmu.code.flush();
+    this.#cpus[0].mmu.code.remapped(slot.gpa, slot.sizeBytes);
   }
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#physical.unmap(gpa, sizeBytes);
-    this.#cpus[0].mmu.code.flush();
+    this.#cpus[0].mmu.code.remapped(gpa, sizeBytes);
   }
   noteWrites(region: MemoryRegion): void {
     this.#physical.noteWrites(region);

@@ -121,7 +121,8 @@ export const SMC_BITMAP_BYTES = 512;
 export const SMC_BITMAP_COUNT = 8192;
 export const REC_POOL = SMC_BITMAPS + SMC_BITMAP_BYTES * SMC_BITMAP_COUNT;
 export const REC_BYTES = 32;
-export const REC_COUNT = 1 << 18;
+/** Enough that all code of a Linux boot fits several times (some 20,000 blocks of a dozen): when they are used up, everything is forgotten. */
+export const REC_COUNT = 1 << 20;
 const TABLES_END = align(REC_POOL + REC_BYTES * REC_COUNT, 65536);
 
 /** Where a CPU's own tables lie, and its state while another CPU's is at the fixed addresses. */

@@ -32,7 +32,9 @@ export const REGION_FAULT = COLD_FAULT,
   REGION_BUDGET = 5;
 export const REGION_TAKE_LINK = 1,
   REGION_TAKE_IP = 2,
-  REGION_TAKE_HELPER = 4;
+  REGION_TAKE_HELPER = 4,
+  /** The region is not for the state as it is: the record it replaced does it. */
+  REGION_MISFIT = 8;
 
 interface Candidate {
   readonly key: string;
@@ -281,6 +283,16 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.i32(REGION_TAKE_HELPER);
   w.op(OP.i32_and);
   w.brIf(atHelper);
+  w.get(status);
+  w.i32(REGION_MISFIT);
+  w.op(OP.i32_and);
+  w.if();
+  // The same record, with its own handler again; the block it belongs to was entered before.
+  w.get(rec);
+  w.call(imp.breakAt);
+  w.op(OP.drop);
+  w.br(next);
+  w.end();
   w.br(next);
   w.end();
   w.get(status);

@@ -20,6 +20,8 @@ import { FETCH, type Mmu, USER } from "./mmu.ts";
 const MAX_BLOCK = 64;
 /** Records kept for blocks that are decoded anew each time (single steps, tails, MMIO code). */
 const SCRATCH_RECORDS = MAX_BLOCK + 2;
+/** Instructions kept for helpers at most (objects of some hundred bytes), those of killed blocks included. */
+const MAX_INSNS = 1 << 18;
 const SCRATCH_FIRST = REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES;
 
 /** Writes decoded instructions into records; `lower.ts` implements it. */
@@ -428,7 +430,9 @@ export class CodePages {
     let scratch = limit < MAX_BLOCK;
     if (
       !scratch &&
-      (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS || (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))
+      (this.#nextRecord + MAX_BLOCK + 2 > REC_COUNT - SCRATCH_RECORDS ||
+        this.insns.length > MAX_INSNS ||
+        (!this.#pages.has(page) && this.#nextBitmap + 2 >= SMC_BITMAP_COUNT))
     )
       this.flush();
     if (scratch) this.#dropScratchInsns();
@@ -560,12 +564,24 @@ export class CodePages {
     for (const mmu of this.#mmus) mmu.protectCodePage(number, bitmap);
     return page;
   }
-  /** A jump inside one page found its target: next time it goes there directly. */
-  link(from: number, to: number): void {
+  /** A jump inside one page found its target: next time it goes there directly. Not when a flush came between: `from` may be another's record now. */
+  link(from: number, to: number, flushes: number): void {
+    if (flushes !== this.flushes) return;
     const target = this.#byRecord.get(to);
     if (target === undefined || target.nextPage >= 0 || from >= SCRATCH_FIRST) return;
     this.#cpu.i32[(from + REC.link) >> 2] = to;
     target.incoming.push(from);
+  }
+  /**
+   * Other memory lies at [gpa, gpa+bytes) from now on, or none. Code elsewhere stays: chips move their windows (BIOS shadow, PCI BARs) often.
+   */
+  remapped(gpa: number, bytes: number): void {
+    // Who looks at `flushes` goes to the run loop, which finds its block anew.
+    this.flushes++;
+    const first = Math.floor(gpa / 4096);
+    const end = Math.ceil((gpa + bytes) / 4096);
+    for (const page of this.#pages.values()) if (page.number >= first && page.number < end) this.#invalidate(page, 0, 4096);
+    for (const mmu of this.#mmus) mmu.flushAll(true);
   }
   /** Forgets all decoded code. */
   flush(): void {

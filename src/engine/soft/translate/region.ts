@@ -1,6 +1,6 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { REGION_BUDGET, REGION_FAULT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
+import { REGION_BUDGET, REGION_FAULT, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { CPU, REC_BYTES } from "../state-layout.ts";
@@ -45,8 +45,9 @@ export interface RegionModule {
 export function translateRegion(
   blocks: readonly RegionBlock[],
   returnSites: readonly { readonly off: number; readonly rec: number }[],
+  flat = false,
 ): RegionModule {
-  return new RegionWriter(blocks, returnSites).build();
+  return new RegionWriter(blocks, returnSites, flat).build();
 }
 
 class RegionWriter {
@@ -68,7 +69,7 @@ class RegionWriter {
   #faultExit!: Label;
   #budgetExit!: Label;
 
-  constructor(blocks: readonly RegionBlock[], returns: readonly { readonly off: number; readonly rec: number }[]) {
+  constructor(blocks: readonly RegionBlock[], returns: readonly { readonly off: number; readonly rec: number }[], flat: boolean) {
     this.#blocks = blocks;
     this.#returns = returns;
     const w = this.#w;
@@ -89,6 +90,7 @@ class RegionWriter {
       signature,
       this.#budget,
       stale,
+      flat,
     );
     this.#emit.returns = returns;
     this.#flow = flowOf(this.#edges());
@@ -316,6 +318,42 @@ class RegionWriter {
     if (((readMask | writeMask) & FLAGS_MASK) !== 0) readMask |= FLAGS_MASK;
     return { readMask, writeMask };
   }
+  /** Leaves at once, for good, when the segments are not as the code assumes. */
+  #guard(h: FunctionWriter): void {
+    const { flatUse, flatStack } = this.#emit;
+    let terms = 0;
+    /** One more value that must be `wanted`. */
+    const must = (load: number, offset: number, wanted: bigint): void => {
+      h.i32(0);
+      h.mem(load, offset);
+      if (wanted !== 0n) {
+        h.i64(wanted);
+        h.op(OP.i64_xor);
+      }
+      if (terms++ > 0) h.op(OP.i64_or);
+    };
+    for (let s = 0; s < 4; s++) {
+      const read = (flatUse >> s) & 1;
+      const write = (flatUse >> (8 + s)) & 1;
+      // What may be written may be read, with the same limit.
+      if (write !== 0) must(OP.i64_load, CPU.segWriteLimit.offset + s * 8, 0xffffffffn);
+      else if (read !== 0) must(OP.i64_load, CPU.segReadLimit.offset + s * 8, 0xffffffffn);
+      if (read + write !== 0) must(OP.i64_load, CPU.segEffBase.offset + s * 8, 0n);
+    }
+    if (flatStack) {
+      must(OP.i64_load, CPU.stackMask.offset, 0xffffffffn);
+      must(OP.i64_load32_u, CPU.gpr.offset + 4 * 8 + 4, 0n);
+    }
+    if (terms === 0) return;
+    h.op(OP.i64_eqz);
+    h.op(OP.i32_eqz);
+    h.if();
+    h.get(0);
+    h.i32(REGION_MISFIT);
+    h.op(OP.i32_or);
+    h.op(OP.return);
+    h.end();
+  }
   #prologue(h: FunctionWriter, used: number): void {
     const e = this.#emit;
     const state = (load: number, offset: number, local: number): void => {
@@ -323,6 +361,7 @@ class RegionWriter {
       h.mem(load, offset);
       h.set(local);
     };
+    this.#guard(h);
     h.i32(0);
     h.i32(0);
     h.mem(OP.i32_load, CPU.regionRuns.offset);

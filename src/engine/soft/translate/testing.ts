@@ -370,6 +370,12 @@ export class TranslateMachine {
       c.setXmm(i, new Uint8Array(words.buffer));
     }
   }
+  /** Loads a data segment with another base or limit, as a 32-bit system that is not flat (any more) does. */
+  changeSegment(r: Random): void {
+    const limit = r.pick([0xffffffff, 0xffffffff, 0x4fff_ffff, 0xfffe]);
+    this.vm.vcpu.setSegment(r.pick(["ds", "es", "ss"] as const), { selector: 0x10, base: r.chance(70) ? 0n : 0x20n, limit, access: 0xc093 });
+    if (r.chance(20)) this.vm.vcpu.setGpr(4, 0x1_0000_7000n);
+  }
   #tables(mode: Mode): void {
     const m = this.vm.memory;
     const base = 0x100000;

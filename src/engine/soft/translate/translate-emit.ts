@@ -51,6 +51,15 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   readonly budget: MutableNode;
   readonly stale: MutableNode;
   readonly exits: RegionExits;
+  /**
+   * 32-bit code of a flat operating system: ES, CS, SS and DS begin at 0 and reach to 4 GiB, ESP is the stack pointer. The region checks that when it
+   * is entered (`flatUse`), not at each access; what wraps at 4 GiB crosses a page, so that the slow arm looks at the limit again.
+   */
+  readonly flat: boolean;
+  /** Of flat segments: bit s read, bit 8 + s written. */
+  flatUse = 0;
+  /** The stack is used: RSP must be below 4 GiB and its mask FFFFFFFF. */
+  flatStack = false;
   /** Signature index of the arms. */
   readonly #signature: number;
   #insn!: Insn;
@@ -64,9 +73,10 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   #wrote = false;
   readonly #places = new Map<number, { readonly value: Val; storeBack(value: Val): void }>();
 
-  constructor(w: FunctionWriter, exits: RegionExits, signature: number, budget: number, stale: number) {
+  constructor(w: FunctionWriter, exits: RegionExits, signature: number, budget: number, stale: number, flat = false) {
     super(w, NO_CORE);
     this.exits = exits;
+    this.flat = flat;
     this.#signature = signature;
     this.budget = { ty: "i32", local: budget };
     this.stale = { ty: "i32", local: stale };
@@ -163,6 +173,10 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   }
   stackMask(): Val {
     if (this.code64) return this.i64(-1);
+    if (this.flat) {
+      this.flatStack = true;
+      return this.i64(0xffffffff);
+    }
     return this.get(this.#hoist("stack", "i64", OP.i64_load, CPU.stackMask.offset));
   }
   #ipBase(): Val {
@@ -206,7 +220,10 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     let beyond: Val | undefined;
     let la = offset;
     if (s === LINEAR) la = this.code64 ? offset : this.wrap(offset);
-    else if (!this.code64) {
+    else if (this.flat && s < FS) {
+      this.flatUse |= write ? 0x100 << s : 1 << s;
+      la = this.wrap(offset);
+    } else if (!this.code64) {
       const last = bytes === 1 ? offset : this.add(offset, this.i64(bytes - 1));
       beyond = this.gtS(last, write ? this.#writeLimit(s) : this.#readLimit(s));
       la = this.add(this.wrap(offset), this.get(this.#baseVariable(s)));
@@ -452,16 +469,25 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
 
   // ---- stack
   #commitRsp(old: Val, moved: Val): void {
+    if (this.flat) {
+      this.flatStack = true;
+      this.setGpr(4, 32, this.wrap(moved));
+      return;
+    }
     const mask = this.stackMask();
     this.setGpr(4, 64, this.or(this.and(old, this.not(mask)), this.and(moved, mask)));
   }
   push(size: 16 | 32 | 64, value: Val): void {
     const rsp = this.var(4);
-    const moved = this.sub(rsp, this.i64(size >> 3));
-    this.store(2, this.and(moved, this.stackMask()), size, value);
+    const moved = this.flat ? this.extU(this.sub(this.wrap(rsp), this.i32(size >> 3))) : this.sub(rsp, this.i64(size >> 3));
+    this.store(2, this.flat ? moved : this.and(moved, this.stackMask()), size, value);
     this.#commitRsp(rsp, moved);
   }
   peek(size: 16 | 32 | 64, offset: number): Val {
+    if (this.flat) {
+      this.flatStack = true;
+      return this.load(2, this.extU(this.add(this.wrap(this.var(4)), this.i32(offset))), size);
+    }
     return this.load(2, this.and(this.add(this.var(4), this.i64(offset)), this.stackMask()), size);
   }
   addRsp(bytes: Val): void {
@@ -546,7 +572,8 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     return this.eqz(this.state32(CPU.cpl));
   }
   realMode(): Val {
-    return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
+    // A flat segment that is loaded would not stay flat.
+    return this.flat ? this.i32(0) : this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
   }
   portsOpen(): Val {
     return this.i32(0);

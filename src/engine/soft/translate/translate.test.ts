@@ -18,6 +18,7 @@ function episodes(mode: Mode, seed: number, jit: TranslatorOptions | false): { r
       c.setRip(BigInt(CODE + r.pick(program.starts)));
       c.setGpr(4, 0x7000n);
       c.setGpr(1, BigInt(1 + r.below(60)));
+      if (mode === 32 && r.chance(25)) machine.changeSegment(r);
       for (let i = 0; i < 6; i++) {
         const line = machine.step({ kind: "run" }, r.chance(30) ? 1 + r.below(40) : 200 + r.below(4000));
         text.push(line);

@@ -16,8 +16,8 @@ export interface TranslatorOptions {
 }
 /** What being the block at which a slice of instructions ended adds to its heat. */
 const SAMPLE = 64;
-/** Some 400,000 instructions seen in a block: interpreting them takes about as long as translating it. */
-const THRESHOLD = 24 * SAMPLE;
+/** Some 1.5 million instructions seen in a block: interpreting them takes about as long as translating it and optimising that. */
+const THRESHOLD = 96 * SAMPLE;
 const MAX_REGIONS = 2000;
 const MAX_BLOCKS = 12;
 const MAX_INSTRUCTIONS = 160;
@@ -25,6 +25,8 @@ const MAX_INSTRUCTIONS = 160;
 const MIN_TAIL = 4;
 /** A block that cannot be translated is never hot. */
 const NEVER = -1e9;
+/** What generated code does in real mode only; elsewhere these would leave the region each time. */
+const REAL_MODE = new Set(["mov_to_sreg", "pop_sreg", "int", "iret", "ret_far", "ret_far_imm"]);
 /** Sem names after which nothing of the block is executed. */
 const ENDS = new Set(["jmp", "jmp_ind", "call", "call_ind", "ret", "ret_imm", "int", "iret", "ret_far", "ret_far_imm"]);
 const LINKED = new Set(["jmp", "jcc", "jcxz", "loop", "loope", "loopne", "call"]);
@@ -81,6 +83,32 @@ export class Translator {
     };
   }
 
+  /** The region that begins at this record finds that the state is not what it was made for: it goes, and the next one will assume nothing. */
+  misfit(rec: number): boolean {
+    const at = this.#cpu.u16[(rec + REC.handler) >> 1];
+    if (at < this.#hotCount) return false;
+    for (const r of this.#regions.values()) {
+      if (r.entry !== rec) continue;
+      this.#drop(r.id);
+      this.#anyState.add(r.block);
+      return true;
+    }
+    return false;
+  }
+  /** Blocks whose regions must not assume flat segments. */
+  readonly #anyState = new WeakSet<Block>();
+  /** 32-bit protected mode with ES, CS, SS and DS of 4 GiB from 0. */
+  #isFlat(block: Block): boolean {
+    if (block.codeSize !== 32 || this.#anyState.has(block)) return false;
+    const { u32 } = this.#cpu;
+    if ((u32[CPU.cr0.offset >> 2] & 1) === 0 || u32[CPU.stackMask.offset >> 2] !== 0xffffffff || u32[(CPU.gpr.offset >> 2) + 9] !== 0) return false;
+    const full = (field: number, s: number): boolean => u32[(field >> 2) + s * 2] === 0xffffffff && u32[(field >> 2) + s * 2 + 1] === 0;
+    for (const s of [0, 1, 2, 3]) {
+      if (u32[(CPU.segEffBase.offset >> 2) + s * 2] !== 0 || !full(CPU.segReadLimit.offset, s)) return false;
+      if (s !== 1 && !full(CPU.segWriteLimit.offset, s)) return false;
+    }
+    return true;
+  }
   /** A kept block was looked up or caught running. */
   touch(rec: number, heat: number): void {
     const block = this.#cpu.mmu.code.block(rec);
@@ -152,7 +180,7 @@ export class Translator {
     let made: { readonly bytes: Uint8Array<ArrayBuffer>; readonly instructions: number };
     let run: WebAssembly.ExportValue | undefined;
     try {
-      made = translateRegion(blocks, returns);
+      made = translateRegion(blocks, returns, this.#isFlat(block));
       const table = new WebAssembly.Table({ initial: ARM_NAMES.length, element: "anyfunc" });
       this.#arms.forEach((f, i) => table.set(i, f));
       run = new WebAssembly.Instance(new WebAssembly.Module(made.bytes), { e: { m: this.#memory, t: table } }).exports["r"];
@@ -180,6 +208,7 @@ export class Translator {
   /** Undefined: the interpreter's. What went to a helper there (say, a feature that CPUID hides) does so here, but not for a wide immediate. */
   #shape(rec: number, insn: Insn): Shape | undefined {
     if (this.#cpu.u16[(rec + REC.handler) >> 1] === H_HELPER && insn.row.sem !== "mov") return undefined;
+    if (REAL_MODE.has(insn.row.sem) && (this.#cpu.cr0 & 1) !== 0) return undefined;
     return translatable(insn);
   }
   #decode(block: Block): Insn[] {
@@ -217,6 +246,10 @@ export class Translator {
           : { kind: "fall" as const, rec, target: i32[(rec + REC.link) >> 2] };
     return { rec: from === 0 ? block.rec : block.rec + from * REC_BYTES, off: block.start, count, from, insns, next };
   }
+  /** Never seen running, when that would have been likely: compiling it would cost more than leaving the region for it. */
+  #isCold(block: Block): boolean {
+    return this.#threshold >= THRESHOLD && block.heat >= 0 && block.heat < SAMPLE;
+  }
   /** The root and what its links lead to, within limits; and the blocks behind its calls. */
   #collect(
     root: RegionBlock,
@@ -232,7 +265,7 @@ export class Translator {
       if (known.has(rec)) return true;
       if (blocks.length >= MAX_BLOCKS || rec === 0) return false;
       const b = code.block(rec);
-      if (b === undefined || b.nextPage >= 0 || b.page !== block.page || b.codeSize !== block.codeSize) return false;
+      if (b === undefined || b.nextPage >= 0 || this.#isCold(b) || b.page !== block.page || b.codeSize !== block.codeSize) return false;
       const made = this.#make(b, this.#decode(b), 0);
       if (made.insns.length === 0 || total + made.insns.length > MAX_INSTRUCTIONS) return false;
       known.add(rec);

@@ -237,6 +237,7 @@ export class Callouts {
       return 0;
     }
     this.#charge(u16[(rec + REC.count) >> 1] + 1);
+    const { flushes } = this.cpu.mmu.code;
     const found = this.#findOrFault();
     if (
       found !== 0 &&
@@ -245,7 +246,7 @@ export class Callouts {
       this.cpu.u32[CPU.ipBase.offset >> 2] === base &&
       this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi
     ) {
-      this.cpu.mmu.code.link(rec, found);
+      this.cpu.mmu.code.link(rec, found, flushes);
     }
     return found;
   }
@@ -263,8 +264,9 @@ export class Callouts {
   #findIp(_rec: number): number {
     return this.#findOrFault();
   }
-  /** The block was invalidated under our feet: go on at the same address with fresh code. */
+  /** The block was invalidated under our feet: go on at the same address with fresh code. Or it begins with a region that does not fit. */
   #breakAt(rec: number): number {
+    if (this.translator?.misfit(rec) === true) return rec;
     this.unwindTo(rec);
     if (this.#mustStop()) {
       this.left = LEFT_STOP;
