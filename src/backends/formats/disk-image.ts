@@ -50,6 +50,11 @@ export interface DiskImage extends BlockBackend {
   check(): CheckResult;
   /** Corrects counts (and what can be corrected from them); false when it could not be written. Only when writable. */
   repair?(): boolean;
+  /**
+   * Makes tables that have changed in memory durable, if there are any. To be called now and then: a guest that never flushes (DOS) loses little
+   * then when this process is killed. "closed": the image is, and no more calls are needed.
+   */
+  commitTables?(): "closed" | "clean" | "failed";
   /** Stores one cluster compressed; false when the format has no such thing or an error occurred. `offset` is a cluster's start. */
   writeCompressed?(offset: number, data: Uint8Array): boolean;
 }

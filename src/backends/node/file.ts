@@ -124,16 +124,29 @@ export function openImage(path: string, options: OpenImageOptions = {}): BlockBa
   const opened = openDescriptor(path, options);
   const format = options.format ?? formatOf(opened);
   if (format !== "raw") {
-    return openImageFile(new NodeByteFile({ ...opened, path }), surroundings(options.warn ?? (() => {}), opened.lock !== undefined), {
+    const image = openImageFile(new NodeByteFile({ ...opened, path }), surroundings(options.warn ?? (() => {}), opened.lock !== undefined), {
       format,
       ...(options.sectorBytes === undefined ? {} : { sectorBytes: options.sectorBytes }),
     });
+    if (!image.readOnly) commitNowAndThen(image);
+    return image;
   }
   const sectorBytes = options.sectorBytes ?? 512;
   if (opened.size % sectorBytes !== 0) {
     options.warn?.(`${path}: size ${opened.size} is not a multiple of ${sectorBytes} bytes (truncated?); the last sector is padded with zeros`);
   }
   return new FileBackend({ ...opened, name: path, fileBytes: opened.size, sectorBytes, guessed: options.format === undefined });
+}
+
+/** How old changed tables get in memory when the guest does not flush. */
+const COMMIT_MS = 1000;
+
+function commitNowAndThen(image: DiskImage): void {
+  const timer = setInterval(() => {
+    if (image.commitTables === undefined || image.commitTables() === "closed") clearInterval(timer);
+  }, COMMIT_MS);
+  // The image's user keeps the process alive, not this.
+  timer.unref();
 }
 
 /** The same with everything that tools ask about an image: `whyve image`. */

@@ -419,6 +419,18 @@ describe("openImage by format", () => {
     stated.close();
   });
 
+  it("commits tables by itself when the guest never flushes", async () => {
+    const made = createFile(at("a.qcow2"));
+    createQcow2(made.file, { sizeBytes: MIB });
+    made.finish();
+    const disk = openImage(at("a.qcow2"));
+    expect(disk.write(0, new Uint8Array(512).fill(5))).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // As another process finds it after a kill.
+    expect(content(at("a.qcow2"), 512).every((b) => b === 5)).toBe(true);
+    disk.close();
+  });
+
   it("locks the active image against all, and its backing file against writers", () => {
     fs.writeFileSync(at("base.img"), new Uint8Array(MIB));
     overlay("one.qcow2", "base.img", "raw");

@@ -386,6 +386,10 @@ export class Qcow2Image implements DiskImage {
     if (this.#closed) return false;
     return this.readOnly || this.#store.settle();
   }
+  commitTables(): "closed" | "clean" | "failed" {
+    if (this.#closed) return "closed";
+    return this.readOnly || !this.#store.hasDirty || this.#store.settle() ? "clean" : "failed";
+  }
   identity(): string {
     return [this.#store.file.stamp?.() ?? "", this.#backing?.identity?.() ?? ""].join(" < ");
   }

@@ -125,6 +125,11 @@ export class Qcow2Store {
     return out;
   }
 
+  /** Something is newer in memory than on the medium. */
+  get hasDirty(): boolean {
+    return this.#l2.hasDirty || this.#dirtyL1.size > 0 || this.#releases.length > 0 || this.refcounts?.hasDirty === true;
+  }
+
   /** Everything becomes durable, in order. False on a host error: then what is not written stays in memory and is tried again. */
   commit(): boolean {
     const { refcounts, file } = this;

@@ -228,7 +228,7 @@ export class SparseVhd implements DiskImage {
     if (this.readOnly) return true;
     const file = this.#file;
     if (!file.flush()) return false;
-    if (this.#dirtyTable.size === 0 && ![...this.#bitmaps.values()].some((b) => b.dirty)) return true;
+    if (!this.#hasDirty) return true;
     for (const [index, bitmap] of this.#bitmaps) {
       if (!bitmap.dirty) continue;
       const at = this.#block(index);
@@ -246,6 +246,16 @@ export class SparseVhd implements DiskImage {
       this.#dirtyTable.clear();
     }
     return file.flush();
+  }
+
+  commitTables(): "closed" | "clean" | "failed" {
+    if (this.#closed) return "closed";
+    return this.readOnly || !this.#hasDirty || this.flush() ? "clean" : "failed";
+  }
+  get #hasDirty(): boolean {
+    if (this.#dirtyTable.size > 0) return true;
+    for (const bitmap of this.#bitmaps.values()) if (bitmap.dirty) return true;
+    return false;
   }
 
   identity(): string {
