@@ -39,7 +39,7 @@ load failover net_failover virtio_net
 PORT=$(sed -n 's/.*nt.port=\([0-9]*\).*/\1/p' /proc/cmdline)
 ip link set lo up; ip link set eth0 up
 echo "NT: card $(cat /sys/class/net/eth0/address) carrier $(cat /sys/class/net/eth0/carrier)"
-udhcpc -s /lib/dhcp -i eth0 -n -q -t 5 >/dev/null
+udhcpc -s /lib/dhcp -i eth0 -n -q -t 5 2>/dev/null
 echo "NT: ping $(ping -c 3 -i 0.2 10.0.2.2 | grep -o '[0-9]* packets received')"
 echo "NT: name $(nslookup guest.test | grep -A1 ^Name | grep -o '[0-9.]*$')"
 wget -q -O - http://10.0.2.2:1/ 2>&1 | grep -q refused && echo "NT: refused"
