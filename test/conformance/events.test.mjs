@@ -5,7 +5,7 @@ import { CODE, conformance, createVm, ENGINES, enter, exit, hlt, STACK } from ".
 
 const HLT = 0xf4;
 const NOP = 0x90;
-const nops = (n) => new Array(n).fill(NOP);
+const nops = (n) => Array.from({ length: n }, () => NOP);
 const budget = () => exit("budget", 52);
 /** Real-mode handlers: vector v at 3000h + v: HLT. */
 const handlers = (vm) => {

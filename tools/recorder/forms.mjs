@@ -237,7 +237,22 @@ function tryCase(form, random, seed) {
   const state = env.expandRegisters(seed);
   const set = env.segmentSet(codeSize, environment);
   const moffs = row.operands.some((o) => o.code === "Ob" || o.code === "Ov");
-  const stringy = ["movs", "cmps", "stos", "lods", "scas", "xlat", "maskmovq", "maskmovdqu", "jcxz", "loop", "loope", "loopne", "ins", "outs"].includes(row.sem);
+  const stringy = [
+    "movs",
+    "cmps",
+    "stos",
+    "lods",
+    "scas",
+    "xlat",
+    "maskmovq",
+    "maskmovdqu",
+    "jcxz",
+    "loop",
+    "loope",
+    "loopne",
+    "ins",
+    "outs",
+  ].includes(row.sem);
   const memory = form.shape === "mem" || moffs || stringy;
   const p67 = memory ? random.chance(15) : random.chance(2);
   const addrSize = codeSize === 64 ? (p67 ? 32 : 64) : p67 ? 48 - codeSize : codeSize;
