@@ -2,10 +2,63 @@
 // `whyve run` to the boot sector's first byte. Run by `npm run build`, after the interpreter is in dist/.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+
+/** The interpreter lies beside the script as it is, not as a string inside it: nothing to unpack, and the code cache stays small. */
+const interpreterFile = {
+  name: "interpreter-file",
+  setup(bundle) {
+    bundle.onLoad({ filter: /soft[/\\]prebuilt\.js$/ }, async ({ path }) => {
+      const { prebuilt } = await import(pathToFileURL(path).href);
+      const { wasm, ...rest } = prebuilt();
+      fs.mkdirSync(`${dist}bin`, { recursive: true });
+      fs.writeFileSync(`${dist}bin/interpreter.wasm`, wasm);
+      fs.writeFileSync(`${dist}bin/interpreter.json`, JSON.stringify(rest));
+      return {
+        contents: `import * as fs from "node:fs";
+const file = (end) => fs.readFileSync(__dirname + "/interpreter." + end);
+export const prebuilt = () => ({ wasm: file("wasm"), ...JSON.parse(file("json").latin1Slice()) });`,
+      };
+    });
+  },
+};
+/** Node's own modules that a plain run does not touch are loaded at their first use. */
+const LAZY = ["child_process", "crypto", "dgram", "dns", "net", "os", "perf_hooks", "readline", "zlib"];
+const lazyBuiltins = {
+  name: "lazy-builtins",
+  setup(bundle) {
+    bundle.onResolve({ filter: new RegExp(`^node:(${LAZY.join("|")})$`) }, ({ path, namespace }) =>
+      namespace === "lazy" ? { path, external: true } : { path, namespace: "lazy" },
+    );
+    bundle.onLoad({ filter: /./, namespace: "lazy" }, async ({ path }) => {
+      const names = JSON.stringify(Object.keys(await import(path)).filter((name) => name !== "default"));
+      return {
+        contents: `for (const name of ${names}) Object.defineProperty(exports, name, { enumerable: true, get: () => require("${path}")[name] });`,
+      };
+    });
+  },
+};
+
+/** Modules of constant bytes that are computed from something easier to read: the result goes into the bundle. */
+const BAKED = ["biosemul/font/index.js"];
+const bakedBytes = {
+  name: "baked-bytes",
+  setup(bundle) {
+    bundle.onLoad({ filter: new RegExp(`dist/(${BAKED.join("|")})$`) }, async ({ path }) => {
+      const constant = ([name, bytes]) =>
+        `export const ${name} = new Uint8Array(Buffer.from(${JSON.stringify(Buffer.from(bytes).toString("base64"))}, "base64"));`;
+      return {
+        contents: Object.entries(await import(pathToFileURL(path).href))
+          .map(constant)
+          .join("\n"),
+      };
+    });
+  },
+};
+
 await build({
   entryPoints: [`${dist}cli/main.js`],
   outfile: `${dist}bin/main.cjs`,
@@ -20,6 +73,7 @@ await build({
   legalComments: "eof",
   // A native module, and optional.
   external: ["koffi"],
+  plugins: [interpreterFile, lazyBuiltins, bakedBytes],
   // import() of a Node module becomes require(): the launcher's script has no module loader.
   supported: { "dynamic-import": false },
   define: { "import.meta.url": "importMetaUrl" },

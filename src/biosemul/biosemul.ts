@@ -92,8 +92,8 @@ export class BiosEmul {
   readonly #a20: () => boolean;
   readonly #services: (BiosHandler | undefined)[] = Array.from({ length: TRAP_COUNT }, () => undefined);
   readonly #tables: readonly PlacedTable[];
-  /** RIP values in the F000 segment, so that a call makes no new BigInt. */
-  readonly #ripAfter: bigint[];
+  /** RIP values in the F000 segment where calls go on, so that a call makes no new BigInt. */
+  readonly #ripAfter = new Map<number, bigint>();
   readonly #apm: ApmServices;
   readonly #mouse: MouseServices;
   readonly #idle: IdleWatch;
@@ -119,12 +119,7 @@ export class BiosEmul {
       ...(parts.font8x8 !== undefined && { font8x8: parts.font8x8 }),
       ...(parts.romData !== undefined && { data: parts.romData }),
     });
-    this.#ripAfter = Array.from({ length: 0x10000 }, () => 0n);
-    for (const site of this.rom.sites) {
-      this.#ripAfter[site.offset + 3] = BigInt(site.offset + 3);
-      this.#ripAfter[site.wait] = BigInt(site.wait);
-      this.#ripAfter[site.wait + POLL_ARM] = BigInt(site.wait + POLL_ARM);
-    }
+    for (const site of this.rom.sites) for (const at of [site.offset + 3, site.wait, site.wait + POLL_ARM]) this.#ripAfter.set(at, BigInt(at));
     this.#idle = new IdleWatch(parts.instructionCount);
     this.#int14 = new Int14(this.#idle);
     this.#int16 = new Int16(this.#idle);
@@ -351,8 +346,7 @@ export class BiosEmul {
 
   /** `delta`: RIP minus ROM offset, 0 when CS is F000. */
   #goto(delta: number, offset: number): void {
-    const known = delta === 0 ? this.#ripAfter[offset] : undefined;
-    this.#parts.regs.rip = known !== undefined && known !== 0n ? known : BigInt((delta + offset) >>> 0);
+    this.#parts.regs.rip = (delta === 0 ? this.#ripAfter.get(offset) : undefined) ?? BigInt((delta + offset) >>> 0);
   }
 }
 

@@ -1,8 +1,11 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 
-const deflate = promisify<Uint8Array, zlib.ZlibOptions, Buffer>(zlib.deflate);
-const inflate = promisify<Uint8Array, zlib.ZlibOptions, Buffer>(zlib.inflate);
+// Made when they are called: a run without snapshots does not load zlib.
+const deflate = (bytes: Uint8Array, options: zlib.ZlibOptions): Promise<Buffer> =>
+  promisify<Uint8Array, zlib.ZlibOptions, Buffer>(zlib.deflate)(bytes, options);
+const inflate = (bytes: Uint8Array, options: zlib.ZlibOptions): Promise<Buffer> =>
+  promisify<Uint8Array, zlib.ZlibOptions, Buffer>(zlib.inflate)(bytes, options);
 
 /**
  * Compression of snapshots in Node's thread pool: zlib at its fastest level, which halves the time of the next one and costs a tenth in size. (No

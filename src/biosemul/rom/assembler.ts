@@ -36,7 +36,10 @@ export class Assembler {
     return this;
   }
   data(bytes: Uint8Array): this {
-    for (let i = 0; i < bytes.length; i++) this.db(bytes[i] ?? 0);
+    if (!this.isFree(this.#at, bytes.length)) throw new Error(`ROM overlap at F000:${this.#at.toString(16)}`);
+    this.#used.fill(1, this.#at, this.#at + bytes.length);
+    this.bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
     return this;
   }
   dw(...words: readonly number[]): this {
@@ -73,8 +76,7 @@ export class Assembler {
   }
   /** True when [offset, offset+length) is still free. */
   isFree(offset: number, length: number): boolean {
-    for (let i = offset; i < offset + length; i++) if (i > 0xffff || this.#used[i] !== 0) return false;
-    return true;
+    return offset + length <= 0x10000 && !this.#used.subarray(offset, offset + length).includes(1);
   }
   /** Resolves the labels. */
   finish(): Uint8Array {

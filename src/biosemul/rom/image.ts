@@ -3,6 +3,7 @@ import { Assembler } from "./assembler.ts";
 import { RomCode } from "./code.ts";
 import type { TrapSite } from "./code.ts";
 import { emitFixedData } from "./data.ts";
+import { sumOf } from "../tables/bytes.ts";
 import { ENTRY } from "./layout.ts";
 import { defaultVectors } from "./vectors.ts";
 
@@ -20,6 +21,14 @@ export interface RomOptions {
   readonly data?: readonly RomData[];
   /** BIOS date, mm/dd/yy. */
   readonly date?: string;
+}
+
+/** Sum of all bytes, four at a time: a whole ROM, most of it empty, is summed at every start. */
+function sumOfWords(bytes: Uint8Array): number {
+  let sum = 0;
+  for (const word of new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2))
+    if (word !== 0) sum += (word & 0xff) + ((word >>> 8) & 0xff) + ((word >>> 16) & 0xff) + (word >>> 24);
+  return sum;
 }
 
 const NOT_A_TRAP = -1;
@@ -50,7 +59,8 @@ export class RomImage {
     this.sites = code.sites;
     this.#assembler = a;
     this.#vectorSource();
-    this.#checksum();
+    this.bytes[0xffff] = 0;
+    this.#addToChecksum(sumOfWords(this.bytes));
     for (const site of code.sites) {
       this.#mark(site, site.offset);
       // An engine may report the RIP after the two-byte OUT.
@@ -72,20 +82,19 @@ export class RomImage {
       this.bytes[at + 1] = offset < 0 ? 0 : offset >>> 8;
     }
   }
-  #checksum(): void {
-    let sum = 0;
-    for (let i = 0; i < 0xffff; i++) sum += this.bytes[i] ?? 0;
-    this.bytes[0xffff] = -sum & 0xff;
+  /** Makes the sum of all bytes zero again after bytes were added to it. */
+  #addToChecksum(sum: number): void {
+    this.bytes[0xffff] = (this.bytes[0xffff] ?? 0) - sum;
   }
 
   /** Offset of a label of the ROM code. */
   address(label: string): number {
     return this.#assembler.address(label);
   }
-  /** Puts data into free space made at run time (tables that depend on the configuration); the checksum stays right. */
+  /** Puts data into free (zero) space made at run time (tables that depend on the configuration); the checksum stays right. */
   place(offset: number, bytes: Uint8Array): void {
     this.#assembler.org(offset).data(bytes);
-    this.#checksum();
+    this.#addToChecksum(sumOf(bytes));
   }
 
   /** Trap at a ROM offset: id, with bit 15 set for the one after the wait arm; -1 when no trap is there. */

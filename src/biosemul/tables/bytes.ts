@@ -36,11 +36,16 @@ export class ByteWriter {
   }
 }
 
+/** Sum of bytes [from, to), modulo 2^32. */
+export function sumOf(bytes: Uint8Array, from = 0, to = bytes.length): number {
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += bytes[i] ?? 0;
+  return sum >>> 0;
+}
+
 /** Sets byte `at` so that bytes [from, from+length) add up to zero. */
 export function fixChecksum(bytes: Uint8Array, at: number, from = 0, length = bytes.length - from): Uint8Array {
   bytes[at] = 0;
-  let sum = 0;
-  for (let i = from; i < from + length; i++) sum += bytes[i] ?? 0;
-  bytes[at] = -sum & 0xff;
+  bytes[at] = -sumOf(bytes, from, from + length) & 0xff;
   return bytes;
 }

@@ -2,8 +2,27 @@ import type { StdioConsole } from "../../backends/node/index.ts";
 import type { VirtualMachine } from "../../machine/index.ts";
 import { MENU_KEY } from "./keyboard.ts";
 
+/** Node takes longer to open standard input than the BIOS to start: the guest's first words go out before. */
+const FIRST_MS = 10;
+
 /** Standard input becomes the serial line's input. On a terminal every key goes through as it is; Ctrl-] ends the run. */
 export function attachSerialInput(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
+  let detach: (() => void) | undefined;
+  let over = false;
+  const timer = setTimeout(() => {
+    // Behind what the guest has written in the meantime.
+    setImmediate(() => {
+      if (!over) detach = attach(stdio, vm, onQuit);
+    });
+  }, FIRST_MS);
+  return () => {
+    over = true;
+    clearTimeout(timer);
+    detach?.();
+  };
+}
+
+function attach(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
   const input = process.stdin;
   const raw = input.isTTY;
   const onData = (data: Buffer): void => {

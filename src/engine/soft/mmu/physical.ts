@@ -54,18 +54,21 @@ export class PhysicalMap implements GuestMemory {
     if (((slot.gpa | slot.regionOffset | slot.sizeBytes) & 0xfff) !== 0)
       throw new VmmError("VMM_SLOT_ALIGN", `slot at ${slot.gpa.toString(16)} is not page-aligned`);
     const host = slot.region.bytes.byteOffset + slot.regionOffset;
-    for (let i = 0; i < slot.sizeBytes >>> 12; i++) {
-      const entry = (host >>> 12) + i;
-      this.#set(Math.floor(slot.gpa / 4096) + i, slot.access === "ro" ? -entry : entry);
-    }
+    const first = Math.floor(slot.gpa / 4096);
+    const count = slot.sizeBytes / 4096;
+    const step = slot.access === "ro" ? -1 : 1;
+    let entry = (host >>> 12) * step;
+    // All of RAM goes through here before anything is compiled: a loop of as few steps as possible.
+    const low = Math.min(first + count, PAGES_4G);
+    const pages = this.#pages;
+    for (let page = first; page < low; page++, entry += step) pages[page] = entry;
+    for (let page = Math.max(first, PAGES_4G); page < first + count; page++, entry += step) this.#high.set(page, entry);
   }
   unmap(gpa: number, sizeBytes: number): void {
-    for (let i = 0; i < Math.ceil(sizeBytes / 4096); i++) this.#set(Math.floor(gpa / 4096) + i, 0);
-  }
-  #set(page: number, entry: number): void {
-    if (page < PAGES_4G) this.#pages[page] = entry;
-    else if (entry === 0) this.#high.delete(page);
-    else this.#high.set(page, entry);
+    const first = Math.floor(gpa / 4096);
+    const end = first + Math.ceil(sizeBytes / 4096);
+    this.#pages.fill(0, Math.min(first, PAGES_4G), Math.min(end, PAGES_4G));
+    for (let page = Math.max(first, PAGES_4G); page < end; page++) this.#high.delete(page);
   }
   // ---- writes that are noted
   noteWrites(region: MemoryRegion): void {
