@@ -100,7 +100,7 @@ export const TLB_ENTRY_BYTES = 32;
 export const TLB = { read: 0, write: 8, addend: 16, smcBitmap: 20, writeSmc: 24 } as const;
 
 /** Jump cache: linear IP → block. */
-export const JUMP_CACHE_ENTRIES = 4096;
+export const JUMP_CACHE_ENTRIES = 16384;
 export const JUMP_CACHE_ENTRY_BYTES = 16;
 export const JUMP = { ip: 0, key: 8, block: 12 } as const;
 

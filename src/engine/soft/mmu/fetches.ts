@@ -1,6 +1,5 @@
-/** Translations known, and pages that code was seen on. Powers of two. */
-const ENTRIES = 512,
-  SEEN = 4096;
+/** Translations known. A power of two. */
+const ENTRIES = 2048;
 const GENERATIONS = 0x4000000;
 
 /**
@@ -18,9 +17,9 @@ export class Fetches {
   readonly #page = new Float64Array(ENTRIES);
   readonly #generation = new Uint32Array(ENTRIES);
   readonly #gpa = new Float64Array(ENTRIES);
-  /** By hash of the page: the generation in which code was seen there. */
-  readonly #seenUser = new Uint32Array(SEEN);
-  readonly #seenSupervisor = new Uint32Array(SEEN);
+  /** Pages that code was run on in the generations in force. */
+  readonly #seenUser = new Set<number>();
+  readonly #seenSupervisor = new Set<number>();
 
   /** Guest-physical address of linear address `la`, or -1: not known. */
   find(la: number, user: boolean): number {
@@ -35,16 +34,15 @@ export class Fetches {
     this.#page[i] = page;
     this.#gpa[i] = gpa - (la - page * 4096);
     this.#generation[i] = user ? this.user : this.supervisor;
-    if (user) this.#seenUser[page & (SEEN - 1)] = this.user;
+    if (user) this.#seenUser.add(page);
     else {
-      this.#seenSupervisor[page & (SEEN - 1)] = this.supervisor;
+      this.#seenSupervisor.add(page);
       if (!global) this.supervisorGlobal = false;
     }
   }
   /** Whether code may have been run on this page in the generation in force. */
   seen(la: number, user: boolean): boolean {
-    const i = Math.floor(la / 4096) & (SEEN - 1);
-    return user ? this.#seenUser[i] === this.user : this.#seenSupervisor[i] === this.supervisor;
+    return (user ? this.#seenUser : this.#seenSupervisor).has(Math.floor(la / 4096));
   }
   /** New generations. False: the numbers started over, old jump-cache entries must go. */
   renew(user: boolean, supervisor: boolean): boolean {
@@ -52,12 +50,14 @@ export class Fetches {
     if (again) {
       this.#next = 1;
       this.#generation.fill(0);
-      this.#seenUser.fill(0);
-      this.#seenSupervisor.fill(0);
     }
-    if (user || again) this.user = this.#next++;
+    if (user || again) {
+      this.user = this.#next++;
+      this.#seenUser.clear();
+    }
     if (supervisor || again) {
       this.supervisor = this.#next++;
+      this.#seenSupervisor.clear();
       this.supervisorGlobal = true;
     }
     return !again;
