@@ -41,6 +41,9 @@ const VRAM_BYTES = 16 * 1024 * 1024;
 /** The reset vector's copy of the ROM, just below 4 GiB. */
 const ROM_TOP = 0x100000000 - ROM_BYTES;
 
+const randomWord = new Uint32Array(1);
+const hostRandom = (): number => globalThis.crypto.getRandomValues(randomWord)[0] ?? 0;
+
 /** Wires a PC: memory map, chips, BIOS. The guest has not run yet; the BIOS's POST is done. */
 export function definePc(config: MachineConfig, engine: CpuEngine): Pc {
   return new WiredPc(config, engine);
@@ -86,6 +89,8 @@ class WiredPc implements Pc {
       cpus: config.cpus,
       localApics: this.#apics,
       readTsc: () => this.clock.nowNs(),
+      // With virtual time RDRAND repeats too.
+      ...(config.clock === "virtual" ? {} : { random: hostRandom }),
       ferr: () => this.#chips.system.fpuError(),
     });
     this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
