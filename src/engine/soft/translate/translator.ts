@@ -9,17 +9,17 @@ import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from 
 import { translatable } from "./translate-emit.ts";
 
 export interface TranslatorOptions {
-  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice SAMPLE. 1: everything at once (tests). */
+  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice 1 for 256 instructions of that. 1: everything at once (tests). */
   readonly threshold?: number;
   /** Regions kept at most; then all are dropped. */
   readonly maxRegions?: number;
 }
-/** What being the block at which a slice of instructions ended adds to its heat. */
-const SAMPLE = 64;
+/** Heat is instructions that a block stands for, over this. */
+const HEAT_SHIFT = 8;
 /** Some 1.5 million instructions seen in a block: interpreting them takes about as long as translating it and optimising that. */
-const THRESHOLD = 96 * SAMPLE;
+const THRESHOLD = 1_500_000 >> HEAT_SHIFT;
 const MAX_REGIONS = 2000;
-const MAX_BLOCKS = 12;
+const MAX_BLOCKS = 24;
 const MAX_INSTRUCTIONS = 160;
 /** Instructions behind an interpreted one that are worth a region of their own. */
 const MIN_TAIL = 4;
@@ -51,6 +51,8 @@ export class Translator {
   readonly #threshold: number;
   readonly #maxRegions: number;
   readonly #regions = new Map<number, Region>();
+  /** By the record that a region begins with. */
+  readonly #entries = new Map<number, Region>();
   readonly #freeSlots: number[] = [];
   #nextId = 1;
   translated = 0;
@@ -85,15 +87,11 @@ export class Translator {
 
   /** The region that begins at this record finds that the state is not what it was made for: it goes, and the next one will assume nothing. */
   misfit(rec: number): boolean {
-    const at = this.#cpu.u16[(rec + REC.handler) >> 1];
-    if (at < this.#hotCount) return false;
-    for (const r of this.#regions.values()) {
-      if (r.entry !== rec) continue;
-      this.#drop(r.id);
-      this.#anyState.add(r.block);
-      return true;
-    }
-    return false;
+    const r = this.#entries.get(rec);
+    if (r === undefined) return false;
+    this.#drop(r.id);
+    this.#anyState.add(r.block);
+    return true;
   }
   /** Blocks whose regions must not assume flat segments. */
   readonly #anyState = new WeakSet<Block>();
@@ -119,14 +117,16 @@ export class Translator {
     block.heat = NEVER;
     this.#translate(block);
   }
-  /** A slice ended before this block. True: in translated code. */
-  sample(rec: number): boolean {
+  /** A slice of `ran` instructions ended before this block, which stands for all of them. True: in translated code. */
+  sample(rec: number, ran: number): boolean {
     const at = CPU.regionStale.offset >> 2;
     if (this.#cpu.u32[at] === LEFT_REGION) {
       this.#cpu.u32[at] = 0;
       return true;
     }
-    this.touch(rec, SAMPLE);
+    // About to enter a region.
+    if (this.#entries.has(rec)) return true;
+    this.touch(rec, Math.max(1, ran >> HEAT_SHIFT));
     return false;
   }
   /** Times that stores hit translated code, by page; at most 20. */
@@ -141,6 +141,7 @@ export class Translator {
     const r = this.#regions.get(id);
     if (r === undefined) return;
     this.#regions.delete(id);
+    this.#entries.delete(r.entry);
     this.dropped++;
     this.#cpu.u32[CPU.regionStale.offset >> 2] = 1;
     this.#table.set(r.slot, null);
@@ -196,7 +197,9 @@ export class Translator {
     const entry = root.insns[0].rec;
     const id = this.#nextId++;
     const at = (entry + REC.handler) >> 1;
-    this.#regions.set(id, { id, slot, entry, handler: this.#cpu.u16[at], block, members });
+    const region = { id, slot, entry, handler: this.#cpu.u16[at], block, members };
+    this.#regions.set(id, region);
+    this.#entries.set(entry, region);
     this.#cpu.u16[at] = this.#hotCount + slot;
     for (const m of members) m.regions.push(id);
     this.translated++;
@@ -246,10 +249,6 @@ export class Translator {
           : { kind: "fall" as const, rec, target: i32[(rec + REC.link) >> 2] };
     return { rec: from === 0 ? block.rec : block.rec + from * REC_BYTES, off: block.start, count, from, insns, next };
   }
-  /** Never seen running, when that would have been likely: compiling it would cost more than leaving the region for it. */
-  #isCold(block: Block): boolean {
-    return this.#threshold >= THRESHOLD && block.heat >= 0 && block.heat < SAMPLE;
-  }
   /** The root and what its links lead to, within limits; and the blocks behind its calls. */
   #collect(
     root: RegionBlock,
@@ -265,7 +264,7 @@ export class Translator {
       if (known.has(rec)) return true;
       if (blocks.length >= MAX_BLOCKS || rec === 0) return false;
       const b = code.block(rec);
-      if (b === undefined || b.nextPage >= 0 || this.#isCold(b) || b.page !== block.page || b.codeSize !== block.codeSize) return false;
+      if (b === undefined || b.nextPage >= 0 || b.page !== block.page || b.codeSize !== block.codeSize) return false;
       const made = this.#make(b, this.#decode(b), 0);
       if (made.insns.length === 0 || total + made.insns.length > MAX_INSTRUCTIONS) return false;
       known.add(rec);

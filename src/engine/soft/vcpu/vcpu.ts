@@ -13,8 +13,8 @@ import { loadCpu, saveCpu } from "./state.ts";
 const DEBT = 0x40000000;
 /** Longest run of generated code in one call: V8 replaces baseline by optimised code only at calls. */
 const SLICE = 100_000;
-/** With the translator, while code is interpreted: its ends are the samples that find hot code. */
-const SAMPLING_SLICE = 16_000;
+/** With the translator: the ends are the samples that find hot code. */
+const SAMPLING_SLICE = 24_000;
 /** Work of a fault, and of decoding a block; see WORK_LIMIT. */
 const FAULT_WORK = 4,
   DECODE_WORK = 8;
@@ -304,8 +304,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if (why === LEFT_BUDGET) {
       if (this.#out.translator !== undefined) {
         // Samples at even distances would meet the same block of a loop again and again.
-        const translated = this.#out.translator.sample(cpu.u32[CPU.curRec.offset >> 2]);
-        this.#sliceLength = translated ? SLICE : SAMPLING_SLICE + (this.#retired & 0xfff);
+        this.#out.translator.sample(cpu.u32[CPU.curRec.offset >> 2], this.#loaded - cpu.i32[at] - (this.#out.kicked ? DEBT : 0));
+        this.#sliceLength = SAMPLING_SLICE + (this.#retired & 0xfff);
       }
       // The block in curRec has not been entered.
       this.#out.setRip(cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1]);
