@@ -57,6 +57,14 @@ export interface BiosParts {
   /** Fonts and video tables for F0000-F7FFF. */
   readonly romData?: readonly RomData[];
   readonly font8x8?: Uint8Array;
+  /** That of this machine's BIOS before a reset, made from the same `config`, fonts and `romData`. */
+  readonly firmware?: Firmware;
+}
+
+/** What follows from the configuration alone: the ROM, and the tables that POST puts into RAM. */
+export interface Firmware {
+  readonly rom: RomImage;
+  readonly tables: readonly PlacedTable[];
 }
 
 export interface BiosStateV1 {
@@ -84,6 +92,7 @@ const SHUTDOWN = 0x0f;
 
 /** The BIOS: `init` is the paper's biosemul_init, `call` its biosemul_call. */
 export class BiosEmul {
+  readonly firmware: Firmware;
   readonly rom: RomImage;
   readonly #parts: BiosParts;
   readonly #ctx: Context;
@@ -91,7 +100,6 @@ export class BiosEmul {
   readonly #linear: LinearMemory;
   readonly #a20: () => boolean;
   readonly #services: (BiosHandler | undefined)[] = Array.from({ length: TRAP_COUNT }, () => undefined);
-  readonly #tables: readonly PlacedTable[];
   /** RIP values in the F000 segment where calls go on, so that a call makes no new BigInt. */
   readonly #ripAfter = new Map<number, bigint>();
   readonly #apm: ApmServices;
@@ -113,12 +121,8 @@ export class BiosEmul {
     this.#a20 = parts.a20Enabled ?? (() => true);
     this.#translation = new AddressTranslation(memory.ram, this.#a20);
     this.#linear = new LinearMemory(memory, this.#translation);
-    this.rom = new RomImage({
-      style: config.trapStyle,
-      date: BIOS_DATE,
-      ...(parts.font8x8 !== undefined && { font8x8: parts.font8x8 }),
-      ...(parts.romData !== undefined && { data: parts.romData }),
-    });
+    this.firmware = parts.firmware ?? makeFirmware(parts);
+    this.rom = this.firmware.rom;
     for (const site of this.rom.sites) for (const at of [site.offset + 3, site.wait, site.wait + POLL_ARM]) this.#ripAfter.set(at, BigInt(at));
     this.#idle = new IdleWatch(parts.instructionCount);
     this.#int14 = new Int14(this.#idle);
@@ -126,7 +130,6 @@ export class BiosEmul {
     this.#apm = new ApmServices({ pm16: this.rom.address("apm16"), pm32: this.rom.address("apm32") }, () => this.#parts.powerOff?.());
     this.#mouse = new MouseServices(config.mouse);
     this.#int15 = new Int15(config, this.#apm, this.#mouse, this.#ctx);
-    this.#tables = placeTables(this.rom, config, BIOS_DATE);
     this.#register(new PciBios(config, routingRows(config)));
   }
 
@@ -174,7 +177,7 @@ export class BiosEmul {
     installVectors(ctx, this.rom);
     installDataAreas(ctx, config, this.rom);
     initPci(ctx.ports, config);
-    writeTables(this.#parts.memory, this.#tables);
+    writeTables(this.#parts.memory, this.firmware.tables);
     this.#posted = true;
     realModeStart(regs, this.rom.address("post_done"));
   }
@@ -348,6 +351,16 @@ export class BiosEmul {
   #goto(delta: number, offset: number): void {
     this.#parts.regs.rip = (delta === 0 ? this.#ripAfter.get(offset) : undefined) ?? BigInt((delta + offset) >>> 0);
   }
+}
+
+function makeFirmware({ config, font8x8, romData }: BiosParts): Firmware {
+  const rom = new RomImage({
+    style: config.trapStyle,
+    date: BIOS_DATE,
+    ...(font8x8 !== undefined && { font8x8 }),
+    ...(romData !== undefined && { data: romData }),
+  });
+  return { rom, tables: placeTables(rom, config, BIOS_DATE) };
 }
 
 /** Registers as a boot sector finds them; DL is the bootstrap's. */

@@ -1,5 +1,5 @@
 export { BiosEmul } from "./biosemul.ts";
-export type { BiosParts, BiosStateV1 } from "./biosemul.ts";
+export type { BiosParts, BiosStateV1, Firmware } from "./biosemul.ts";
 export { DEFAULT_BIOS_CONFIG } from "./config.ts";
 export type { BiosConfig, BootDevice, TrapStyle } from "./config.ts";
 export { BIOS_TRAP_PORT, TRAP } from "./rom/layout.ts";

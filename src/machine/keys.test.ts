@@ -17,6 +17,7 @@ describe("keys by name", () => {
     expect(parseTyped("aB\n{F1}{{")).toEqual([["KeyA"], ["ShiftLeft", "KeyB"], ["Enter"], ["F1"], ["ShiftLeft", "BracketLeft"]]);
     expect(parseTyped("\x03")).toEqual([["ControlLeft", "KeyC"]]);
     expect(parseTyped("é")).toEqual([["AltLeft", "Numpad1", "Numpad3", "Numpad0"]]);
+    expect(() => parseTyped("dir{Enter")).toThrow('"{Enter": a key is written {Enter}, and a brace {{');
     expect(() => parseTyped("漢")).toThrow(/neither on a US keyboard/);
   });
 });

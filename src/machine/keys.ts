@@ -89,6 +89,7 @@ export function parseTyped(text: string): readonly KeyChord[] {
   const chords: KeyChord[] = [];
   for (const match of text.matchAll(/\{\{|\{([^{}]+)\}|[\s\S]/gu)) {
     const name = match[1];
+    if (match[0] === "{") throw new VmmError("KEY_UNKNOWN", `"${text.slice(match.index)}": a key is written {Enter}, and a brace {{`);
     const char = match[0] === "{{" ? "{" : match[0];
     const chord = name !== undefined ? parseChord(name) : chordForCharacter(char);
     if (chord === undefined) throw new VmmError("KEY_UNKNOWN", `character "${char}" is neither on a US keyboard nor in code page 437`);

@@ -2,7 +2,7 @@ import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
 import { installDiskData } from "../biosemul/int13/index.ts";
 import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
-import type { BiosConfig, PortIo } from "../biosemul/index.ts";
+import type { BiosConfig, Firmware, PortIo } from "../biosemul/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
 import { VIDEO_ROM_BYTES } from "../biosemul/int10/index.ts";
 import type { PamSegment } from "../devices/pci/index.ts";
@@ -199,7 +199,7 @@ class WiredPc implements Pc {
     return chips;
   }
 
-  #makeBios(): BiosEmul {
+  #makeBios(firmware?: Firmware): BiosEmul {
     const { pio, vga } = this.#chips;
     const video = { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES };
     const pieces = createBiosHandlers(this.config, video, this.#kernelStarter());
@@ -219,6 +219,7 @@ class WiredPc implements Pc {
       powerOff: () => this.request({ kind: "power-off", by: "APM" }),
       systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
       instructionCount: () => this.#instructions(),
+      ...(firmware !== undefined && { firmware }),
     });
   }
 
@@ -360,7 +361,7 @@ class WiredPc implements Pc {
     this.#chips = this.#makeChips();
     this.#chips.pio.hook = pio.hook;
     this.#chips.mmio.hook = mmio.hook;
-    this.#bios = this.#makeBios();
+    this.#bios = this.#makeBios(this.#bios.firmware);
     this.traceBios(this.#trace);
     this.#powerOnSelfTest();
   }
