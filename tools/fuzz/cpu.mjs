@@ -1,5 +1,5 @@
 // Random CPU state and random code in every mode, on the bare engine: descriptor tables, page tables and task state full of near-misses.
-import { createSoftEngine } from "../../dist/engine/soft/index.js";
+import { engine } from "./engine.mjs";
 import { writeCode } from "./code.mjs";
 import { Random } from "./random.mjs";
 
@@ -31,7 +31,7 @@ let kept;
 /** One VM serves many runs; each run sets every bit of state that it looks at. */
 function machine() {
   if (kept !== undefined) return kept;
-  const vm = createSoftEngine().createVm({ ramBytes: RAM, regions: [{ name: "rom", sizeBytes: ROM }], io: gate, readTsc: () => 0 });
+  const vm = engine.createVm({ ramBytes: RAM, regions: [{ name: "rom", sizeBytes: ROM }], io: gate, readTsc: () => 0 });
   const ram = vm.regions.get("ram");
   const rom = vm.regions.get("rom");
   vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: 0xa0000, access: "rw" });

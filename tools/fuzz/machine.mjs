@@ -1,9 +1,8 @@
 // A machine for one fuzz run: small, on the virtual clock, with every kind of drive, and watched.
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
-import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { createMachine, machineConfig } from "../../dist/machine/index.js";
+import { engine } from "./engine.mjs";
 
-const engine = createSoftEngine();
 export const MEMORY_BYTES = 2 * 2 ** 20;
 export const FLOPPY_BYTES = 1474560;
 const NOWHERE = () => ({ onInput: undefined, writeByte() {} });

@@ -1,11 +1,12 @@
-// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio] [--jobs J]
+// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio] [--jit]
 // Ends with 1 when a run threw, hung, broke a budget or changed what it must not; each failure can be repeated with its seed.
 import { parseArgs } from "node:util";
 import { campaign, KINDS } from "./campaign.mjs";
 
-const USAGE = `usage: npm run fuzz -- [--runs N] [--seed S] [--kind ${KINDS.join("|")}]
+const USAGE = `usage: npm run fuzz -- [--runs N] [--seed S] [--kind ${KINDS.join("|")}] [--jit]
 --runs N   runs of each kind (default 1000)
 --seed S   first seed (default 1); --runs 1 --seed S --kind K repeats a failure
+--jit      translate every block that is run
 `;
 
 function whole(text, name) {
@@ -20,7 +21,13 @@ function whole(text, name) {
 let values;
 try {
   ({ values } = parseArgs({
-    options: { runs: { type: "string" }, seed: { type: "string" }, kind: { type: "string", multiple: true }, help: { type: "boolean" } },
+    options: {
+      runs: { type: "string" },
+      seed: { type: "string" },
+      kind: { type: "string", multiple: true },
+      jit: { type: "boolean" },
+      help: { type: "boolean" },
+    },
   }));
 } catch (error) {
   process.stderr.write(`${error.message}\n${USAGE}`);
@@ -40,6 +47,7 @@ for (const kind of kinds) {
   }
 }
 
+if (values.jit) process.env["WHYVE_FUZZ_JIT"] = "1";
 let failed = 0;
 for (const kind of kinds) {
   const start = performance.now();
