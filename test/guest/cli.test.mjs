@@ -44,7 +44,7 @@ for (const [args, pattern] of [
   [["run", "x.img", "--type", "=>{F99}"], /no key is called "F99"/],
   [["run", "x.img", "--mem", "9G"], /outside 1M\.\.3072M|no such file/],
   [["run", "x.img", "--screenshot", "/no/such/dir/a.png"], /there is no directory/],
-  [["ctl", "vm", "pause"], /^whyve: not yet: ctl/],
+  [["ctl", "vm", "pause"], /^whyve: there is no machine "vm"/],
   [["bhyve", "-c", "1"], /^whyve: not yet: bhyve/],
 ]) {
   test(`whyve ${args.join(" ")} says what is wrong and ends with 1`, async () => {
