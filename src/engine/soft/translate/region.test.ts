@@ -6,7 +6,7 @@ import { type RegionInsn, translateRegion } from "./region.ts";
 const REC = 0x500000;
 
 /** Bytes of the module for straight-line code, given in hex. */
-function size(mode: 16 | 32 | 64, hex: string): number {
+function size(mode: 16 | 32 | 64, hex: string, flat = false): number {
   const bytes = Uint8Array.from(hex.replaceAll(" ", "").match(/../g) ?? [], (h) => Number.parseInt(h, 16));
   const insns: RegionInsn[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -16,12 +16,12 @@ function size(mode: 16 | 32 | 64, hex: string): number {
     at += insn.length;
   }
   const next = { kind: "fall" as const, rec: REC + insns.length * 32, target: 0 };
-  const module = translateRegion([{ rec: REC, off: 0, count: insns.length, from: 0, insns, next }], []);
+  const module = translateRegion([{ rec: REC, off: 0, count: insns.length, from: 0, insns, next }], [], flat);
   expect(WebAssembly.validate(module.bytes)).toBe(true);
   return module.bytes.length;
 }
 /** What an instruction adds after others that use the same registers. */
-const cost = (mode: 16 | 32 | 64, before: string, hex: string): number => size(mode, before + hex) - size(mode, before);
+const cost = (mode: 16 | 32 | 64, before: string, hex: string, flat = false): number => size(mode, before + hex, flat) - size(mode, before, flat);
 
 describe("the size of translated code", () => {
   it("an addition whose flags are overwritten takes a few bytes", () => {
@@ -34,6 +34,11 @@ describe("the size of translated code", () => {
   it("a load takes one TLB look-up and one slow arm", () => {
     expect(cost(32, "8b4304", "8b4308")).toBeLessThan(120);
     expect(cost(64, "488b4304", "488b4308")).toBeLessThan(105);
+  });
+  it("flat 32-bit code checks its segments once, not at each access", () => {
+    expect(cost(32, "8b4304", "8b4308", true)).toBeLessThan(105);
+    expect(cost(32, "8b4304", "8b4308", true)).toBeLessThan(cost(32, "8b4304", "8b4308") - 8);
+    expect(cost(32, "50", "51", true)).toBeLessThan(cost(32, "50", "51") - 20);
   });
   it("64-bit code has no segment limits to check", () => {
     expect(cost(64, "8b4304", "8b4308")).toBeLessThan(cost(32, "8b4304", "8b4308"));

@@ -57,3 +57,25 @@ describe.each([16, 32, 64] as const)("translated %i-bit code", (mode) => {
     900_000,
   );
 });
+
+describe("regions", () => {
+  it("stay when other memory is mapped, go when theirs is", () => {
+    const machine = new TranslateMachine(32, { jit: { threshold: 1 } });
+    machine.start(new Random(1), 0);
+    const { vm } = machine;
+    // inc eax; jmp $-1
+    vm.memory.write(CODE, new Uint8Array([0x40, 0xeb, 0xfd]));
+    vm.vcpu.setRip(BigInt(CODE));
+    const ram = vm.regions.get("ram");
+    if (ram === undefined) throw new Error("no RAM");
+    machine.step({ kind: "run" }, 5000);
+    const made = vm.vcpu.stats()["regions"] ?? 0;
+    expect(made).toBeGreaterThan(0);
+    vm.mapSlot({ gpa: 0x10000000, region: ram, regionOffset: 0, sizeBytes: 4096, access: "rw" });
+    expect(vm.vcpu.stats()["regions"]).toBe(made);
+    vm.unmapSlot(0x10000000, 4096);
+    expect(vm.vcpu.stats()["regions"]).toBe(made);
+    vm.unmapSlot(CODE, 4096);
+    expect(vm.vcpu.stats()["regions"]).toBe(0);
+  });
+});
