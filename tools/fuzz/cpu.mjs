@@ -29,14 +29,19 @@ const gate = {
 
 let kept;
 /** One VM serves many runs; each run sets every bit of state that it looks at. */
-function machine() {
-  if (kept !== undefined) return kept;
-  const vm = engine.createVm({ ramBytes: RAM, regions: [{ name: "rom", sizeBytes: ROM }], io: gate, readTsc: () => 0 });
+/** Also tells the engine that the bytes behind its back are others. */
+function mapMemory(vm) {
   const ram = vm.regions.get("ram");
   const rom = vm.regions.get("rom");
   vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: 0xa0000, access: "rw" });
   vm.mapSlot({ gpa: 0x100000, region: ram, regionOffset: 0x100000, sizeBytes: RAM - 0x100000, access: "rw" });
   vm.mapSlot({ gpa: 0xf0000, region: rom, regionOffset: 0, sizeBytes: ROM, access: "ro" });
+}
+function machine() {
+  if (kept !== undefined) return kept;
+  const vm = engine.createVm({ ramBytes: RAM, regions: [{ name: "rom", sizeBytes: ROM }], io: gate, readTsc: () => 0 });
+  const ram = vm.regions.get("ram");
+  const rom = vm.regions.get("rom");
   io.stop = () => vm.vcpu.requestStop();
   kept = { vm, vcpu: vm.vcpu, ram: ram.bytes, rom: rom.bytes };
   return kept;
@@ -172,6 +177,7 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   const mode = random.pick(MODES);
   const style = random.pick([0, 1, 1, 1, 2]);
   vcpu.reset();
+  mapMemory(vm);
   vm.setA20(!random.once(6));
   ram.fill(0, 0, 0x9f000);
   random.fill(ram, 0, 0x600);
