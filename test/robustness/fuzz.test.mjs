@@ -13,6 +13,7 @@ for (const [kind, runs, what] of [
   ["bios", 200, "guests with 60 random BIOS calls each"],
   ["ports", 200, "floods of port and device memory accesses"],
   ["virtio", 150, "hostile virtio drivers"],
+  ["media", 150, "damaged discs and kernel files"],
   ["boot", 150, "random and damaged boot sectors"],
 ]) {
   const count = Math.max(1, Math.round(runs * SCALE));

@@ -1,7 +1,7 @@
 // A number of fuzz runs in a worker thread that is watched: an exception, a hang or a swollen process is a failure with its seed.
 import { Worker } from "node:worker_threads";
 
-export const KINDS = ["boot", "ports", "bios", "cpu", "virtio"];
+export const KINDS = ["boot", "ports", "bios", "cpu", "virtio", "media"];
 /** A single run that takes longer than this (host ms) hangs; the longest ordinary ones take about a second. */
 const HANG_MS = 40_000;
 
