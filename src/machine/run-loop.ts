@@ -387,7 +387,9 @@ export class RunLoop {
       case "preemption-timer":
         return 0;
       case "entry-failure":
-        throw new VmmError("MACHINE_ENTRY", `the vCPU refuses to run: ${exit.message} (${this.#board.describeCpu(vcpu)})`);
+        // What a firmware call was asked to load is the guest's doing.
+        this.#finish({ kind: "crash", message: `VM entry refused: ${exit.message}, at ${this.#board.describeCpu(vcpu)}` });
+        return -1;
       // Off in our intercepts: an exit of these kinds is our own mistake.
       case "exception":
       case "task-switch":

@@ -151,7 +151,10 @@ conformance("INIT exits, then SIPI out of wait-for-SIPI starts at its page", {
 const inject = (name, event, vector, back = 0) =>
   conformance(`inject: ${name}`, {
     code: [0xcd, 0x21, HLT],
-    setUp: handlers,
+    setUp: (vm) => {
+      handlers(vm);
+      vm.vcpu.regs.raw.setRflags(0x202);
+    },
     entry: { kind: "run", inject: { vector, ...event } },
     expect: { rip: BigInt(0x3001 + vector) },
     check: (vm) => assert.equal(vm.memory.read16(STACK - 6), CODE + back),
@@ -181,7 +184,10 @@ for (const vector of [8, 10, 11, 12, 13, 14, 17]) {
 }
 conformance("inject wakes a halted CPU", {
   code: [HLT],
-  setUp: handlers,
+  setUp: (vm) => {
+    handlers(vm);
+    vm.vcpu.regs.raw.setRflags(0x202);
+  },
   exits: [hlt().with({ kind: "run", inject: { type: "external", vector: 0x40 } }), hlt()],
   expect: { rip: 0x3041n },
 });

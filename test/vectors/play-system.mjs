@@ -74,7 +74,7 @@ export class SystemPlayer {
     v.setRflags(c.flags === undefined ? Number(big(r.rflags)) : (Number(big(r.rflags)) & 0x23000) | c.flags | 2);
     for (const n of ["ss", "cs", "ds", "es", "fs", "gs", "ldtr", "tr"]) {
       const s = r.seg[n === "ldtr" ? "ldt" : n];
-      v.setSegment(n, { selector: s.selector, base: big(s.base), limit: s.limit, access: access(n, s, r) });
+      v.setSegment(n, { selector: s.selector, base: big(s.base), limit: s.limit, access: access(n, s, r) | (n === "tr" ? 2 : 0) }); // QEMU's TR is never busy
     }
     for (let i = 0; i < 16; i++) v.setGpr(i, big(r.gpr[i]));
     for (const [i, value] of Object.entries(c.gpr)) v.setGpr(Number(i), BigInt(value));
@@ -100,7 +100,7 @@ export class SystemPlayer {
     const want = c.result.registers;
     const wrong = [];
     const say = (what, got, expected) => wrong.push(`${what} ${got}, not ${expected}`);
-    if (exit.kind !== "budget") say("exit", exit.kind, "none");
+    if (exit.kind !== "budget") say("exit", exit.message ?? exit.kind, "none");
     if (v.getRip() !== big(want.rip)) say("rip", hex(v.getRip()), want.rip);
     // R8-R15 and upper halves are only printed in 64-bit code.
     const wide = (want.seg.cs.high & 0x200000) !== 0;

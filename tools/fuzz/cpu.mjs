@@ -271,7 +271,7 @@ function arrange(random, { vm, vcpu, ram, rom }) {
   if (!random.once(8)) vcpu.setGpr(4, BigInt(STACK + random.below(64)));
   const offset = random.once(40) ? random.dword() : random.below(0x400);
   const linearCode = mode === "real" || mode === "unreal" || mode === "v86" || mode === "p16" ? 0 : CODE;
-  vcpu.setRip(BigInt(linearCode + offset));
+  vcpu.setRip(BigInt.asUintN(mode === "long" ? 64 : 32, BigInt(linearCode + offset)));
   if (random.once(10)) for (let i = 0; i < 4; i++) vcpu.setControl(`dr${i}`, BigInt(random.pick([CODE + random.below(64), STACK, random.dword()])));
   if (random.once(10)) vcpu.setControl("dr7", BigInt(random.u32() | 0x400));
   return { mode, style };
@@ -325,7 +325,12 @@ export async function run(seed) {
     if (took > SLICE_LIMIT_MS) throw new Error(`${mode}: a run of ${budget} took ${Math.round(took)} ms`);
     if (ran < 0 || ran > budget + 1) throw new Error(`${mode}: a run of ${budget} retired ${ran} (exit ${exit.kind})`);
     if (exit.kind === "triple-fault" || exit.kind === "init") break;
-    if (exit.kind === "entry-failure") throw new Error(`${mode}: entry failure: ${exit.message}`);
+    if (exit.kind === "entry-failure") {
+      // An event that may not be injected now is refused; the state itself is in order.
+      if (entry.inject === undefined) throw new Error(`${mode}: entry failure: ${exit.message}`);
+      entry = { kind: "run" };
+      continue;
+    }
     if (exit.kind === "hlt") vcpu.setHalted(false);
     entry = answer(random, exit);
   }

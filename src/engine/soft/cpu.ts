@@ -69,6 +69,8 @@ export class Cpu {
   xcr0 = 1n;
   /** PDPTEs as loaded by MOV CR3 and friends in PAE mode. */
   readonly pdptes: bigint[] = [0n, 0n, 0n, 0n];
+  /** The monitor has written registers since the last VM entry: its state is checked at the next one. */
+  edited = false;
   /** State of the random-number generator that RDRAND and RDSEED use when the options bring none. */
   randomState = 0n;
   /** This CPU's local APIC, and the number of the physical page it answers on (-1: none). */

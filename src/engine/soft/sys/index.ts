@@ -33,6 +33,7 @@ export { advance, completeIo } from "./io.ts";
 export { commitCr0, commitCr4, cr4Defined, loadCr3, loadPdptes } from "./control.ts";
 export { readMsr, writeMsr } from "./msr.ts";
 export { cpuidLeaf } from "./cpuid.ts";
+export { entryFailure } from "./entry.ts";
 export { initCpu, resetCpu, startup } from "./reset.ts";
 export { defaultFeatures, MAXPHYADDR } from "./features.ts";
 export type { CpuFeatures } from "./features.ts";

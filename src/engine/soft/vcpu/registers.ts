@@ -27,12 +27,14 @@ export class VcpuRegisters implements RegisterAccess {
     return this.cpu.rip;
   }
   setRip(value: bigint): void {
+    this.cpu.edited = true;
     this.cpu.rip = BigInt.asUintN(64, value);
   }
   getRflags(): number {
     return this.cpu.eflags;
   }
   setRflags(value: number): void {
+    this.cpu.edited = true;
     const vm = (this.cpu.systemFlags ^ value) & 0x60000;
     this.cpu.eflags = value;
     if (vm !== 0) this.cpu.updateMode();
@@ -42,6 +44,7 @@ export class VcpuRegisters implements RegisterAccess {
     return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
   }
   setSegment(name: SegmentName, state: SegmentState): void {
+    this.cpu.edited = true;
     this.cpu.loadSegment(SEGMENT_NAMES.indexOf(name), state.selector, state.base, state.limit, state.access);
   }
   getControl(name: ControlRegister): bigint {
@@ -65,6 +68,7 @@ export class VcpuRegisters implements RegisterAccess {
   }
   setControl(name: ControlRegister, value: bigint): void {
     const cpu = this.cpu;
+    cpu.edited = true;
     switch (name) {
       case "cr0":
         cpu.u32[CPU.cr0.offset >> 2] = Number(BigInt.asUintN(32, value)) | 0x10;
@@ -100,6 +104,7 @@ export class VcpuRegisters implements RegisterAccess {
     return name === "gdtr" ? { base: this.cpu.gdtrBase, limit: this.cpu.gdtrLimit } : { base: this.cpu.idtrBase, limit: this.cpu.idtrLimit };
   }
   setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
+    this.cpu.edited = true;
     if (name === "gdtr") {
       this.cpu.gdtrBase = base;
       this.cpu.gdtrLimit = limit;

@@ -2,7 +2,7 @@ import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit 
 import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { LEFT_BUDGET } from "../interp/build.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
+import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
 import { EXIT_BUDGET, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
@@ -56,6 +56,12 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
     cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    const inject = entry.kind === "run" || entry.kind === "skip" ? entry.inject : undefined;
+    if (cpu.edited || inject !== undefined) {
+      const message = entryFailure(cpu, inject);
+      if (message !== undefined) return { kind: "entry-failure", message, reason: 33, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+      cpu.edited = false;
+    }
     this.#enter(entry);
     this.#stopAt = this.#retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
@@ -78,7 +84,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         if (entry.kind === "skip" && last !== undefined) {
           if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
           else if (last.kind === "io-out" || last.kind === "io-in") this.#completeIo(entry, last);
-          else cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(last.instructionLength));
+          else cpu.rip = BigInt.asUintN(cpu.code64 ? 64 : 32, cpu.rip + BigInt(last.instructionLength));
         }
         if (entry.inject !== undefined) {
           const e = entry.inject;
@@ -388,6 +394,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return this.cpu.halted;
   }
   setHalted(halted: boolean): void {
+    this.cpu.edited = true;
     this.cpu.halted = halted;
   }
   reset(): void {
