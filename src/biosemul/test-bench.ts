@@ -210,6 +210,17 @@ export class Bench {
     this.regs.resetRealSegment("cs", this.ram.read16(vector * 4 + 2));
     this.regs.rip = BigInt(this.ram.read16(vector * 4));
     this.#followJump();
+    if (this.regs.base("cs") + Number(this.regs.rip) === 0xf0000 + this.bios.rom.address("int13")) this.#dispatchDisk();
+  }
+  /** What the ROM's code does between INT 13h and the trap; test/guest/bios-disk.test.mjs runs the code itself. */
+  #dispatchDisk(): void {
+    const { ah, dl } = this.regs;
+    if (dl >= 0x80 || (ah >= 0x4a && ah <= 0x4d)) {
+      this.regs.rip = BigInt(this.bios.rom.address("int13_disk"));
+      return;
+    }
+    this.regs.resetRealSegment("cs", this.ram.read16(0x40 * 4 + 2));
+    this.regs.rip = BigInt(this.ram.read16(0x40 * 4));
   }
   push(value: number): void {
     this.regs.sp = this.regs.sp - 2;

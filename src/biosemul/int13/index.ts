@@ -6,12 +6,15 @@ import { hardDiskService } from "./hard-disk.ts";
 import { DiskServices, FIRST_CD, finish } from "./services.ts";
 import { STATUS } from "./status.ts";
 
-/** INT 13h. Give INT 40h and the boot services the same `services`. */
+/**
+ * INT 13h. Give INT 40h and the boot services the same `services`. The ROM sends calls for floppies on to INT 40h; those that arrive here all
+ * the same (no ROM in between) are served too.
+ */
 export function createInt13(services: DiskServices = new DiskServices()): BiosHandler {
   return (ctx: BiosContext) => {
     const dl = ctx.regs.dl;
-    // Fixed-disk ROM code runs with STI and leaves it so; some programs depend on it.
-    if (dl >= 0x80) ctx.setInterruptFlag(true);
+    // The AT's disk code, fixed and diskette, runs with STI and throws the caller's FLAGS away; programs have come to depend on it.
+    ctx.setInterruptFlag(true);
     const boot = elToritoService(ctx, services);
     if (boot !== undefined) return boot;
     if (dl < 0x80) floppyService(ctx, services);
@@ -23,6 +26,7 @@ export function createInt13(services: DiskServices = new DiskServices()): BiosHa
 /** INT 40h: the diskette services under their old name; there are no hard disks here. */
 export function createInt40(services: DiskServices): BiosHandler {
   return (ctx: BiosContext) => {
+    ctx.setInterruptFlag(true);
     if (ctx.regs.dl >= 0x80) finish(ctx, 0, STATUS.BAD_COMMAND);
     else floppyService(ctx, services);
     return "done";

@@ -69,11 +69,9 @@ describe("hard disks, classic functions", () => {
     expect(ctx.mem.read8(0x474)).toBe(0);
   });
 
-  test("hard-disk services leave interrupts on, floppy services do not touch them", () => {
+  test.each([0, 0x80])("services leave interrupts on, as the AT's disk code does (DL=%i)", (dl) => {
     const { ctx, call } = bench([hardDrive(0, disk()), floppyDrive(0, patternDisk(2880))]);
-    call({ ah: 0, dl: 0 });
-    expect(ctx.interrupts).toBe(false);
-    call({ ah: 0x55, dl: 0x80 });
+    call({ ah: 0x55, dl });
     expect(ctx.interrupts).toBe(true);
   });
 

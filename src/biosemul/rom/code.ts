@@ -97,8 +97,7 @@ export class RomCode {
   routines(): void {
     const a = this.#a;
     a.org(ROM_CODE);
-    a.label("int13");
-    this.#stub(0x13);
+    this.#disk();
     this.#boot();
     this.#timer();
     this.#keyboard();
@@ -106,6 +105,26 @@ export class RomCode {
     this.#hardware();
     this.#mouse();
     this.#farEntries();
+  }
+
+  /**
+   * INT 13h is the fixed-disk BIOS; what is meant for a diskette goes on through INT 40h, which a guest may have hooked (IBM PC AT BIOS
+   * listing, DISK). A jump, not a second INT: the handler edits the caller's own FLAGS. El Torito's 4Ah-4Dh stay, whatever DL says.
+   */
+  #disk(): void {
+    const a = this.#a;
+    a.label("int13");
+    a.db(0x80, 0xfa, 0x80).short(0x73, "int13_disk"); // cmp dl, 80h; jae
+    a.db(0x80, 0xfc, 0x4a).short(0x72, "int13_floppy"); // cmp ah, 4Ah; jb
+    a.db(0x80, 0xfc, 0x4d).short(0x76, "int13_disk"); // cmp ah, 4Dh; jbe
+    a.label("int13_floppy");
+    a.db(0x50, 0x50, 0x55, 0x1e, 0x50, 0x89, 0xe5); // push ax twice (room for CS:IP); push bp; push ds; push ax; mov bp, sp
+    a.db(0x31, 0xc0, 0x8e, 0xd8); // xor ax, ax; mov ds, ax
+    a.db(0xa1, 0x00, 0x01, 0x89, 0x46, 0x06); // mov ax, [100h]; mov [bp+6], ax
+    a.db(0xa1, 0x02, 0x01, 0x89, 0x46, 0x08); // mov ax, [102h]; mov [bp+8], ax
+    a.db(0x58, 0x1f, 0x5d, 0xcb); // pop ax; pop ds; pop bp; retf
+    a.label("int13_disk");
+    this.#stub(0x13);
   }
 
   #boot(): void {

@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { Bench } from "../test-bench.ts";
 import { DEFAULT_BIOS_CONFIG } from "../config.ts";
 import type { BiosConfig } from "../config.ts";
@@ -94,10 +94,16 @@ function hasTool(name: string): boolean {
   }
 }
 
-/** Every table in a file of its own, `SSSS.aml`. */
+const made: string[] = [];
+afterEach(() => {
+  for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true });
+});
+
+/** Every table in a file of its own, `SSSS.aml`, in a directory that lasts as long as the test. */
 function dumpTables(config: Partial<BiosConfig>): string {
   const { tables } = acpiTables({ ...DEFAULT_BIOS_CONFIG, ...config }, 0x3f0000);
-  const dir = mkdtempSync(join(tmpdir(), "acpi-"));
+  const dir = mkdtempSync(join(tmpdir(), "whyve-acpi-"));
+  made.push(dir);
   for (const { bytes } of tables) writeFileSync(join(dir, `${String.fromCharCode(...bytes.subarray(0, 4))}.aml`), bytes);
   return dir;
 }

@@ -370,8 +370,10 @@ describe("names", () => {
     expect([...(answer ?? []).slice(-4)]).toEqual([127, 0, 0, 1]);
   });
 
-  it("reads resolv.conf as it is written", () => {
-    const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "whyve-net-")), "resolv.conf");
+  it("reads resolv.conf as it is written", ({ onTestFinished }) => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-net-"));
+    onTestFinished(() => fs.rmSync(dir, { recursive: true }));
+    const file = path.join(dir, "resolv.conf");
     fs.writeFileSync(file, "# comment\nsearch example.org\nnameserver 192.0.2.1\n nameserver  2001:db8::1 # six\nnameserver nonsense\n");
     expect(readResolvConf(file).map((r) => r.address)).toEqual(["192.0.2.1", "2001:db8::1"]);
     expect(readResolvConf(`${file}.missing`)).toEqual([]);
