@@ -1,5 +1,5 @@
 import type { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
-import type { BlockBackend } from "../backends/api/index.ts";
+import type { BlockBackend, FloppyLayout } from "../backends/api/index.ts";
 
 /** Port access as the CPU would do it; BIOS services program chips only through this. */
 export interface PortIo {
@@ -21,6 +21,8 @@ export interface BiosDrive {
   readonly geometry: { readonly cylinders: number; readonly heads: number; readonly sectors: number };
   /** CMOS floppy type (1 360K, 2 1.2M, 3 720K, 4 1.44M, 5 2.88M); 0 for others. */
   readonly floppyType: number;
+  /** Tracks of the floppy in the drive, when they are other than `geometry` says. May change with the medium. */
+  readonly layout?: FloppyLayout | undefined;
   /** "ide": channel and device for the EDD interface path; base and control port for the DPTE. */
   readonly path?: {
     readonly bus: "ide";

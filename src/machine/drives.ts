@@ -1,6 +1,7 @@
 import { detectImage } from "../backends/api/index.ts";
-import type { BlockBackend, DiskGeometry } from "../backends/api/index.ts";
+import type { BlockBackend, DiskGeometry, FloppyLayout } from "../backends/api/index.ts";
 import type { BiosDrive } from "../biosemul/index.ts";
+import type { FloppyMedium } from "../devices/fdc/index.ts";
 import { IRQ, PORT } from "../isa/index.ts";
 import type { DriveConfig } from "./config.ts";
 
@@ -10,6 +11,8 @@ export interface Drive extends BiosDrive {
   readonly position: number;
   /** Of the medium in it: changes with the medium. */
   geometry: DiskGeometry;
+  /** Of the floppy in it, when its tracks are not what `geometry` says. */
+  layout?: FloppyLayout | undefined;
 }
 
 /** The two IDE channels at their standard addresses. */
@@ -57,6 +60,7 @@ function floppyDrive(unit: number, image: BlockBackend | undefined): Drive {
     position: unit,
     backend: image,
     geometry: info?.geometry ?? { cylinders: 80, heads: 2, sectors: 18 },
+    layout: info?.floppyLayout,
     floppyType: info?.floppyType ?? 4,
   };
 }
@@ -81,12 +85,13 @@ export function insertMedium(drive: Drive, image: BlockBackend | undefined): voi
   drive.backend?.flush();
   drive.backend?.close();
   drive.backend = image;
-  if (drive.kind === "floppy" && image !== undefined) drive.geometry = detectImage(image, "floppy").geometry;
+  if (drive.kind !== "floppy" || image === undefined) return;
+  const { geometry, floppyLayout } = detectImage(image, "floppy");
+  drive.geometry = geometry;
+  drive.layout = floppyLayout;
 }
 
 /** A floppy drive's medium as the controller sees it. */
-export function floppyMedium(
-  drive: Drive,
-): { readonly backend: BlockBackend; readonly cylinders: number; readonly heads: number; readonly sectors: number } | undefined {
-  return drive.backend === undefined ? undefined : { backend: drive.backend, ...drive.geometry };
+export function floppyMedium(drive: Drive): FloppyMedium | undefined {
+  return drive.backend === undefined ? undefined : { backend: drive.backend, ...drive.geometry, layout: drive.layout };
 }

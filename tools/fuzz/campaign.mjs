@@ -1,4 +1,7 @@
 // A number of fuzz runs in a worker thread that is watched: an exception, a hang or a swollen process is a failure with its seed.
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { Worker } from "node:worker_threads";
 
 export const KINDS = ["boot", "ports", "bios", "cpu", "virtio", "media"];
@@ -8,17 +11,26 @@ const HANG_MS = 40_000;
 /** Runs `runs` seeds from `seed` on. Resolves with `{ runs, failures: [{ seed, message }], ends, rssMiB }`; stops after `maxFailures`. */
 export async function campaign({ kind, seed, runs, maxFailures = 10 }) {
   const result = { kind, runs, failures: [], ends: {}, rssMiB: 0 };
+  // A worker that is ended does not tidy up after itself: what its runs put on the host's disk goes here.
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-fuzz-"));
   let next = seed;
-  while (next < seed + runs && result.failures.length < maxFailures) next = await stretch(kind, next, seed + runs, result, maxFailures);
+  try {
+    while (next < seed + runs && result.failures.length < maxFailures) next = await stretch(kind, next, seed + runs, result, maxFailures, home);
+  } finally {
+    fs.rmSync(home, { recursive: true, force: true });
+  }
   return result;
 }
 
 /** One worker's life: to the end, or to a hang. Returns the seed to go on with. */
-function stretch(kind, from, to, result, maxFailures) {
+function stretch(kind, from, to, result, maxFailures, home) {
   return new Promise((resolve, reject) => {
     const shared = new SharedArrayBuffer(8);
     const progress = new Int32Array(shared);
-    const worker = new Worker(new URL("worker.mjs", import.meta.url), { workerData: { kind, from, to, shared } });
+    const worker = new Worker(new URL("worker.mjs", import.meta.url), {
+      workerData: { kind, from, to, shared },
+      env: { ...process.env, TMPDIR: home },
+    });
     let seen = -1;
     let since = performance.now();
     let over = false;

@@ -1,4 +1,6 @@
 import type { BlockBackend } from "./block.ts";
+import { isXdf, XDF_LAYOUT } from "./floppy-layout.ts";
+import type { FloppyLayout } from "./floppy-layout.ts";
 import { floppyBySize, floppyDriveType, floppyToHold, lbaAssistGeometry, STANDARD_FLOPPIES } from "./geometry.ts";
 import type { DiskGeometry } from "./geometry.ts";
 
@@ -15,6 +17,8 @@ export interface ImageInfo {
   readonly geometrySource: "size" | "bpb" | "partition-table" | "lba-assist" | "none";
   /** CMOS floppy drive type 1..5; 0 for others. */
   readonly floppyType: number;
+  /** A floppy's tracks, when they are other than `geometry` says. */
+  readonly floppyLayout?: FloppyLayout;
   readonly sectorBytes: 512 | 2048;
   /** What the guest must see; more than the file for a short floppy image (see `PaddedBackend`). */
   readonly mediumBytes: number;
@@ -157,6 +161,8 @@ function asFloppy(backend: BlockBackend, sector: Uint8Array): ImageInfo {
     sectorBytes: 512,
     mediumBytes,
   });
+  if (isXdf(size, (n) => readZeroFilled(backend, n * 512, 512)))
+    return { ...done({ cylinders: 80, heads: 2, sectors: 23 }, "bpb", size), floppyLayout: XDF_LAYOUT };
   const standard = STANDARD_FLOPPIES.find((f) => f.sizeBytes === size);
   if (standard !== undefined) return done(standard, "size", size);
   const bpb = biosParameterBlock(sector);

@@ -4,6 +4,8 @@ export { NullConsole } from "./console.ts";
 export type { ByteSink, ConsoleBackend } from "./console.ts";
 export { ERRNO, FILE_TYPE } from "./file-tree.ts";
 export type { Errno, FileAttributes, FileStat, FileTree, OpenDirectory, OpenFile, TreePath, TreeStat } from "./file-tree.ts";
+export { sectorIndex, XDF_LAYOUT } from "./floppy-layout.ts";
+export type { FloppyLayout, FloppySector } from "./floppy-layout.ts";
 export { ataGeometry, floppyBySize, floppyDriveType, floppyToHold, lbaAssistGeometry, STANDARD_FLOPPIES } from "./geometry.ts";
 export type { DiskGeometry, FloppyFormat } from "./geometry.ts";
 export { detectImage } from "./image-kind.ts";

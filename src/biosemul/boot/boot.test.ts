@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MemoryBlockBackend } from "../../backends/api/index.ts";
+import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
 import type { BiosDrive } from "../api.ts";
 import { createInt13, DiskServices } from "../int13/index.ts";
 import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive } from "../int13/test-bench.ts";
@@ -57,6 +57,15 @@ describe("El Torito", () => {
     ctx.regs.si = 0x600;
     createInt13(services)(ctx);
     expect([ctx.regs.ah, ctx.carry, ctx.mem.read8(0x601), ctx.mem.read8(0x602), ctx.mem.read16(0x60e)]).toEqual([0, false, 0, 0xe0, 4]);
+  });
+
+  test("an XDF floppy boots what has the ID 1 on its first track", () => {
+    const bytes = new Uint8Array(1884160);
+    bytes.set(image(1).subarray(0, 512), 0);
+    bytes.set(image(8).subarray(0, 512), 12 * 512);
+    const { ctx, options } = bench([{ ...floppyDrive(0, new MemoryBlockBackend("xdf", bytes)), layout: XDF_LAYOUT }]);
+    expect(boot(ctx, options).result.kind).toBe("boot");
+    expect(ctx.mem.read8(0x7c02)).toBe(8);
   });
 
   test("a load segment other than 7C0h is entered in its own 64 KB", () => {

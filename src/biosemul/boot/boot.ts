@@ -1,5 +1,14 @@
 import type { BiosContext, BiosHandler, ServiceResult } from "../api.ts";
-import { bootAddress, diskToMemory, EL_TORITO_MEDIA, emulatedGeometry, FIRST_CD, loadBootImage, readBootCatalog } from "../int13/index.ts";
+import {
+  bootAddress,
+  diskToMemory,
+  EL_TORITO_MEDIA,
+  emulatedGeometry,
+  FIRST_CD,
+  floppySectorByte,
+  loadBootImage,
+  readBootCatalog,
+} from "../int13/index.ts";
 import type { BootCatalogEntry, DiskServices, Emulation } from "../int13/index.ts";
 
 /** A class of boot device, or one drive of it. */
@@ -70,7 +79,9 @@ function bootSector(ctx: BiosContext, services: DiskServices, kind: "floppy" | "
   if (view === undefined) return "no such drive";
   if (view.backend === undefined) return "no medium";
   if (view.totalSectors === 0) return "empty image";
-  if (!diskToMemory(ctx.mem, view.backend, 0, BOOT_LINEAR, 512)) return "read error";
+  const at = kind === "floppy" ? floppySectorByte(view, 0, 0, 1, 2) : 0;
+  if (at < 0) return "no boot sector";
+  if (!diskToMemory(ctx.mem, view.backend, at, BOOT_LINEAR, 512)) return "read error";
   // The BIOS has read this medium: its change line is down.
   services.clearChanged(view.drive);
   if (kind === "hard-disk" && ctx.mem.read16(BOOT_LINEAR + 510) !== 0xaa55) return "no boot signature";

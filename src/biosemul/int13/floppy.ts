@@ -1,6 +1,7 @@
+import type { BlockBackend } from "../../backends/api/index.ts";
 import type { BiosContext } from "../api.ts";
 import { BDA, STATUS } from "./status.ts";
-import { chsToLba, finish } from "./services.ts";
+import { finish, floppySectorByte } from "./services.ts";
 import type { DiskServices, DiskView } from "./services.ts";
 import { disketteTableOffset, DISK_ROM, mediaState, readDisketteParameters } from "./tables.ts";
 import type { DisketteParameters } from "./tables.ts";
@@ -55,19 +56,33 @@ function transfer(ctx: BiosContext, services: DiskServices, view: DiskView, oper
   const medium = mediumStatus(services, view);
   if (medium !== STATUS.OK || view.backend === undefined) return end(medium, 0);
   const gpa = ctx.linear(regs.selector("es"), regs.bx);
+  const sectorBytes = 128 << (table.sizeCode & 7);
   // The 8237 counts within one 64 KB page; verify moves nothing.
-  if (operation !== 4 && (gpa & 0xffff) + count * 512 > 0x10000) return end(STATUS.DMA_BOUNDARY, 0);
+  if (operation !== 4 && (gpa & 0xffff) + count * sectorBytes > 0x10000) return end(STATUS.DMA_BOUNDARY, 0);
   if (operation === 3 && view.readOnly) return end(STATUS.WRITE_PROTECTED, 0);
-  const lba = chsToLba(view, regs.cx, regs.dh);
-  // The images hold 512-byte sectors: with another size code in the table the controller finds no matching ID field.
-  if (lba < 0 || table.sizeCode !== 2) return end(STATUS.SECTOR_NOT_FOUND, 0);
-  const available = Math.max(0, Math.min(count, view.totalSectors - lba));
-  if (available > 0 && operation !== 4) {
-    const offset = view.startByte + lba * 512;
-    const move = operation === 2 ? diskToMemory : memoryToDisk;
-    if (!move(mem, view.backend, offset, gpa, available * 512)) return end(operation === 2 ? STATUS.CRC : STATUS.CONTROLLER, 0);
+  const first = floppySectorByte(view, regs.ch, regs.dh, regs.cl, table.sizeCode);
+  if (first < 0) return end(STATUS.SECTOR_NOT_FOUND, 0);
+  const failed = operation === 2 ? STATUS.CRC : STATUS.CONTROLLER;
+  if (view.layout === undefined) {
+    const available = Math.min(count, view.totalSectors - (first - view.startByte) / 512);
+    if (operation !== 4 && !move(ctx, view.backend, operation, first, gpa, available * 512)) return end(failed, 0);
+    return end(available === count ? STATUS.OK : STATUS.SECTOR_NOT_FOUND, available);
   }
-  end(available === count ? STATUS.OK : STATUS.SECTOR_NOT_FOUND, available);
+  // The controller goes on by R, and from the table's last sector to the other side.
+  let head = regs.dh;
+  let r = regs.cl;
+  for (let done = 0; done < count; done++) {
+    const at = floppySectorByte(view, regs.ch, head, r, table.sizeCode);
+    if (at < 0) return end(STATUS.SECTOR_NOT_FOUND, done);
+    if (operation !== 4 && !move(ctx, view.backend, operation, at, gpa + done * sectorBytes, sectorBytes)) return end(failed, done);
+    if (r === table.lastSector) head++;
+    r = r === table.lastSector ? 1 : r + 1;
+  }
+  end(STATUS.OK, count);
+}
+
+function move(ctx: BiosContext, backend: BlockBackend, operation: 2 | 3, at: number, gpa: number, bytes: number): boolean {
+  return (operation === 2 ? diskToMemory : memoryToDisk)(ctx.mem, backend, at, gpa, bytes);
 }
 
 /**
@@ -91,18 +106,17 @@ function formatTrack(ctx: BiosContext, services: DiskServices, view: DiskView): 
   if ((fields & 0xffff) + count * 4 > 0x10000) return end(STATUS.DMA_BOUNDARY);
   const cylinder = regs.ch;
   if (cylinder >= view.cylinders || regs.dh >= view.heads) return end(STATUS.SEEK);
-  if (count === 0 || count > view.sectors || table.sizeCode !== 2) return end(STATUS.MEDIA_TYPE);
-  const trackLba = (cylinder * view.heads + regs.dh) * view.sectors;
-  const numbers: number[] = [];
+  const most = view.layout?.track(cylinder, regs.dh).length ?? view.sectors;
+  if (count === 0 || count > most || (view.layout === undefined && table.sizeCode !== 2)) return end(STATUS.MEDIA_TYPE);
+  const sectors: { readonly at: number; readonly bytes: number }[] = [];
   for (let i = 0; i < count; i++) {
-    const at = fields + 4 * i;
-    const r = mem.read8(at + 2);
-    const fits = mem.read8(at) === cylinder && mem.read8(at + 1) === regs.dh && r >= 1 && r <= view.sectors && mem.read8(at + 3) === 2;
-    if (!fits || trackLba + r > view.totalSectors) return end(STATUS.SECTOR_NOT_FOUND);
-    numbers.push(r);
+    const field = fields + 4 * i;
+    const n = mem.read8(field + 3);
+    const at = floppySectorByte(view, cylinder, regs.dh, mem.read8(field + 2), n);
+    if (mem.read8(field) !== cylinder || mem.read8(field + 1) !== regs.dh || at < 0) return end(STATUS.SECTOR_NOT_FOUND);
+    sectors.push({ at, bytes: 128 << n });
   }
-  const filled = new Uint8Array(512).fill(table.fillByte);
-  for (const r of numbers) if (!view.backend.write(view.startByte + (trackLba + r - 1) * 512, filled)) return end(STATUS.CONTROLLER);
+  for (const { at, bytes } of sectors) if (!view.backend.write(at, new Uint8Array(bytes).fill(table.fillByte))) return end(STATUS.CONTROLLER);
   end(STATUS.OK);
 }
 
@@ -123,11 +137,14 @@ function driveParameters(ctx: BiosContext, services: DiskServices, view: DiskVie
   const lastCylinder = Math.max(0, view.cylinders - 1);
   regs.bx = view.floppyType;
   regs.ch = lastCylinder & 0xff;
-  regs.cl = (view.sectors & 63) | ((lastCylinder >>> 2) & 0xc0);
+  const table = disketteTableOffset(view.floppyType);
+  // A medium with tracks of its own kind has no such number: then the drive's.
+  const sectors = view.layout === undefined ? view.sectors : ctx.mem.read8((DISK_ROM.segment << 4) + table + 4);
+  regs.cl = (sectors & 63) | ((lastCylinder >>> 2) & 0xc0);
   regs.dh = Math.max(0, view.heads - 1);
   regs.dl = count;
   regs.setRealSegment("es", DISK_ROM.segment);
-  regs.di = disketteTableOffset(view.floppyType);
+  regs.di = table;
   finish(ctx, view.number, STATUS.OK);
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MemoryBlockBackend } from "../../backends/api/index.ts";
+import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
 import type { BiosDrive } from "../api.ts";
 import { createInt13, createInt40, DISK_ROM, DiskServices, installDiskData } from "./index.ts";
 import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive, patternDisk } from "./test-bench.ts";
@@ -352,6 +352,11 @@ describe("floppies", () => {
     expect(call({ ah: 0x18, cx: 0x4f24, dl: 0 })).toMatchObject({ ah: 0x0c, cf: true });
   });
 
+  test("CL of a floppy call is a whole byte: its upper bits are not the cylinder's", () => {
+    const { call } = floppy();
+    expect(call({ ah: 2, al: 1, cx: 0x0541, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 4, cf: true });
+  });
+
   test("floppy status is kept apart from the hard disk's", () => {
     const { call } = bench([floppyDrive(0, patternDisk(2880)), hardDrive(0, disk())]);
     call({ ah: 2, al: 0, cx: 1, dl: 0 });
@@ -372,6 +377,67 @@ describe("floppies", () => {
     ctx.regs.dl = 0x80;
     int40(ctx);
     expect([ctx.regs.ah, ctx.carry]).toEqual([1, true]);
+  });
+});
+
+describe("XDF floppies", () => {
+  const xdf = () => {
+    const backend = patternDisk(3680);
+    return { backend, ...bench([{ ...floppyDrive(0, backend), geometry: { cylinders: 80, heads: 2, sectors: 23 }, layout: XDF_LAYOUT }]) };
+  };
+  const table = (n: number): number[] => [0xdf, 2, 0x25, n, 0xff, 0x0a, 0xff, 0x6c, 0xf6, 0x0f, 8];
+
+  test("a driver reads and writes sectors of each size by swapping the diskette table", () => {
+    const { ctx, call, backend } = xdf();
+    for (const [n, r, dh, first] of [
+      [3, 0x83, 0, 46],
+      [6, 0x86, 1, 52],
+      [6, 0x86, 0, 70],
+    ] as const) {
+      ctx.useDisketteTable(table(n));
+      expect(call({ ah: 2, al: 1, cx: 0x0100 | r, dh, dl: 0, es: 0x1000 })).toMatchObject({ ah: 0, al: 1, cf: false });
+      const last = (128 << n) - 512;
+      expect([ctx.mem.read8(0x10000), ctx.mem.read8(0x10000 + last)]).toEqual([first, first + last / 512]);
+      expect(ctx.mem.read8(0x448)).toBe(n);
+    }
+    ctx.memory.bytes.fill(0xa5, 0x10000, 0x12000);
+    expect(call({ ah: 3, al: 1, cx: 0x0186, dl: 0, es: 0x1000 })).toMatchObject({ ah: 0, al: 1, cf: false });
+    expect(backend.bytes.subarray(70 * 512, 86 * 512).every((v) => v === 0xa5)).toBe(true);
+    expect(backend.bytes[86 * 512]).toBe(86);
+    expect(call({ ah: 2, al: 1, cx: 0x0184, dl: 0, es: 0x1000 })).toMatchObject({ ah: 4, al: 0, cf: true });
+    expect(call({ ah: 2, al: 9, cx: 0x0186, dl: 0, es: 0x1000 })).toMatchObject({ ah: 9, al: 0, cf: true });
+  });
+
+  test("without a driver only the small disk of cylinder 0 is there", () => {
+    const { ctx, call } = xdf();
+    expect(call({ ah: 2, al: 8, cx: 1, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 0, al: 8, cf: false });
+    expect([ctx.mem.read8(0x8000), ctx.mem.read8(0x8000 + 7 * 512)]).toEqual([12, 19]);
+    expect(call({ ah: 2, al: 1, cx: 9, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 4, cf: true });
+    expect(call({ ah: 2, al: 9, cx: 1, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 4, al: 8, cf: true });
+    expect(call({ ah: 2, al: 1, cx: 0x0101, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 4, cf: true });
+    call({ ah: 8, dl: 0 });
+    expect(ctx.regs.cx).toBe(0x4f12);
+  });
+
+  test("from the table's last sector a transfer goes on under the other head", () => {
+    const { ctx, call } = xdf();
+    ctx.useDisketteTable([0xdf, 2, 0x25, 2, 0x8b, 0x1b, 0xff, 0x6c, 0xf6, 0x0f, 8]);
+    expect(call({ ah: 2, al: 11, cx: 0x81, dl: 0, es: 0x1000 })).toMatchObject({ ah: 0, al: 11 });
+    expect(call({ ah: 2, al: 12, cx: 0x81, dl: 0, es: 0x1000 })).toMatchObject({ ah: 4, al: 11 });
+  });
+
+  test("05h fills the sectors that its address fields name", () => {
+    const { ctx, call, backend } = xdf();
+    ctx.useDisketteTable([0xdf, 2, 0x25, 6, 2, 0x1b, 0xff, 0x6c, 0xf6, 0x0f, 8]);
+    ctx.mem.write(0x8000, Uint8Array.of(2, 0, 0x86, 6, 2, 0, 0x82, 2));
+    expect(call({ ah: 5, al: 2, cx: 0x0201, dl: 0, bx: 0x8000 })).toMatchObject({ ah: 0, cf: false });
+    const at = 92 * 512;
+    expect([backend.bytes[at + 12288], backend.bytes[at + 20479], backend.bytes[at + 11264], backend.bytes[at + 11776]]).toEqual([
+      0xf6,
+      0xf6,
+      0xf6,
+      (92 + 23) & 255,
+    ]);
   });
 });
 
@@ -472,6 +538,7 @@ test("a disk that fails reports medium errors, not exceptions", () => {
 test("no register values make INT 13h throw", () => {
   const b = bench([
     floppyDrive(0, patternDisk(2880)),
+    { ...floppyDrive(1, patternDisk(3680)), layout: XDF_LAYOUT },
     hardDrive(0, disk()),
     cdDrive(0, bootDisc([{ media: 0, sectorCount: 4, image: new Uint8Array(4096) }])),
   ]);

@@ -1,4 +1,5 @@
-import type { BlockBackend } from "../../backends/api/index.ts";
+import { sectorIndex } from "../../backends/api/index.ts";
+import type { BlockBackend, FloppyLayout } from "../../backends/api/index.ts";
 import type { BiosContext, BiosDrive } from "../api.ts";
 import { EL_TORITO_MEDIA } from "./el-torito.ts";
 import type { Emulation } from "./el-torito.ts";
@@ -23,6 +24,8 @@ export interface DiskView {
   readonly heads: number;
   readonly sectors: number;
   readonly floppyType: number;
+  /** A floppy with tracks of its own kind: `sectors` and `totalSectors` say nothing about them. */
+  readonly layout?: FloppyLayout | undefined;
   readonly readOnly: boolean;
   readonly emulated: boolean;
 }
@@ -124,6 +127,7 @@ export class DiskServices {
         heads: drive.geometry.heads,
         sectors: drive.geometry.sectors,
         floppyType: drive.floppyType,
+        layout: drive.layout,
         readOnly: backend === undefined || backend.readOnly || kind === "cdrom",
         emulated: false,
       };
@@ -215,6 +219,24 @@ export function finish(ctx: BiosContext, dl: number, status: number): void {
   ctx.regs.ah = status;
   ctx.setCarry(status !== 0);
   ctx.mem.write8(dl < 0x80 ? BDA.FLOPPY_STATUS : BDA.DISK_STATUS, status);
+}
+
+/**
+ * Where a floppy's sector with ID (cylinder, head, r, size code) is in the backend, or -1. Diskette calls give cylinder and sector as whole bytes:
+ * CL's upper bits are not the cylinder's.
+ */
+export function floppySectorByte(view: DiskView, cylinder: number, head: number, r: number, sizeCode: number): number {
+  if (cylinder >= view.cylinders || head >= view.heads) return -1;
+  if (view.layout === undefined) {
+    if (r === 0 || r > view.sectors || sizeCode !== 2) return -1;
+    const lba = (cylinder * view.heads + head) * view.sectors + r - 1;
+    return lba < view.totalSectors ? view.startByte + lba * 512 : -1;
+  }
+  const track = view.layout.track(cylinder, head);
+  const sector = track[sectorIndex(track, r)];
+  if (sector === undefined || sector.n !== sizeCode) return -1;
+  const at = cylinder * view.layout.cylinderBytes + sector.offset;
+  return at + (128 << sector.n) <= view.totalSectors * 512 ? view.startByte + at : -1;
 }
 
 /** The block number of the CHS address in CX:DH; -1 when the drive has no such sector. */

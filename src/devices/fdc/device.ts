@@ -2,9 +2,10 @@ import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, DmaChannel, IrqPin } from "../../bus/index.ts";
 import { FloppyDrive } from "./drive.ts";
 import type { FloppyMedium } from "./drive.ts";
-import { decodeCommand, DOR, MSR, ST0, ST1, ST2, ST3 } from "./registers.ts";
+import { byteRegisters } from "./ports.ts";
+import { decodeCommand, DOR, MSR, ST0, ST1, ST2, ST3, statusA, stepMilliseconds } from "./registers.ts";
 import type { CommandKind, DataOperation } from "./registers.ts";
-import { advance, compare, isScan, makeTransfer } from "./transfer.ts";
+import { advance, compare, isScan, makeTransfer, scanMet } from "./transfer.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Fdc82077StateV1, Phase } from "./state.ts";
 
@@ -19,13 +20,11 @@ export interface Fdc82077Options {
   readonly timeScale?: number;
 }
 
-const SECTOR = 512;
+/** The largest sector, N = 7. */
+const LARGEST_SECTOR = 16384;
 const REVOLUTION_NS = 200_000_000;
 const RESET_NS = 20_000;
 const NOT_SEEKING = -1;
-
-/** Factor on SPECIFY's step rate for 500, 300, 250 kbit/s and 1 Mbit/s (§5.2.5). */
-const STEP_SCALE = [1, 1.67, 2, 0.5] as const;
 
 /**
  * The 82077AA floppy disk controller. `ports` answers 3F0h-3F5h, `inputPort` 3F7h (3F6h is the IDE's). Everything
@@ -54,7 +53,7 @@ export class Fdc82077 {
   #command: number[] = [];
   #result: number[] = [];
   #transfer: Transfer | undefined;
-  readonly #buffer = new Uint8Array(SECTOR);
+  readonly #buffer = new Uint8Array(LARGEST_SECTOR);
   #position = 0;
   #bufferBytes = 0;
   /** 1: the host reads the buffer through the FIFO; 2: it fills it. Non-DMA mode only. */
@@ -82,17 +81,11 @@ export class Fdc82077 {
     this.#executeTimer = options.clock.createTimer("fdc-execute", () => this.#step());
     this.#resetTimer = options.clock.createTimer("fdc-reset", () => this.#resetDone());
     this.#seekTimers = [0, 1, 2, 3].map((unit) => options.clock.createTimer(`fdc-seek-${unit}`, () => this.#seekDone(unit)));
-    this.ports = {
-      name: "fdc",
-      read: (offset, size) => {
-        let value = 0;
-        for (let i = 0; i < size; i++) value |= this.#read(offset + i) << (8 * i);
-        return value >>> 0;
-      },
-      write: (offset, size, value) => {
-        for (let i = 0; i < size; i++) this.#write(offset + i, (value >>> (8 * i)) & 0xff);
-      },
-    };
+    this.ports = byteRegisters(
+      "fdc",
+      (offset) => this.#read(offset),
+      (offset, value) => this.#write(offset, value),
+    );
     this.inputPort = {
       name: "fdc-dir",
       read: () => this.#readInput(),
@@ -163,12 +156,8 @@ export class Fdc82077 {
   #read(offset: number): number {
     switch (offset) {
       case 0: {
-        // Status register A, PS/2 form: interrupt, second drive, track 0, index, write protect (low-active where so named).
         const drive = this.#drive(this.#dor);
-        const protectedDisk = drive.medium?.backend.readOnly === true;
-        return (
-          (this.#interrupt ? 0x80 : 0) | (this.#drive(1).installed ? 0 : 0x40) | (drive.cylinder === 0 ? 0 : 0x10) | 0x04 | (protectedDisk ? 0 : 0x02)
-        );
+        return statusA(this.#interrupt, this.#drive(1).installed, drive.cylinder === 0, drive.medium?.backend.readOnly === true);
       }
       case 1:
         // Status register B: drive select 0 and motors as they are.
@@ -360,8 +349,7 @@ export class Fdc82077 {
   }
 
   #stepNs(): number {
-    const milliseconds = (16 - (this.#srtHut >>> 4)) * (STEP_SCALE[this.#rate] ?? 1);
-    return milliseconds * 1e6 * this.#scale;
+    return stepMilliseconds(this.#srtHut, this.#rate) * 1e6 * this.#scale;
   }
 
   #startSeek(unit: number, target: number, recalibrate: boolean): void {
@@ -401,11 +389,12 @@ export class Fdc82077 {
 
   #readIdDone(t: Transfer): void {
     const drive = this.#drive(t.unit);
-    const sectors = drive.medium?.sectors ?? 0;
-    if (!t.mfm || sectors === 0 || !drive.isReadable(t.head, this.#rate)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.MA, 0);
+    if (!t.mfm || drive.sectorCount(t.head) === 0 || !drive.isReadable(t.head, this.#rate)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.MA, 0);
+    const index = drive.placeUnderHead(t.head, this.#clock.nowNs(), this.#revolutionNs);
     t.c = drive.cylinder;
     t.h = t.head;
-    t.r = drive.sectorUnderHead(this.#clock.nowNs(), this.#revolutionNs);
+    t.r = drive.idAt(t.head, index);
+    t.n = drive.sizeCodeAt(t.head, index);
     this.#endTransfer(t, 0, 0, 0);
   }
 
@@ -442,7 +431,9 @@ export class Fdc82077 {
     // Head load time: (HLT) 2 ms steps at 500 kbit/s.
     delay += (this.#hltNd >>> 1) * 2e6 * this.#scale;
     if (!this.#nonDma) this.#dma.setRequest(true);
-    this.#executeTimer.arm(this.#clock.nowNs() + Math.ceil(delay) + drive.sectorDelayNs(Math.max(1, t.r), this.#clock.nowNs(), this.#revolutionNs));
+    // FORMAT TRACK and READ TRACK begin at the index hole.
+    const index = operation === "format" || operation === "read-track" ? 0 : drive.find(head, t.r);
+    this.#executeTimer.arm(this.#clock.nowNs() + Math.ceil(delay) + drive.sectorDelayNs(head, index, this.#clock.nowNs(), this.#revolutionNs));
   }
 
   /** ST0..ST2 and C H R N; the interrupt. */
@@ -464,39 +455,52 @@ export class Fdc82077 {
       if (t.left === 0) return this.#endTransfer(t, 0, 0, 0);
       return this.#fromHost(4);
     }
-    const sectors = drive.medium?.sectors ?? 0;
-    if (t.operation === "read-track") {
-      // Sectors come in physical order; ID mismatches only show in ST1.
-      if (t.left === 0 || t.r > sectors) return this.#endTransfer(t, ST0.ABNORMAL, t.left === 0 ? ST1.EN : ST1.ND, 0);
-      if (t.c !== drive.cylinder || t.h !== t.head || t.n !== 2) t.st1 |= ST1.ND;
-    } else {
-      if (t.c !== drive.cylinder) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, ST2.WC);
-      if (t.h !== t.head || t.n !== 2 || t.r === 0 || t.r > sectors) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, 0);
-    }
-    if (writes) return this.#fromHost(SECTOR);
-    const lba = drive.lba(t.head, t.r);
-    const deleted = drive.isDeleted(lba);
+    if (t.operation === "read-track") return this.#readTrackUnit(t, drive);
+    if (t.c !== drive.cylinder) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, ST2.WC);
+    const index = drive.find(t.head, t.r);
+    if (t.h !== t.head || index < 0 || t.n !== drive.sizeCodeAt(t.head, index)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, 0);
+    const bytes = 128 << t.n;
+    if (writes) return this.#fromHost(bytes);
+    const deleted = drive.isDeleted(t.head, index);
     const wrongMark = t.operation === "read-deleted" ? !deleted : deleted;
-    if (wrongMark && t.operation !== "read-track") {
+    if (wrongMark) {
       t.st2 |= ST2.CM;
       if (t.skip) return this.#afterUnit(t, false);
     }
-    if (!drive.read(lba, this.#buffer)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, ST2.DD);
+    if (!drive.read(t.head, index, this.#buffer.subarray(0, bytes))) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, ST2.DD);
     switch (t.operation) {
       case "verify":
         return this.#afterUnit(t, false);
       case "scan-equal":
       case "scan-low":
       case "scan-high":
-        return this.#fromHost(SECTOR);
+        return this.#fromHost(bytes);
       default:
-        return this.#toHost();
+        return this.#toHost(bytes);
     }
   }
 
-  #toHost(): void {
+  /** READ TRACK: sectors as they come, as many bytes of each as the command's N says; what does not fit only shows in ST1. `t.r` counts places. */
+  #readTrackUnit(t: Transfer, drive: FloppyDrive): void {
+    const index = t.r - 1;
+    if (t.left === 0) return this.#endTransfer(t, ST0.ABNORMAL, ST1.EN, 0);
+    if (index >= drive.sectorCount(t.head)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, 0);
+    const n = drive.sizeCodeAt(t.head, index);
+    if (t.c !== drive.cylinder || t.h !== t.head || t.n !== n) t.st1 |= ST1.ND;
+    const bytes = 128 << (t.n & 7);
+    const sector = this.#buffer.subarray(0, 128 << n);
+    if (!drive.read(t.head, index, sector)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, ST2.DD);
+    if (bytes > sector.length) {
+      this.#buffer.fill(0, sector.length, bytes);
+      t.st1 |= ST1.DE;
+      t.st2 |= ST2.DD;
+    }
+    this.#toHost(bytes);
+  }
+
+  #toHost(bytes: number): void {
     this.#position = 0;
-    this.#bufferBytes = SECTOR;
+    this.#bufferBytes = bytes;
     const t = this.#transfer;
     if (t === undefined) return;
     if (this.#nonDma) {
@@ -504,8 +508,8 @@ export class Fdc82077 {
       this.#setInterrupt(true);
       return;
     }
-    const moved = this.#dma.transferToMemory(this.#buffer);
-    if (moved < SECTOR && !this.#dma.terminalCount) return this.#endTransfer(t, ST0.ABNORMAL, ST1.OR, 0);
+    const moved = this.#dma.transferToMemory(this.#buffer.subarray(0, bytes));
+    if (moved < bytes && !this.#dma.terminalCount) return this.#endTransfer(t, ST0.ABNORMAL, ST1.OR, 0);
     this.#afterUnit(t, this.#dma.terminalCount);
   }
 
@@ -542,28 +546,29 @@ export class Fdc82077 {
     const drive = this.#drive(t.unit);
     if (t.operation === "format") {
       const [c, h, r, n] = data;
-      const sectors = drive.medium?.sectors ?? 0;
       t.c = c ?? 0;
       t.h = h ?? 0;
       t.r = r ?? 0;
       // IDs that the image has no place for vanish: later reads do not find them.
-      const fits = c === drive.cylinder && h === t.head && n === 2 && t.r >= 1 && t.r <= sectors;
-      if (fits && !drive.write(drive.lba(t.head, t.r), new Uint8Array(SECTOR).fill(t.fill), false))
+      const index = drive.find(t.head, t.r);
+      const fits = c === drive.cylinder && h === t.head && index >= 0 && n === drive.sizeCodeAt(t.head, index);
+      if (fits && !drive.write(t.head, index, new Uint8Array(128 << (n & 7)).fill(t.fill), false))
         return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, 0);
       return this.#afterUnit(t, false);
     }
-    const lba = drive.lba(t.head, t.r);
+    const index = drive.find(t.head, t.r);
+    // The disk may have been changed meanwhile.
+    if (index < 0 || data.length !== 128 << drive.sizeCodeAt(t.head, index)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.ND, 0);
     if (t.operation === "write" || t.operation === "write-deleted") {
-      const stored = drive.write(lba, data, t.operation === "write-deleted");
+      const stored = drive.write(t.head, index, data, t.operation === "write-deleted");
       if (!stored) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, 0);
       return this.#afterUnit(t, terminal);
     }
-    const disk = new Uint8Array(SECTOR);
-    if (!drive.read(lba, disk)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, ST2.DD);
+    const disk = new Uint8Array(data.length);
+    if (!drive.read(t.head, index, disk)) return this.#endTransfer(t, ST0.ABNORMAL, ST1.DE, ST2.DD);
     const order = compare(disk, data);
-    const met = t.operation === "scan-equal" ? order === 0 : t.operation === "scan-low" ? order <= 0 : order >= 0;
     t.st2 &= ~ST2.SN;
-    if (met) return this.#endTransfer(t, 0, 0, order === 0 ? ST2.SH : 0);
+    if (scanMet(t.operation, order)) return this.#endTransfer(t, 0, 0, order === 0 ? ST2.SH : 0);
     t.st2 |= ST2.SN;
     this.#afterUnit(t, terminal);
   }
@@ -573,12 +578,12 @@ export class Fdc82077 {
     if (t.left > 0) t.left--;
     if (t.operation === "format") {
       if (t.left === 0) return this.#endTransfer(t, 0, 0, 0);
-      return this.#wait(t, 1);
+      return this.#wait(t);
     }
     if (t.operation === "read-track") {
       t.r++;
       if (terminal) return this.#endTransfer(t, 0, 0, 0);
-      return this.#wait(t, t.r);
+      return this.#wait(t);
     }
     const stop = (t.st2 & ST2.CM) !== 0 && !t.skip;
     const over = advance(t);
@@ -588,16 +593,19 @@ export class Fdc82077 {
       const good = isScan(t.operation) || (t.operation === "verify" && t.left < 0);
       return good ? this.#endTransfer(t, 0, 0, 0) : this.#endTransfer(t, ST0.ABNORMAL, ST1.EN, 0);
     }
-    this.#wait(t, t.r);
+    this.#wait(t);
   }
 
-  #wait(t: Transfer, r: number): void {
+  /** Until the next sector: for format and READ TRACK the next place, else the one with ID `t.r`. */
+  #wait(t: Transfer): void {
     const drive = this.#drive(t.unit);
-    const sectors = drive.medium?.sectors ?? 18;
+    const now = this.#clock.nowNs();
+    const inOrder = t.operation === "format" || t.operation === "read-track";
+    const index = inOrder ? Math.max(0, t.r - 1) : drive.find(t.head, t.r);
     // Consecutive sectors follow each other; the head is where the last one ended.
-    const delay =
-      t.operation === "format" || r > 1 ? Math.ceil(this.#revolutionNs / sectors) : drive.sectorDelayNs(r, this.#clock.nowNs(), this.#revolutionNs);
-    this.#executeTimer.arm(this.#clock.nowNs() + delay);
+    const follows = inOrder || (index > 0 && drive.medium?.layout === undefined);
+    const delay = follows ? drive.sectorNs(t.head, index, this.#revolutionNs) : drive.sectorDelayNs(t.head, index, now, this.#revolutionNs);
+    this.#executeTimer.arm(now + delay);
   }
 
   saveState(): Fdc82077StateV1 {
@@ -621,7 +629,7 @@ export class Fdc82077 {
       command: [...this.#command],
       result: [...this.#result],
       transfer: this.#transfer === undefined ? undefined : { ...this.#transfer },
-      buffer: Array.from(this.#buffer),
+      buffer: Array.from(this.#buffer.subarray(0, this.#bufferBytes)),
       bufferPosition: this.#position,
       bufferBytes: this.#bufferBytes,
       hostTurn: this.#hostTurn,
@@ -656,9 +664,9 @@ export class Fdc82077 {
     this.#command = [...s.command];
     this.#result = [...s.result];
     this.#transfer = s.transfer === undefined ? undefined : { ...s.transfer };
-    this.#buffer.set(s.buffer.slice(0, SECTOR));
+    this.#buffer.set(s.buffer.slice(0, LARGEST_SECTOR));
     this.#position = s.bufferPosition;
-    this.#bufferBytes = Math.min(SECTOR, s.bufferBytes);
+    this.#bufferBytes = Math.min(LARGEST_SECTOR, s.bufferBytes);
     this.#hostTurn = s.hostTurn;
     this.#senses = [...s.senses];
     for (const [unit, seek] of s.seeks.entries()) {

@@ -1,12 +1,17 @@
-import type { BlockBackend } from "../../backends/api/index.ts";
+import { sectorIndex } from "../../backends/api/index.ts";
+import type { BlockBackend, FloppyLayout, FloppySector } from "../../backends/api/index.ts";
 
-/** A disk in a drive: linear 512-byte sectors, cylinder by cylinder, head by head. */
+/** A disk in a drive: linear 512-byte sectors, cylinder by cylinder, head by head, unless `layout` says otherwise. */
 export interface FloppyMedium {
   readonly backend: BlockBackend;
   readonly cylinders: number;
   readonly heads: number;
   readonly sectors: number;
+  readonly layout?: FloppyLayout | undefined;
 }
+
+/** Bytes of a track that a sector takes beside its data: ID field, marks, gaps. */
+const SECTOR_OVERHEAD = 100;
 
 /** The last cylinder a drive's mechanics reach. */
 const LAST_CYLINDER = 84;
@@ -24,6 +29,7 @@ export class FloppyDrive {
   /** DSKCHG: set by a swap, cleared by a step pulse with a disk in. */
   changed = true;
   #medium: FloppyMedium | undefined;
+  /** Image blocks of 512 bytes where a sector with a deleted-data mark begins. */
   readonly #deleted = new Set<number>();
 
   constructor(installed: boolean, medium: FloppyMedium | undefined) {
@@ -48,18 +54,82 @@ export class FloppyDrive {
     this.cylinder = to;
   }
 
-  /** Nanoseconds until sector `r` (1-based) of the track has passed the head; the angle follows from the time alone. */
-  sectorDelayNs(r: number, nowNs: number, revolutionNs: number): number {
-    const sectors = this.#medium?.sectors ?? 18;
-    const sectorNs = revolutionNs / sectors;
-    const start = ((r - 1) % sectors) * sectorNs;
-    return Math.ceil(((start - (nowNs % revolutionNs) + revolutionNs) % revolutionNs) + sectorNs);
+  #track(head: number): readonly FloppySector[] | undefined {
+    return this.#medium?.layout?.track(this.cylinder, head);
   }
 
-  /** The sector number that passes the head now. */
-  sectorUnderHead(nowNs: number, revolutionNs: number): number {
-    const sectors = this.#medium?.sectors ?? 1;
-    return (Math.floor(((nowNs % revolutionNs) / revolutionNs) * sectors) % sectors) + 1;
+  /** How many sectors the track under `head` has. */
+  sectorCount(head: number): number {
+    return this.#track(head)?.length ?? this.#medium?.sectors ?? 0;
+  }
+
+  /** Place on the track (from 0, at the index hole) of the sector whose ID is `r`; -1: none. */
+  find(head: number, r: number): number {
+    const track = this.#track(head);
+    if (track !== undefined) return sectorIndex(track, r);
+    return r >= 1 && r <= (this.#medium?.sectors ?? 0) ? r - 1 : -1;
+  }
+
+  /** R of the ID field at a place. */
+  idAt(head: number, index: number): number {
+    const track = this.#track(head);
+    return track === undefined ? index + 1 : (track[index]?.r ?? 0);
+  }
+
+  /** N of the ID field at a place: the sector has 128 << N bytes. */
+  sizeCodeAt(head: number, index: number): number {
+    const track = this.#track(head);
+    return track === undefined ? 2 : (track[index]?.n ?? 2);
+  }
+
+  /** Where the image keeps the sector at a place. */
+  #offset(head: number, index: number): number {
+    const m = this.#medium;
+    if (m === undefined) return 0;
+    const sector = this.#track(head)?.[index];
+    if (m.layout !== undefined) return this.cylinder * m.layout.cylinderBytes + (sector?.offset ?? 0);
+    return ((this.cylinder * m.heads + head) * m.sectors + index) * 512;
+  }
+
+  /** Start and length of the sector at a place, in parts of a revolution. */
+  #span(head: number, index: number): readonly [number, number] {
+    const track = this.#track(head);
+    if (track === undefined) {
+      const sectors = this.#medium?.sectors ?? 18;
+      return [(index % sectors) / sectors, 1 / sectors];
+    }
+    let before = 0;
+    let own = 0;
+    let all = 0;
+    for (const [i, { n }] of track.entries()) {
+      const bytes = (128 << n) + SECTOR_OVERHEAD;
+      if (i < index) before += bytes;
+      if (i === index) own = bytes;
+      all += bytes;
+    }
+    return own === 0 ? [0, 1 / Math.max(1, track.length)] : [before / all, own / all];
+  }
+
+  /** Nanoseconds until the sector at a place has passed the head; the angle follows from the time alone. A place of -1 takes a revolution. */
+  sectorDelayNs(head: number, index: number, nowNs: number, revolutionNs: number): number {
+    if (index < 0) return revolutionNs;
+    const [start, length] = this.#span(head, index);
+    return Math.ceil(((start * revolutionNs - (nowNs % revolutionNs) + revolutionNs) % revolutionNs) + length * revolutionNs);
+  }
+
+  /** Nanoseconds that the sector at a place takes to pass. */
+  sectorNs(head: number, index: number, revolutionNs: number): number {
+    return Math.ceil(this.#span(head, Math.max(0, index))[1] * revolutionNs);
+  }
+
+  /** Place of the sector that passes the head now. */
+  placeUnderHead(head: number, nowNs: number, revolutionNs: number): number {
+    const count = this.sectorCount(head);
+    const angle = (nowNs % revolutionNs) / revolutionNs;
+    if (this.#medium?.layout === undefined) return Math.floor(angle * count) % Math.max(1, count);
+    let index = 0;
+    for (let i = 0; i < count; i++) if (this.#span(head, i)[0] <= angle) index = i;
+    return index;
   }
 
   /** True when a formatted track passes under `head` at this data rate (0 500, 1 300, 2 250 kbit/s, 3 1 Mbit/s). */
@@ -70,27 +140,24 @@ export class FloppyDrive {
     return m.sectors <= 24 ? rate === 0 : rate === 3;
   }
 
-  /** Linear sector number on the current cylinder. */
-  lba(head: number, sector: number): number {
-    const m = this.#medium;
-    return m === undefined ? 0 : (this.cylinder * m.heads + head) * m.sectors + sector - 1;
+  /** Reads the sector at a place; `into` is as long as the sector. */
+  read(head: number, index: number, into: Uint8Array): boolean {
+    const b = this.#medium?.backend;
+    const offset = this.#offset(head, index);
+    return b !== undefined && offset + into.length <= b.sizeBytes && b.read(offset, into);
   }
 
-  read(lba: number, into: Uint8Array): boolean {
+  write(head: number, index: number, from: Uint8Array, deleted: boolean): boolean {
     const b = this.#medium?.backend;
-    return b !== undefined && (lba + 1) * 512 <= b.sizeBytes && b.read(lba * 512, into);
-  }
-
-  write(lba: number, from: Uint8Array, deleted: boolean): boolean {
-    const b = this.#medium?.backend;
-    if (b === undefined || (lba + 1) * 512 > b.sizeBytes || !b.write(lba * 512, from)) return false;
-    if (deleted) this.#deleted.add(lba);
-    else this.#deleted.delete(lba);
+    const offset = this.#offset(head, index);
+    if (b === undefined || offset + from.length > b.sizeBytes || !b.write(offset, from)) return false;
+    if (deleted) this.#deleted.add(offset / 512);
+    else this.#deleted.delete(offset / 512);
     return true;
   }
 
-  isDeleted(lba: number): boolean {
-    return this.#deleted.has(lba);
+  isDeleted(head: number, index: number): boolean {
+    return this.#deleted.has(this.#offset(head, index) / 512);
   }
 
   saveState(): FloppyDriveStateV1 {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MemoryBlockBackend } from "../../backends/api/index.ts";
+import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
 import { ManualClock } from "../../base/index.ts";
 import type { DmaChannel } from "../../bus/index.ts";
 import { Fdc82077 } from "./index.ts";
@@ -56,7 +56,7 @@ class Bench {
   readonly medium;
   irq = false;
 
-  constructor(medium = disk()) {
+  constructor(medium: FloppyMedium & { backend: MemoryBlockBackend } = disk()) {
     this.medium = medium;
     this.fdc = new Fdc82077({
       irq: { set: (level) => (this.irq = level) },
@@ -314,6 +314,114 @@ describe("data by DMA", () => {
     b.fdc.insert(0, undefined);
     b.dma.program(512);
     expect(b.run(0x46, 0, 0, 0, 1, 2, 18, 0x1b, 0xff).slice(0, 2)).toEqual([0x40, 0x01]);
+  });
+});
+
+describe("tracks with sectors of several sizes (XDF)", () => {
+  /** Each 512-byte block of the image is filled with its number modulo 251. */
+  function xdf(): Bench {
+    const bytes = new Uint8Array(1884160);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(i / 512) % 251;
+    return new Bench({ backend: new MemoryBlockBackend("xdf", bytes), cylinders: 80, heads: 2, sectors: 23, layout: XDF_LAYOUT }).start();
+  }
+  const block = (cylinder: number, n: number): number => (cylinder * 46 + n) % 251;
+
+  test("READ DATA takes a sector of any size by its ID and N; another N finds nothing", () => {
+    const b = xdf();
+    b.seek(1);
+    for (const [head, r, n, first] of [
+      [0, 0x83, 3, 0],
+      [0, 0x84, 4, 2],
+      [1, 0x86, 6, 6],
+      [0, 0x82, 2, 22],
+      [1, 0x83, 3, 44],
+    ] as const) {
+      const bytes = 128 << n;
+      b.dma.program(bytes);
+      expect(b.run(0x46, head << 2, 1, head, r, n, 0xff, 0x0a, 0xff)).toEqual([head << 2, 0, 0, 1, head, r + 1, n]);
+      expect([b.dma.remaining, b.dma.memory[0], b.dma.memory[bytes - 1]]).toEqual([0, block(1, first), block(1, first + bytes / 512 - 1)]);
+    }
+    b.dma.program(512);
+    expect(b.run(0x46, 0, 1, 0, 0x86, 2, 0xff, 0x0a, 0xff).slice(0, 3)).toEqual([0x40, 0x04, 0]);
+  });
+
+  test("cylinder 0 has the small disk under 1 to 8 and the file system from 129 on", () => {
+    const b = xdf();
+    b.dma.program(8 * 512);
+    expect(b.run(0x46, 0, 0, 0, 1, 2, 8, 0x1b, 0xff)).toEqual([0, 0, 0, 1, 0, 1, 2]);
+    expect([b.dma.memory[0], b.dma.memory[7 * 512]]).toEqual([12, 19]);
+    b.dma.program(512);
+    expect(b.run(0x46, 0, 0, 0, 9, 2, 18, 0x1b, 0xff).slice(0, 2)).toEqual([0x40, 0x04]);
+    b.dma.program(512);
+    b.run(0x46, 4, 0, 1, 129, 2, 129, 0x1b, 0xff);
+    expect(b.dma.memory[0]).toBe(11);
+  });
+
+  test("READ ID meets every sector in turn, and a revolution is a revolution", () => {
+    const b = xdf();
+    b.seek(2);
+    const seen = new Set<string>();
+    for (let i = 0; i < 200; i++) {
+      b.clock.advanceBy(777_777);
+      const [, , , c, h, r, n] = b.run(0x4a, 0);
+      seen.add(`${c}.${h}.${r}.${n}`);
+    }
+    expect([...seen].sort()).toEqual(["2.0.130.2", "2.0.131.3", "2.0.132.4", "2.0.134.6"]);
+    b.dma.program(4096);
+    for (const v of [0x42, 0, 2, 0, 1, 3, 4, 0x1b, 0xff]) b.out(5, v);
+    b.clock.advanceBy(19_000_000);
+    expect(b.irq).toBe(false);
+    b.clock.advanceBy(22_000_000);
+    expect(b.irq).toBe(true);
+  });
+
+  test("WRITE DATA, FORMAT TRACK and SCAN know the sizes too", () => {
+    const b = xdf();
+    b.seek(3);
+    b.dma.memory.fill(0x77, 0, 8192);
+    b.dma.program(8192);
+    expect(b.run(0x45, 0, 3, 0, 0x86, 6, 0xff, 0x0a, 0xff).slice(0, 3)).toEqual([0, 0, 0]);
+    const at = 3 * 46 * 512 + 12288;
+    expect(b.medium.backend.bytes.subarray(at, at + 8192).every((v) => v === 0x77)).toBe(true);
+    expect([b.medium.backend.bytes[at - 1], b.medium.backend.bytes[at + 8192]]).toEqual([block(3, 23), block(3, 40)]);
+    b.dma.program(8192);
+    expect(b.run(0x51, 0, 3, 0, 0x86, 6, 0x86, 0x0a, 1)[2]).toBe(0x08);
+    b.dma.memory.set([3, 0, 0x82, 2, 3, 0, 0x86, 6, 3, 0, 0x90, 2]);
+    b.dma.program(12);
+    expect(b.run(0x4d, 0, 2, 3, 0x54, 0xf6).slice(0, 3)).toEqual([0, 0, 0]);
+    expect([b.medium.backend.bytes[at], b.medium.backend.bytes[3 * 46 * 512 + 11264], b.medium.backend.bytes[3 * 46 * 512]]).toEqual([
+      0xf6,
+      0xf6,
+      block(3, 0),
+    ]);
+  });
+
+  test("READ TRACK gives as many bytes of each sector as N asks for", () => {
+    const b = xdf();
+    b.seek(1);
+    b.dma.program(2048);
+    const result = b.run(0x42, 0, 1, 0, 1, 2, 4, 0x1b, 0xff);
+    expect(result.slice(0, 2)).toEqual([0, 0x04]);
+    expect([0, 512, 1024, 1536].map((i) => b.dma.memory[i])).toEqual([block(1, 0), block(1, 22), block(1, 2), block(1, 24)]);
+    b.dma.program(1024);
+    expect((b.run(0x42, 0, 1, 0, 1, 3, 2, 0x1b, 0xff)[1] ?? 0) & 0x20).toBe(0);
+    b.dma.program(2048);
+    expect((b.run(0x42, 0, 1, 0, 1, 4, 1, 0x1b, 0xff)[1] ?? 0) & 0x24).toBe(0x24);
+    expect([b.dma.memory[1023], b.dma.memory[1024]]).toEqual([block(1, 1), 0]);
+  });
+
+  test("a state saved in the middle of a large sector goes on with it", () => {
+    const b = xdf();
+    b.seek(1);
+    b.run(0x03, 0xdf, 0x03);
+    for (const v of [0x46, 0, 1, 0, 0x86, 6, 0x86, 0x0a, 0xff]) b.out(5, v);
+    b.clock.advanceBy(1e9);
+    for (let i = 0; i < 5000; i++) b.in(5);
+    const other = xdf();
+    other.fdc.loadState(structuredClone(b.fdc.saveState()));
+    for (let i = 5000; i < 8192; i++) expect(other.in(5)).toBe(block(1, 24 + Math.floor(i / 512)));
+    other.clock.advanceBy(1e9);
+    expect(other.result().slice(0, 2)).toEqual([0x40, 0x80]);
   });
 });
 

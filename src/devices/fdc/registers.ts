@@ -83,3 +83,16 @@ const BY_OPCODE: readonly (CommandRow | undefined)[] = Array.from({ length: 256 
 export function decodeCommand(opcode: number): CommandRow | undefined {
   return BY_OPCODE[opcode & 0xff];
 }
+
+/** Status register A, PS/2 form (§2.1.1): interrupt, second drive, track 0, index, write protect; low-active where so named. */
+export function statusA(interrupt: boolean, secondDrive: boolean, track0: boolean, writeProtected: boolean): number {
+  return (interrupt ? 0x80 : 0) | (secondDrive ? 0 : 0x40) | (track0 ? 0 : 0x10) | 0x04 | (writeProtected ? 0 : 0x02);
+}
+
+/** Factor on SPECIFY's step rate for 500, 300, 250 kbit/s and 1 Mbit/s (§5.2.5). */
+const STEP_SCALE = [1, 1.67, 2, 0.5] as const;
+
+/** Time of one step by SPECIFY's first byte and the data rate. */
+export function stepMilliseconds(srtHut: number, rate: number): number {
+  return (16 - (srtHut >>> 4)) * (STEP_SCALE[rate] ?? 1);
+}

@@ -11,7 +11,7 @@ export interface Transfer {
   c: number;
   h: number;
   r: number;
-  readonly n: number;
+  n: number;
   readonly eot: number;
   /** DTL, SC or STP, by operation. */
   readonly last: number;
@@ -78,4 +78,9 @@ export function compare(disk: Uint8Array, host: Uint8Array): number {
     if (d !== h && d !== 0xff && h !== 0xff) return d - h;
   }
   return 0;
+}
+
+/** Whether a sector that compares so ends a scan. */
+export function scanMet(operation: DataOperation, order: number): boolean {
+  return operation === "scan-equal" ? order === 0 : operation === "scan-low" ? order <= 0 : order >= 0;
 }
