@@ -326,7 +326,7 @@ export class BiosEmul {
     const service = this.#services[id];
     if (service === undefined) return "not-ours";
     const ctx = this.#ctx;
-    ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP);
+    ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP, protectedMode ? mem : this.#parts.memory);
     if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
     if (WORK[id] === 1) this.#idle.working();
     const result = service(ctx);

@@ -24,6 +24,8 @@ export class Context implements BiosContext {
   readonly video: VideoWindow;
   readonly drives: readonly BiosDrive[];
   mem: PhysicalMemory;
+  /** As `mem`, past a closed A20 gate: what the few services reach that open it for their work. */
+  beyondA20: PhysicalMemory;
   resumed = false;
   #flagsLow = UNKNOWN;
   #flagsHigh = UNKNOWN;
@@ -31,14 +33,16 @@ export class Context implements BiosContext {
   constructor(parts: ContextParts) {
     this.regs = parts.regs;
     this.mem = parts.mem;
+    this.beyondA20 = parts.mem;
     this.ports = parts.ports;
     this.video = parts.video;
     this.drives = parts.drives;
   }
 
   /** A new call. `liveFlags`: the entry was a far CALL, so CF is returned in the CPU's own FLAGS. */
-  begin(mem: PhysicalMemory, resumed: boolean, liveFlags: boolean): void {
+  begin(mem: PhysicalMemory, resumed: boolean, liveFlags: boolean, beyondA20 = mem): void {
     this.mem = mem;
+    this.beyondA20 = beyondA20;
     this.resumed = resumed;
     this.#flagsLow = liveFlags ? LIVE : UNKNOWN;
   }

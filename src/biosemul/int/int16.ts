@@ -55,6 +55,10 @@ export class Int16 {
       case 0x0a:
         regs.bx = KEYBOARD_ID;
         return "done";
+      case 0x92: // asked by KEYB: AH up to 80h says that 10h-12h are there
+      case 0xa2: // and 20h-22h
+        regs.ah = 0x80;
+        return "done";
       default:
         return "done";
     }

@@ -47,6 +47,7 @@ export class Int1a {
         return setAlarm(ctx);
       case 0x07:
         writeCmos(ctx, RTC.B, readCmos(ctx, RTC.B) & ~RTC.ALARM & ~SET);
+        regs.ah = 0;
         ctx.setCarry(false);
         return "done";
       case 0x80: // PCjr sound multiplexer: nothing to switch

@@ -140,7 +140,7 @@ describe("INT 09h", () => {
     expect(type(c, 0x38, 0x54)).toBe(KEY_ACTION.SYSREQ << 8);
     expect(type(c, 0xd4)).toBe((KEY_ACTION.SYSREQ << 8) | 1);
   });
-  it("drops keys when the ring is full, and uses moved bounds", () => {
+  it("defect 17: drops keys when the ring is full, and uses moved bounds", () => {
     const b = new Bench();
     for (let i = 0; i < 20; i++) type(b, ...press(0x1e));
     expect(keys(b).length).toBe(15);
@@ -197,6 +197,11 @@ describe("INT 16h", () => {
     b.regs.ax = 0x5500;
     b.int(0x16);
     expect(b.regs.ax).toBe(0x5500);
+    for (const asked of [0x9200, 0xa200]) {
+      b.regs.ax = asked;
+      b.int(0x16);
+      expect(b.regs.ah).toBe(0x80);
+    }
   });
   it("puts a guest that only polls to sleep, but not one that works between its polls", () => {
     let instructions = 0;

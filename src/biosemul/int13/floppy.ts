@@ -24,6 +24,7 @@ function recordOperation(ctx: BiosContext, view: DiskView, table: DisketteParame
   if (unit < 2 && !view.emulated) {
     mem.write8(BDA.FLOPPY_MEDIA + unit, mediaState(view.floppyType));
     mem.write8(BDA.FLOPPY_CYLINDER + unit, cylinder);
+    mem.write8(BDA.FLOPPY_RATE, (mem.read8(BDA.FLOPPY_RATE) & 0x3f) | (mediaState(view.floppyType) & 0xc0));
   }
 }
 

@@ -456,7 +456,17 @@ describe("tables", () => {
 
   test("counts and equipment bits are set", () => {
     const { ctx } = bench([floppyDrive(0, undefined), floppyDrive(1, undefined), hardDrive(0, disk())]);
-    expect([ctx.mem.read8(0x475), ctx.mem.read16(0x410) & 0xc1]).toEqual([1, 0x41]);
+    expect([ctx.mem.read8(0x475), ctx.mem.read8(0x476), ctx.mem.read16(0x410) & 0xc1]).toEqual([1, 0xc8, 0x41]);
+  });
+
+  test.each([
+    [1, 720, 0x80],
+    [4, 2880, 0x00],
+    [5, 5760, 0xc0],
+  ])("the data rate used last is in 48Bh (drive type %i)", (type, sectors, rate) => {
+    const { ctx, call } = bench([floppyDrive(0, patternDisk(sectors), type)]);
+    call({ ah: 2, al: 1, cx: 1, dl: 0, bx: 0x8000 });
+    expect(ctx.mem.read8(0x48b)).toBe(rate);
   });
 });
 

@@ -33,6 +33,9 @@ export const BDA = {
   FDC_RESULT: 0x442,
   DISK_STATUS: 0x474,
   DISK_COUNT: 0x475,
+  DISK_CONTROL: 0x476,
+  /** Data rate used last in bits 7:6 (0 500, 1 300, 2 250 kbit/s, 3 1 Mbit/s). */
+  FLOPPY_RATE: 0x48b,
   FLOPPY_MEDIA: 0x490,
   FLOPPY_CYLINDER: 0x494,
   EBDA_SEGMENT: 0x40e,

@@ -150,6 +150,7 @@ export function installDiskData(mem: PhysicalMemory, drives: readonly BiosDrive[
   setFloppyCount(mem, floppies.length);
   mem.write8(BDA.DISK_STATUS, 0);
   mem.write8(BDA.DISK_COUNT, disks.length);
+  mem.write8(BDA.DISK_CONTROL, disks.length === 0 ? 0 : 0xc8); // retries off, more than eight heads
   mem.write8(BDA.FLOPPY_RECALIBRATE, 0);
   mem.write8(BDA.FLOPPY_MOTOR, 0);
   mem.write8(BDA.FLOPPY_MOTOR_TIMEOUT, 0);

@@ -1,5 +1,5 @@
 import type { BiosContext, ServiceResult } from "../api.ts";
-import type { GuestRegisters } from "../../vmm/index.ts";
+import type { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 
 const MAX_WORDS = 0x8000;
 const BAD_GDT = 2;
@@ -19,8 +19,8 @@ function descriptorLimit(ctx: BiosContext, at: number): number {
   return (mem.read8(at + 6) & 0x80) !== 0 ? raw * 0x1000 + 0xfff : raw;
 }
 
-/** INT 15h/87h: moves up to 64 KB anywhere below 4 GiB. A20 is not touched: the host does the copy. */
-export function blockMove(ctx: BiosContext): ServiceResult {
+/** INT 15h/87h: moves up to 64 KB anywhere below 4 GiB, also past a closed A20 gate (`memory`), which stays as it is. */
+export function blockMove(ctx: BiosContext, memory: PhysicalMemory): ServiceResult {
   const regs = ctx.regs;
   const words = regs.cx;
   const table = ctx.linear(regs.selector("es"), regs.si);
@@ -36,8 +36,8 @@ export function blockMove(ctx: BiosContext): ServiceResult {
   }
   if (bytes > 0) {
     const copy = new Uint8Array(bytes);
-    ctx.mem.read(source, copy);
-    ctx.mem.write(target, copy);
+    memory.read(source, copy);
+    memory.write(target, copy);
   }
   regs.ah = 0;
   ctx.setCarry(false);

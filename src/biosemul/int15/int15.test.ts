@@ -102,6 +102,24 @@ describe("INT 15h", () => {
     call(b, 0x8700, { cx: 3, si: 0 });
     expect(b.carry).toBe(true);
   });
+  it("moves blocks past a closed A20 gate, and leaves it closed", () => {
+    const b = new Bench();
+    b.a20 = false;
+    b.regs.setRealSegment("es", 0x1000);
+    for (const [at, base] of [
+      [0x10010, 0x5000],
+      [0x10018, 0x100000],
+    ] as const) {
+      b.ram.write16(at, 0xffff);
+      b.ram.write32(at + 2, base | 0x93000000);
+    }
+    b.ram.write32(0, 0x11111111);
+    b.ram.write32(0x5000, 0x12345678);
+    b.ports.writes.length = 0;
+    call(b, 0x8700, { cx: 2, si: 0 });
+    expect([b.carry, b.ram.read32(0x100000), b.ram.read32(0)]).toEqual([false, 0x12345678, 0x11111111]);
+    expect(b.ports.writes).toEqual([]);
+  });
   it("enters protected mode with the caller's table", () => {
     const b = new Bench();
     b.regs.setRealSegment("es", 0x1000);
@@ -286,6 +304,20 @@ describe("pointing device", () => {
     b.trap(TRAP.MOUSE);
     expect([b.regs.si, b.regs.ax, b.regs.bx, b.regs.cx, b.regs.dx, b.regs.selector("ds")]).toEqual([1, 0x09, 0x05, 0xfb, 0, 0x9fc0]);
     expect(b.ram.read32(0x9fc22)).toBe(0x12340010);
+  });
+  it("follows an extended data area that a memory manager has moved (40Eh)", () => {
+    const b = new Bench();
+    const m = mouse(b);
+    b.ram.write16(0x40e, 0x9000);
+    call(b, 0xc100);
+    expect([b.carry, b.regs.selector("es")]).toEqual([false, 0x9000]);
+    b.ram.write8(0x90027, 2);
+    b.regs.setRealSegment("es", 0x1234);
+    call(b, 0xc207, { bx: 0x10 });
+    expect([b.ram.read32(0x90022), b.ram.read16(0x9fc22)]).toEqual([0x12340010, b.bios.rom.address("mouse_nothing")]);
+    m.queue.push(0x09, 0x05, 0xfb);
+    for (let i = 0; i < 3; i++) b.trap(TRAP.MOUSE);
+    expect([b.regs.si, b.regs.ax, b.regs.selector("ds"), b.ram.read8(0x90028)]).toEqual([1, 0x09, 0x9000, 0x09]);
   });
   it("answers interface error when there is no mouse", () => {
     const b = new Bench({ config: { mouse: false } });

@@ -1,6 +1,7 @@
+import type { PhysicalMemory } from "../../vmm/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import type { BiosConfig } from "../config.ts";
-import { EBDA_SEGMENT } from "../bda.ts";
+import { ebdaSegment } from "../bda.ts";
 import { ENTRY } from "../rom/layout.ts";
 import { a20Service } from "./a20.ts";
 import type { ApmServices } from "./apm.ts";
@@ -12,8 +13,9 @@ import { WaitServices } from "./wait.ts";
 
 const UNSUPPORTED = 0x86;
 
-/** The stack of the call, for the one service that does not return through its stub. */
+/** The stack of the call, for the one service that does not return through its stub; memory past the A20 gate, for block moves. */
 export interface CallFrame {
+  readonly beyondA20: PhysicalMemory;
   stackWord(index: number): number;
   dropStack(bytes: number): void;
 }
@@ -56,7 +58,7 @@ export class Int15 {
       case 0x86:
         return this.waits.delay(ctx);
       case 0x87:
-        return blockMove(ctx);
+        return blockMove(ctx, this.#frame.beyondA20);
       case 0x88:
         return this.#memory.extended(ctx);
       case 0x89:
@@ -66,7 +68,7 @@ export class Int15 {
         regs.bx = ENTRY.CONFIG_TABLE;
         return ok(ctx);
       case 0xc1:
-        regs.setRealSegment("es", EBDA_SEGMENT);
+        regs.setRealSegment("es", ebdaSegment(ctx.mem));
         ctx.setCarry(false);
         return "done";
       case 0xc2:

@@ -1,5 +1,5 @@
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA, EBDA, EBDA_SEGMENT } from "../bda.ts";
+import { EBDA, ebdaSegment } from "../bda.ts";
 
 const KBC_DATA = 0x60;
 const KBC_STATUS = 0x64;
@@ -20,7 +20,6 @@ const HANDLER_INSTALLED = 0x80;
 const POLLS = 256;
 const SLEEPS = 40;
 const RATES = [10, 20, 40, 60, 80, 100, 200] as const;
-const EBDA_BASE = EBDA_SEGMENT * 16;
 
 export interface MouseStateV1 {
   readonly v: 1;
@@ -91,7 +90,7 @@ export class MouseServices {
     switch (al) {
       case 0x00:
         if (bh > 1) return ERROR.INPUT;
-        if (bh === 1 && (ctx.mem.read8(EBDA_BASE + EBDA.MOUSE_FLAGS2) & HANDLER_INSTALLED) === 0) return ERROR.NO_HANDLER;
+        if (bh === 1 && (ctx.mem.read8(ebda(ctx) + EBDA.MOUSE_FLAGS2) & HANDLER_INSTALLED) === 0) return ERROR.NO_HANDLER;
         return talk([bh === 1 ? 0xf4 : 0xf5], 0);
       case 0x01:
         return talk([0xff], 2);
@@ -148,15 +147,16 @@ export class MouseServices {
 
   #finish(ctx: BiosContext, al: number): void {
     const { regs, mem } = ctx;
+    const area = ebda(ctx);
     const reply = (i: number): number => this.#replies[i] ?? 0;
     switch (al) {
       case 0x00:
         this.#enabled = regs.bh === 1;
-        mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS1, 0);
+        mem.write8(area + EBDA.MOUSE_FLAGS1, 0);
         this.#listen(ctx);
         break;
       case 0x05:
-        mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS2, (mem.read8(EBDA_BASE + EBDA.MOUSE_FLAGS2) & 0xf8) | (regs.bh - 1));
+        mem.write8(area + EBDA.MOUSE_FLAGS2, (mem.read8(area + EBDA.MOUSE_FLAGS2) & 0xf8) | (regs.bh - 1));
         this.#afterReset(ctx);
         break;
       case 0x01:
@@ -186,19 +186,20 @@ export class MouseServices {
 
   #afterReset(ctx: BiosContext): void {
     this.#enabled = false;
-    ctx.mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS1, 0);
+    ctx.mem.write8(ebda(ctx) + EBDA.MOUSE_FLAGS1, 0);
     this.#listen(ctx);
   }
 
   #setHandler(ctx: BiosContext): ServiceResult {
     const { regs, mem } = ctx;
+    const area = ebda(ctx);
     const segment = regs.selector("es");
     const offset = regs.bx;
-    mem.write16(EBDA_BASE + EBDA.MOUSE_HANDLER, offset);
-    mem.write16(EBDA_BASE + EBDA.MOUSE_HANDLER + 2, segment);
-    const flags = mem.read8(EBDA_BASE + EBDA.MOUSE_FLAGS2);
+    mem.write16(area + EBDA.MOUSE_HANDLER, offset);
+    mem.write16(area + EBDA.MOUSE_HANDLER + 2, segment);
+    const flags = mem.read8(area + EBDA.MOUSE_FLAGS2);
     const installed = segment !== 0 || offset !== 0;
-    mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS2, installed ? flags | HANDLER_INSTALLED : flags & ~HANDLER_INSTALLED & 0xff);
+    mem.write8(area + EBDA.MOUSE_FLAGS2, installed ? flags | HANDLER_INSTALLED : flags & ~HANDLER_INSTALLED & 0xff);
     regs.ah = 0;
     ctx.setCarry(false);
     return "done";
@@ -207,29 +208,30 @@ export class MouseServices {
   /** INT 74h: takes one byte. With a packet complete and a handler there: SI=1, status, X, Y, Z in AX, BX, CX, DX, DS = EBDA. */
   interrupt(ctx: BiosContext): ServiceResult {
     const { regs, mem } = ctx;
+    const area = ebda(ctx);
     regs.si = 0;
     const full = STATUS_FULL | STATUS_AUX;
     if ((ctx.ports.in8(KBC_STATUS) & full) !== full) return "done";
     const byte = ctx.ports.in8(KBC_DATA) & 0xff;
-    const flags2 = mem.read8(EBDA_BASE + EBDA.MOUSE_FLAGS2);
+    const flags2 = mem.read8(area + EBDA.MOUSE_FLAGS2);
     if ((flags2 & HANDLER_INSTALLED) === 0) return "done";
-    const flags1 = mem.read8(EBDA_BASE + EBDA.MOUSE_FLAGS1);
+    const flags1 = mem.read8(area + EBDA.MOUSE_FLAGS1);
     const index = flags1 & 7;
     if (index === 0 && (byte & 0x08) === 0) return "done"; // bit 3 of the first byte is always one
-    mem.write8(EBDA_BASE + EBDA.MOUSE_DATA + index, byte);
+    mem.write8(area + EBDA.MOUSE_DATA + index, byte);
     const last = flags2 & 7;
     if (index < last) {
-      mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS1, (flags1 & 0xf8) | (index + 1));
+      mem.write8(area + EBDA.MOUSE_FLAGS1, (flags1 & 0xf8) | (index + 1));
       return "done";
     }
-    mem.write8(EBDA_BASE + EBDA.MOUSE_FLAGS1, flags1 & 0xf8);
-    const data = (i: number): number => (i <= last ? mem.read8(EBDA_BASE + EBDA.MOUSE_DATA + i) : 0);
+    mem.write8(area + EBDA.MOUSE_FLAGS1, flags1 & 0xf8);
+    const data = (i: number): number => (i <= last ? mem.read8(area + EBDA.MOUSE_DATA + i) : 0);
     regs.ax = data(0);
     regs.bx = data(1);
     regs.cx = data(2);
     regs.dx = data(3);
     regs.si = 1;
-    regs.setRealSegment("ds", mem.read16(BDA.EBDA_SEGMENT));
+    regs.setRealSegment("ds", ebdaSegment(mem));
     return "done";
   }
 
@@ -254,6 +256,11 @@ export class MouseServices {
     this.#polls = s.polls;
     this.#sleeps = s.sleeps;
   }
+}
+
+/** Linear address of the extended BIOS data area. */
+function ebda(ctx: BiosContext): number {
+  return ebdaSegment(ctx.mem) * 16;
 }
 
 function commandByte(ctx: BiosContext, value: number): void {

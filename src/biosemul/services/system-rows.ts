@@ -98,6 +98,8 @@ export const SYSTEM_ROWS: readonly ServiceRow[] = [
     ["20", "read 122-key key", "", "key=ax"],
     ["21", "peek 122-key key", "", "key=ax", "zf"],
     ["22", "122-key shift state", "", "ax"],
+    ["92", "are 10h-12h there", "", "ah"],
+    ["A2", "are 20h-22h there", "", "ah"],
   ]),
   ...rowsOf(0x17, "", [
     ["00", "print", "port=dx char'al", "ah"],
