@@ -1,13 +1,13 @@
 import type { Clock } from "../base/index.ts";
 import { MmioBus, NO_PIN, PioBus, SharedIrqLine } from "../bus/index.ts";
-import type { DmaView, IrqPin, MsiSink } from "../bus/index.ts";
+import type { ClaimOptions, DmaView, IrqPin, MsiSink } from "../bus/index.ts";
 import { DebugPort, Dma8237, I8042, Lpt, Pic8259, Pit8254, Ps2Keyboard, Ps2Mouse, Rtc146818, SystemPorts, Uart16550 } from "../devices/index.ts";
 import type { ResetKind } from "../devices/index.ts";
 import type { AcpiPm } from "../devices/acpi-pm/index.ts";
 import type { LapicCpu } from "../devices/lapic/index.ts";
 import { Fdc82077 } from "../devices/fdc/index.ts";
 import { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "../devices/ide/index.ts";
-import { I440fxHostBridge, PCI_CONFIG, PciBus, PciVga, Piix3Ide, Piix3IsaBridge } from "../devices/pci/index.ts";
+import { I440fxHostBridge, PciBus, Piix3Ide, Piix3IsaBridge } from "../devices/pci/index.ts";
 import type { PamSegment } from "../devices/pci/index.ts";
 import { Vga } from "../devices/vga/index.ts";
 import { IRQ, MEM, PORT } from "../isa/index.ts";
@@ -18,6 +18,7 @@ import type { ApicBoard } from "./board/apic.ts";
 import { buildHpet } from "./board/hpet.ts";
 import type { HpetBoard } from "./board/hpet.ts";
 import { plugVirtioNet } from "./board/net.ts";
+import { buildPciVga } from "./board/vga.ts";
 import type { MachineConfig } from "./config.ts";
 import { floppyMedium, IDE_CHANNELS } from "./drives.ts";
 import type { Drive } from "./drives.ts";
@@ -56,6 +57,9 @@ export interface ChipWires {
   readonly consoles: readonly SerialLine[];
   readonly drives: readonly Drive[];
 }
+
+/** An 8-bit chip of the ISA bus: a wider access reaches it as several, low byte first. */
+const BYTE_WIDE: ClaimOptions = { maxSize: 1 };
 
 /** Every chip of the PC, claimed on its ports. A hard reset makes a new set. */
 export interface Chips {
@@ -107,9 +111,9 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     onAcknowledge: (irq) => (irq === IRQ.PIT ? late.pit?.irq0Acknowledged() : undefined),
   });
   late.pic = pic;
-  pio.register(PORT.PIC1, 2, pic.master);
-  pio.register(PORT.PIC2, 2, pic.slave);
-  pio.register(PORT.ELCR, 2, pic.elcr);
+  pio.register(PORT.PIC1, 2, pic.master, BYTE_WIDE);
+  pio.register(PORT.PIC2, 2, pic.slave, BYTE_WIDE);
+  pio.register(PORT.ELCR, 2, pic.elcr, BYTE_WIDE);
   // Every IRQ is a wire that ISA chips and the PCI interrupt router may share; it ends at the 8259s and at the I/O APIC.
   const lines = Array.from({ length: 16 }, (_, irq) => {
     const picPin = pic.pin(irq);
@@ -124,7 +128,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   const { hpet, pitPin, rtcPin } = buildHpet({ clock, mmio, pin, setGsi: (gsi, asserted) => apic.ioApic.setPin(gsi, asserted) });
   const pit = new Pit8254({ clock, pin: pitPin });
   late.pit = pit;
-  pio.register(PORT.PIT, 4, pit);
+  pio.register(PORT.PIT, 4, pit, BYTE_WIDE);
   pio.register(PORT.SYSTEM_B, 1, pit.portB);
   const rtcAlarm: IrqPin = {
     set: (level) => {
@@ -133,13 +137,13 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     },
   };
   const rtc = new Rtc146818({ clock, pin: rtcAlarm, startSeconds: Math.floor(config.rtcMs / 1000) });
-  pio.register(PORT.CMOS_INDEX, 2, rtc);
+  pio.register(PORT.CMOS_INDEX, 2, rtc, BYTE_WIDE);
 
   // DMA.
   const dma = new Dma8237({ memory: wires.dma });
-  pio.register(PORT.DMA1, 16, dma.controller1);
-  pio.register(PORT.DMA2, 32, dma.controller2);
-  pio.register(PORT.DMA_PAGE, 16, dma.pages);
+  pio.register(PORT.DMA1, 16, dma.controller1, BYTE_WIDE);
+  pio.register(PORT.DMA2, 32, dma.controller2, BYTE_WIDE);
+  pio.register(PORT.DMA_PAGE, 16, dma.pages, BYTE_WIDE);
 
   // Floppy drives.
   const floppies = wires.drives.filter((d) => d.kind === "floppy");
@@ -149,7 +153,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
     clock,
     drives: floppies.map((d) => ({ installed: true, medium: floppyMedium(d) })),
   });
-  pio.register(PORT.FDC, 6, fdc.ports);
+  pio.register(PORT.FDC, 6, fdc.ports, BYTE_WIDE);
   pio.register(PORT.FDC + 7, 1, fdc.inputPort);
 
   // One A20 latch with two handles; whoever moves it, the other follows.
@@ -186,24 +190,24 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   handles.system = system;
   pio.register(PORT.SYSTEM_A, 1, system.portA);
   pio.register(PORT.RESET_CONTROL, 1, system.resetControl, { overlay: true });
-  pio.register(PORT.FPU_BUSY, 2, system.fpu);
+  pio.register(PORT.FPU_BUSY, 2, system.fpu, BYTE_WIDE);
 
   // Serial, parallel, debug.
   const uarts = wires.serial.map((line, i) => {
     const { port, irq } = COM_PORTS[i] ?? COM_PORTS[0];
     const uart = new Uart16550({ name: line.name, clock, pin: pin(irq), console: line });
     line.canReceive = () => uart.pendingInput < 16;
-    pio.register(port, 8, uart);
+    pio.register(port, 8, uart, BYTE_WIDE);
     return uart;
   });
   const lpt = config.printer === undefined ? undefined : new Lpt({ name: "lpt1", sink: config.printer, pin: pin(IRQ.LPT1) });
-  if (lpt !== undefined) pio.register(PORT.LPT1, 3, lpt);
+  if (lpt !== undefined) pio.register(PORT.LPT1, 3, lpt, BYTE_WIDE);
   if (config.debugPort !== undefined) pio.register(PORT.DEBUG_E9, 1, new DebugPort({ sink: config.debugPort }));
 
   // Display.
   const vga = new Vga({ vram: wires.vram, clock });
   pio.register(PORT.VGA, 0x30, vga.ports);
-  pio.register(PORT.VBE_INDEX, 3, vga.dispiPorts);
+  pio.register(PORT.VBE_INDEX, 4, vga.dispiPorts);
   mmio.register(MEM.VGA, MEM.VGA_END - MEM.VGA, vga.window);
 
   // PCI: 440FX host bridge at 0, PIIX3 at 1, display at 2.
@@ -217,10 +221,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   pci.attach(1, 0, isa);
   const ide = buildIde(wires, pin);
   pci.attach(1, 1, connectIde(pio, ide));
-  const pciVga = new PciVga({ frameBufferBytes: wires.vram.length, onFrameBufferMap: wires.frameBuffer });
-  pci.attach(2, 0, pciVga);
-  // The frame buffer starts where software without PCI looks for it; firmware keeps what it finds there.
-  pciVga.writeConfig(PCI_CONFIG.BAR0, 4, MEM.LFB);
+  pci.attach(2, 0, buildPciVga({ vga, mmio, frameBufferBytes: wires.vram.length, frameBuffer: wires.frameBuffer }));
   // Virtio devices from slot 3 on.
   const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: apic.bus });
   plugVirtioDisks(virtio, wires.drives, clock);

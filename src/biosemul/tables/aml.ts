@@ -120,3 +120,5 @@ export const memoryRange = (first: number, last: number, cacheable = false): num
 ];
 /** Memory32Fixed, read-write. */
 export const fixedMemory = (base: number, length: number): number[] => [0x86, 0x09, 0x00, 0x01, ...dwords(base, length)];
+/** Extended Interrupt of a consumer, level-triggered, active-low, shared: reaches I/O APIC inputs above 15. */
+export const interrupts = (...gsis: readonly number[]): number[] => [0x89, 2 + 4 * gsis.length, 0x00, 0x0d, gsis.length, ...dwords(...gsis)];

@@ -70,6 +70,9 @@ function pciRoot(config: BiosConfig): number[] {
   );
 }
 
+/** One I/O APIC input for each HPET timer, of those that its timers can be routed to (20-23). */
+const HPET_GSIS = [20, 21, 22] as const;
+
 /** The AML of the DSDT (without its header): processors, sleep state S5, the PCI root with its windows and routing, ISA devices, HPET. */
 export function dsdtBody(config: BiosConfig): number[] {
   const processors: number[][] = [];
@@ -85,7 +88,7 @@ export function dsdtBody(config: BiosConfig): number[] {
         "HPET",
         aml.defName("_HID", aml.eisaId("PNP0103")),
         aml.defName("_UID", aml.integer(0)),
-        aml.defName("_CRS", aml.resources(aml.fixedMemory(0xfed00000, 0x400))),
+        aml.defName("_CRS", aml.resources(aml.fixedMemory(0xfed00000, 0x400), config.apic ? aml.interrupts(...HPET_GSIS) : [])),
       )
     : [];
   const s5 = aml.integer(config.s5SleepType);

@@ -46,6 +46,13 @@ describe("tables that operating systems search for", () => {
     }
     expect(signatures).toEqual(["FACP", "APIC", "HPET"]);
   });
+  it("HPET has its registers and an I/O APIC input for each timer in its resources", () => {
+    const interrupts = [0x89, 14, 0, 0x0d, 3, 20, 0, 0, 0, 21, 0, 0, 0, 22, 0, 0, 0, 0x79, 0];
+    const pattern = [0x86, 9, 0, 1, 0x00, 0x00, 0xd0, 0xfe, 0x00, 0x04, 0x00, 0x00, ...interrupts].join();
+    const rsdt = b.ram.read32(find(b, "RSD PTR ") + 16);
+    const dsdt = b.ram.read32(b.ram.read32(rsdt + 36) + 40);
+    expect([...bytes(dsdt, b.ram.read32(dsdt + 4))].join()).toContain(pattern);
+  });
   it("$PIR, _SM_, _DMI_, _MP_ and _32_ have good checksums", () => {
     const pir = find(b, "$PIR");
     expect(sum(bytes(pir, b.ram.read16(pir + 6)))).toBe(0);

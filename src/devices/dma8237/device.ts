@@ -191,12 +191,17 @@ export class Dma8237 {
     const chip = this.#chip(n);
     const unit = new Uint8Array(n >= 4 ? 2 : 1);
     const total = (chip.count[1] ?? 0) + 1;
+    const terminalCount0 = chip.status & 1;
+    const mask0 = chip.mask & 1;
     for (let i = 0; i < total; i++) {
       this.#memory.read(this.#physical(n, chip.address[0] ?? 0), unit);
       this.#memory.write(this.#physical(n + 1, chip.address[1] ?? 0), unit);
       chip.step(0, 1);
       chip.step(1, 1);
     }
+    // The service ends with channel 1; channel 0 rolling over sets no terminal count and masks nothing (82C37A, "Memory-to-memory").
+    chip.status = (chip.status & ~1) | terminalCount0;
+    chip.mask = (chip.mask & ~1) | mask0;
     chip.temporary = unit[0] ?? 0;
     chip.request &= ~1;
   }

@@ -450,9 +450,8 @@ export class AtaDisk extends IdeDevice {
       if (this.#loadChunk()) this.openBlock(1, this.#nextBlock(), true);
       return;
     }
-    if (this.#overrun) return this.#failAt(ER.IDNF);
-    this.count = 0;
-    this.complete(ST.DRDY | ST.DSC, false);
+    this.#ended();
+    if (!this.#overrun) this.complete(ST.DRDY | ST.DSC, false);
   }
 
   protected override blockWritten(): void {
@@ -466,9 +465,8 @@ export class AtaDisk extends IdeDevice {
       this.#openChunk();
       return this.openBlock(2, this.#nextBlock(), true);
     }
-    if (this.#overrun) return this.#failAt(ER.IDNF);
-    this.count = 0;
-    this.#ok();
+    this.#ended();
+    if (!this.#overrun) this.#ok();
   }
 
   protected override dmaBufferDone(): void {
@@ -478,9 +476,15 @@ export class AtaDisk extends IdeDevice {
       else this.#loadChunk();
       return;
     }
+    this.#ended();
+    if (!this.#overrun) this.#ok();
+  }
+
+  /** All sectors are moved: the registers hold the address of the last one (ATA-3 §8), or an error that of the one that is not there. */
+  #ended(): void {
     if (this.#overrun) return this.#failAt(ER.IDNF);
     this.count = 0;
-    this.#ok();
+    this.#setAddress(this.#lba - 1);
   }
 
   saveState(): AtaDiskStateV1 {

@@ -192,6 +192,19 @@ describe("ATA", () => {
     expect([b.irq, b.reg(7), b.irqCount]).toEqual([false, 0x50, 3]);
   });
 
+  test("a transfer leaves the address of its last sector in the registers", () => {
+    const b = new Bench();
+    b.command(0x20, { lba: 0x1fe, count: 3 });
+    for (let i = 0; i < 3; i++) b.readWords(512);
+    expect([b.reg(2), b.reg(3), b.reg(4), b.reg(5), b.reg(6) & 15]).toEqual([0, 0x00, 0x02, 0, 0]);
+    b.command(0x30, { count: 2, device: 0xa0, low: 63, mid: 0, high: 0 });
+    for (let i = 0; i < 2; i++) {
+      b.writeWords(new Uint8Array(512));
+      b.settle();
+    }
+    expect([b.reg(3), b.reg(4), b.reg(6) & 15]).toEqual([1, 0, 1]);
+  });
+
   test("READ MULTIPLE moves blocks; 32-bit and 16-bit reads agree; SET MULTIPLE refuses odd sizes", () => {
     const b = new Bench();
     expect(b.command(0xc6, { count: 3 }) & 1).toBe(1);

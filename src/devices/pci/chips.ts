@@ -174,11 +174,13 @@ export class Piix3Ide extends PciFunction {
   }
 }
 
-/** The display adapter on PCI (1234:1111, class VGA): BAR0 is the linear frame buffer, prefetchable. */
+/** The display adapter on PCI (1234:1111, class VGA): BAR0 is the linear frame buffer, prefetchable; BAR2 its registers in memory. */
 export class PciVga extends PciFunction {
   constructor(options: {
     readonly frameBufferBytes: number;
     readonly onFrameBufferMap: (address: number | undefined) => void;
+    /** The registers' BAR. */
+    readonly registers?: { readonly sizeBytes: number; readonly onMap: (address: number | undefined) => void };
     /** The video BIOS image's size and place, when it is also to be had by the ROM BAR. */
     readonly rom?: { readonly sizeBytes: number; readonly onMap: (address: number | undefined) => void };
   }) {
@@ -193,6 +195,9 @@ export class PciVga extends PciFunction {
       commandReset: 0x0003,
       bars: [
         { index: 0, kind: "prefetchable", sizeBytes: options.frameBufferBytes, onMap: options.onFrameBufferMap },
+        ...(options.registers === undefined
+          ? []
+          : [{ index: 2, kind: "memory", sizeBytes: options.registers.sizeBytes, onMap: options.registers.onMap } as const]),
         ...(options.rom === undefined ? [] : [{ index: "rom", kind: "memory", sizeBytes: options.rom.sizeBytes, onMap: options.rom.onMap } as const]),
       ],
     });

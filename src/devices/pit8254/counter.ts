@@ -24,10 +24,14 @@ export interface PitCounterState {
   readonly latched: number;
   readonly latchedBytes: number;
   readonly statusLatch: number;
+  /** The mode bits of the control word as written; absent in older snapshots. */
+  readonly writtenMode?: number;
 }
 
 export class PitCounter {
   #mode = 3;
+  /** The mode field of the control word: 6 and 7 work as 2 and 3 but read back as they were written. */
+  #writtenMode = 3;
   #bcd = false;
   /** 1 low byte, 2 high byte, 3 low then high. */
   #access = 3;
@@ -87,6 +91,7 @@ export class PitCounter {
     this.#held = this.#ce(t);
     const mode = (value >> 1) & 7;
     this.#mode = mode >= 6 ? mode - 4 : mode;
+    this.#writtenMode = mode;
     this.#bcd = (value & 1) !== 0;
     this.#access = (value >> 4) & 3;
     this.#loaded = false;
@@ -111,7 +116,7 @@ export class PitCounter {
     if (this.#statusLatch >= 0) return;
     this.sync(t);
     const nullCount = !this.#armed || this.#pending !== 0 || (this.#loaded && t < this.#start);
-    this.#statusLatch = (this.out(t) ? 0x80 : 0) | (nullCount ? 0x40 : 0) | (this.#access << 4) | (this.#mode << 1) | (this.#bcd ? 1 : 0);
+    this.#statusLatch = (this.out(t) ? 0x80 : 0) | (nullCount ? 0x40 : 0) | (this.#access << 4) | (this.#writtenMode << 1) | (this.#bcd ? 1 : 0);
   }
 
   read(t: number): number {
@@ -339,6 +344,7 @@ export class PitCounter {
       latched: this.#latched,
       latchedBytes: this.#latchedBytes,
       statusLatch: this.#statusLatch,
+      writtenMode: this.#writtenMode,
     };
   }
 
@@ -362,5 +368,6 @@ export class PitCounter {
     this.#latched = s.latched;
     this.#latchedBytes = s.latchedBytes;
     this.#statusLatch = s.statusLatch;
+    this.#writtenMode = s.writtenMode ?? s.mode;
   }
 }

@@ -180,6 +180,15 @@ describe("8254 on a PC", () => {
     expect(inb(0x40)).toBe(0x80 | 0x36);
   });
 
+  it("status shows modes 6 and 7 as they were written", () => {
+    const { load, out, inb, toTick } = setUp();
+    load(0, 6, 1000);
+    load(1, 7, 1000);
+    toTick(5);
+    out(0x43, 0xe0 | 0x02 | 0x04);
+    expect([inb(0x40), inb(0x41)]).toEqual([0x80 | 0x3c, 0x80 | 0x3e]);
+  });
+
   it("counts in BCD", () => {
     const { out, toTick, count } = setUp();
     out(0x43, 0x31 | (2 << 1));

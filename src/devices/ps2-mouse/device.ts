@@ -25,6 +25,8 @@ export interface Ps2MouseStateV1 {
   readonly dy: number;
   readonly dz: number;
   readonly lastReply: readonly number[];
+  /** The last byte was refused; absent in older snapshots. */
+  readonly refused?: boolean;
 }
 
 const ACK = 0xfa;
@@ -61,6 +63,8 @@ export class Ps2Mouse implements Ps2Device {
   #dy = 0;
   #dz = 0;
   #lastReply: number[] = [];
+  /** The last byte was refused with FEh: a second one in a row is an error (FCh). */
+  #refused = false;
 
   constructor(options: Ps2MouseOptions) {
     this.#clock = options.clock;
@@ -108,9 +112,11 @@ export class Ps2Mouse implements Ps2Device {
       return;
     }
     const expect = this.#expect;
+    const refused = this.#refused;
     this.#expect = 0;
-    if (expect !== 0 && value < 0xe6) this.#argument(expect, value);
-    else this.#command(value);
+    this.#refused = false;
+    if (expect !== 0 && value < 0xe6) this.#argument(expect, value, refused);
+    else this.#command(value, refused);
   }
 
   saveState(): Ps2MouseStateV1 {
@@ -132,6 +138,7 @@ export class Ps2Mouse implements Ps2Device {
       dy: this.#dy,
       dz: this.#dz,
       lastReply: [...this.#lastReply],
+      refused: this.#refused,
     };
   }
 
@@ -152,12 +159,13 @@ export class Ps2Mouse implements Ps2Device {
     this.#dy = s.dy;
     this.#dz = s.dz;
     this.#lastReply = s.lastReply.slice(0, 8);
+    this.#refused = s.refused ?? false;
     this.#sample.cancel();
     if (this.hasOutput() && this.onOutput !== undefined) this.onOutput();
     this.#changed();
   }
 
-  #command(value: number): void {
+  #command(value: number, refused: boolean): void {
     // Any command drops what was not sent yet, movement included.
     this.#output = [];
     switch (value) {
@@ -225,24 +233,22 @@ export class Ps2Mouse implements Ps2Device {
         this.#answer([ACK, 0xaa, 0x00]);
         break;
       default:
-        this.#answer([RESEND]);
+        this.#refuse(refused);
         break;
     }
   }
 
-  #argument(command: number, value: number): void {
+  #argument(command: number, value: number, refused: boolean): void {
     this.#output = [];
+    if (value === 0 ? command === 0xf3 : command === 0xe8 && value > 3) {
+      // The host may send the argument once more.
+      if (!refused) this.#expect = command;
+      this.#refuse(refused);
+      return;
+    }
     if (command === 0xe8) {
-      if (value > 3) {
-        this.#answer([NACK]);
-        return;
-      }
       this.#resolution = value;
     } else {
-      if (value === 0) {
-        this.#answer([NACK]);
-        return;
-      }
       this.#rate = value;
       this.#knock = [this.#knock[1] ?? 0, this.#knock[2] ?? 0, value];
       if (this.#wheel && this.#knock[0] === 200 && this.#knock[2] === 80) {
@@ -251,6 +257,12 @@ export class Ps2Mouse implements Ps2Device {
       }
     }
     this.#answer([ACK]);
+  }
+
+  /** An invalid byte: FEh asks for it again, the second one in a row is answered FCh. */
+  #refuse(again: boolean): void {
+    this.#refused = !again;
+    this.#answer([again ? NACK : RESEND]);
   }
 
   #defaults(): void {

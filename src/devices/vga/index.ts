@@ -1,4 +1,5 @@
 export { Vga } from "./vga.ts";
+export { registersBar, REGISTERS_BAR_BYTES } from "./registers-bar.ts";
 export type { VgaOptions, VgaStateV1 } from "./vga.ts";
 export type { Frame, RenderOptions, VideoMode } from "./render.ts";
 export type { TextScreen } from "./text-screen.ts";

@@ -82,7 +82,10 @@ describe("registers", () => {
     b.out(0x3c2, 1);
     b.inb(0x3da);
     b.out(0x3c0, 5);
+    // 3C0 reads the index in both states of the flip-flop.
+    expect(b.inb(0x3c0)).toBe(5);
     b.out(0x3c0, 0x2a);
+    expect(b.inb(0x3c0)).toBe(5);
     b.out(0x3c0, 6);
     b.inb(0x3da);
     b.out(0x3c0, 5);

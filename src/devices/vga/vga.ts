@@ -74,7 +74,7 @@ export class Vga implements MemoryControls, ScanoutSource {
 
   /** Ports 3B0-3DF; offsets count from 3B0. */
   readonly ports: BusDevice;
-  /** Bochs VBE ports 1CE (index), 1CF and 1D0 (data); offsets count from 1CE. */
+  /** Bochs VBE ports 1CE (index), 1CF and 1D0 (data, words both, so 1D1 belongs to them too); offsets count from 1CE. */
   readonly dispiPorts: BusDevice;
   /** Guest-physical A0000-BFFFF; offsets count from A0000. */
   readonly window: BusDevice;
@@ -204,7 +204,8 @@ export class Vga implements MemoryControls, ScanoutSource {
   #read(port: number): number {
     switch (port) {
       case 0x3c0:
-        return this.#attrFlip ? (this.attr[this.#attrIndex & 0x1f] ?? 0) : this.#attrIndex;
+        // The address register, whatever the flip-flop says; the data is at 3C1.
+        return this.#attrIndex;
       case 0x3c1:
         return this.attr[this.#attrIndex & 0x1f] ?? 0;
       case 0x3c2:
@@ -254,7 +255,7 @@ export class Vga implements MemoryControls, ScanoutSource {
         this.#writeAttr(v);
         return;
       case 0x3c2:
-        this.misc = v;
+        this.misc = v & 0xef;
         this.#colorPorts = (v & 1) !== 0;
         this.#timing = undefined;
         this.memory.update(this);
