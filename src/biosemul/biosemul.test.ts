@@ -57,7 +57,70 @@ describe("stubs", () => {
     b.enter(0x12);
     b.regs.rip += 2n;
     expect(b.bios.call()).toBe("handled");
-    expect(b.regs.rip).toBe(0xf844n);
+    expect(b.byteAtRip()).toBe(0xcf);
+    expect(b.regs.rip).toBe(0xf847n);
+  });
+  describe("for an interpreter inside the guest (port style)", () => {
+    const AT = 0x20080;
+    /** The frame that the ROM's code makes: ES, DS, EDI ESI EBP ESP EBX EDX ECX EAX, vector, IP, CS, FLAGS. */
+    function frame(b: Bench, vector: number, r: { eax?: number; ebx?: number; ecx?: number; edx?: number; edi?: number; es?: number }): void {
+      b.ram.write16(AT, r.es ?? 0);
+      b.ram.write16(AT + 2, 0x3333);
+      for (const [i, v] of [r.edi ?? 0, 0x66, 0x77, 0x88, r.ebx ?? 0, r.edx ?? 0, r.ecx ?? 0, r.eax ?? 0].entries()) b.ram.write32(AT + 4 + 4 * i, v);
+      for (const [i, v] of [vector, 0x5678, 0x1234, 0x0203].entries()) b.ram.write16(AT + 36 + 2 * i, v);
+    }
+    const at = (b: Bench, offset: number): number => b.ram.read32(AT + offset);
+    it("takes registers from a frame in memory and leaves the results there", () => {
+      const b = new Bench({ config: { trapStyle: "port", pci: true } });
+      b.regs.eax = 0xdeadbeef;
+      frame(b, 0x15, { eax: 0xe820, edx: 0x534d4150, ecx: 24, edi: 0x40, es: 0x5000 });
+      expect(b.bios.callInterpreted(AT)).toBe("handled");
+      expect([at(b, 32), at(b, 28), at(b, 20), b.ram.read16(AT + 42) & 1]).toEqual([0x534d4150, 24, 1, 0]);
+      expect(b.ram.read32(0x50048)).toBe(0x9fc00);
+      frame(b, 0x15, { eax: 0xc000 });
+      b.bios.callInterpreted(AT);
+      expect([b.ram.read16(AT), b.ram.read16(AT + 2), at(b, 20) & 0xffff]).toEqual([0xf000, 0x3333, 0xe6f5]);
+      frame(b, 0x1a, { eax: 0xb101 });
+      b.bios.callInterpreted(AT);
+      expect(at(b, 24)).toBe(0x20494350);
+      frame(b, 0x15, { eax: 0x7700 });
+      b.bios.callInterpreted(AT);
+      expect([at(b, 32), b.ram.read16(AT + 42)]).toEqual([0x8600, 0x0203]);
+      expect(b.regs.eax).toBe(0xdeadbeef);
+    });
+    it("does not wait: a peek without a key says so at once", () => {
+      const b = new Bench({ config: { trapStyle: "port" } });
+      frame(b, 0x16, { eax: 0x0100 });
+      expect(b.bios.callInterpreted(AT)).toBe("handled");
+      expect(b.ram.read16(AT + 42) & 0x40).toBe(0x40);
+    });
+    it("is not there in the other style, for other vectors and beyond the first megabyte", () => {
+      const paper = new Bench();
+      frame(paper, 0x12, {});
+      expect(paper.bios.callInterpreted(AT)).toBe("not-ours");
+      const b = new Bench({ config: { trapStyle: "port" } });
+      for (const vector of [0x08, 0x19, 0x21, 0x100, 0x103, 0xffff]) {
+        frame(b, vector, {});
+        expect(b.bios.callInterpreted(AT)).toBe("not-ours");
+      }
+      for (const address of [0x110000, 0xffffffff]) expect(b.bios.callInterpreted(address)).toBe("not-ours");
+    });
+    it("never throws on random frames", () => {
+      const b = new Bench({ config: { trapStyle: "port", pci: true } });
+      b.ports.onRead = (port) => (port === 0x64 || port > 0x200 ? port & 0xff : undefined);
+      const frames = fc.tuple(
+        fc.constantFrom(0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x1a, 0x40),
+        fc.uint8Array({ minLength: 44, maxLength: 44 }),
+      );
+      fc.assert(
+        fc.property(frames, fc.integer({ min: 0, max: 0x10ffff }), ([vector, bytes], address) => {
+          b.ram.write(address, bytes);
+          b.ram.write16(address + 36, vector);
+          b.bios.callInterpreted(address);
+        }),
+        { seed: 3, numRuns: 3000 },
+      );
+    });
   });
   it("defect 26: finds the trap by address, whatever the vector table says and whatever the segment", () => {
     const b = new Bench();

@@ -3,6 +3,7 @@ import type { BiosContext, BiosDrive, BiosHandler, BiosHandlers, PortIo, Service
 import { BDA } from "./bda.ts";
 import type { BiosConfig } from "./config.ts";
 import { Context, MemoryVideoWindow } from "./context.ts";
+import { FrameRegisters } from "./frame-registers.ts";
 import { int11, int12 } from "./int/equipment.ts";
 import { int08 } from "./int/int08.ts";
 import { keyStroke } from "./int/int09.ts";
@@ -89,6 +90,8 @@ const VM86 = 0x20000;
 const RESUMED = 0x8000;
 const BOOT_STACK = 0x7c00;
 const SHUTDOWN = 0x0f;
+/** A real-mode stack ends below 1 MB and 64 KB. */
+const LAST_FRAME = 0x10ffef - 44;
 
 /** The BIOS: `init` is the paper's biosemul_init, `call` its biosemul_call. */
 export class BiosEmul {
@@ -123,7 +126,7 @@ export class BiosEmul {
     this.#linear = new LinearMemory(memory, this.#translation);
     this.firmware = parts.firmware ?? makeFirmware(parts);
     this.rom = this.firmware.rom;
-    for (const site of this.rom.sites) for (const at of [site.offset + 3, site.wait, site.wait + POLL_ARM]) this.#ripAfter.set(at, BigInt(at));
+    for (const site of this.rom.sites) for (const at of [site.done, site.wait, site.wait + POLL_ARM]) this.#ripAfter.set(at, BigInt(at));
     this.#idle = new IdleWatch(parts.instructionCount);
     this.#int14 = new Int14(this.#idle);
     this.#int16 = new Int16(this.#idle);
@@ -335,7 +338,7 @@ export class BiosEmul {
       this.#goto(rip - offset, this.rom.address("park"));
       return "handled";
     }
-    if (result === "done") this.#goto(rip - offset, this.rom.trapStart(offset) + 3);
+    if (result === "done") this.#goto(rip - offset, this.rom.doneAt(offset));
     else if (result === "wait") this.#goto(rip - offset, this.rom.waitArm(offset));
     else if (result === "poll") this.#goto(rip - offset, this.rom.waitArm(offset) + POLL_ARM);
     else if (result !== "redirected") {
@@ -344,6 +347,35 @@ export class BiosEmul {
       // A boot sector starts with interrupts on.
       if (id === TRAP.BOOT_FIRST || id === TRAP.BOOT_NEXT) regs.rflags = 0x202;
     }
+    return "handled";
+  }
+
+  /**
+   * An interpreter inside the guest has run a stub of the "port" style and passes its registers by memory: a double word written to the trap
+   * port is the frame's physical address. "handled": the frame has the results; go on behind the OUT. A service that would wait ends as if an
+   * interrupt had come, one that would enter something ends without it.
+   */
+  callInterpreted(frameAddress: number): "handled" | "not-ours" {
+    const { regs, memory } = this.#parts;
+    if (this.#parts.config.trapStyle !== "port" || frameAddress > LAST_FRAME) return "not-ours";
+    const frame = new FrameRegisters(memory, frameAddress);
+    const id = frame.vector;
+    const service = id < 0x100 && id !== 0x08 ? this.#services[id] : undefined;
+    if (service === undefined) return "not-ours";
+    const cpu = regs.raw;
+    regs.follow(frame);
+    const ctx = this.#ctx;
+    ctx.begin(memory, false, false);
+    if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
+    this.#idle.working();
+    let result = service(ctx);
+    if (result === "wait" || result === "poll") {
+      ctx.resumed = true;
+      result = service(ctx);
+    }
+    if (this.#tracer !== undefined) this.#tracer.after(ctx, id, result);
+    frame.store();
+    regs.follow(cpu);
     return "handled";
   }
 

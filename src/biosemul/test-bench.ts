@@ -212,7 +212,7 @@ export class Bench {
     this.#followJump();
     if (this.regs.base("cs") + Number(this.regs.rip) === 0xf0000 + this.bios.rom.address("int13")) this.#dispatchDisk();
   }
-  /** What the ROM's code does between INT 13h and the trap; test/guest/bios-disk.test.mjs runs the code itself. */
+  /** What the ROM's code does between INT 13h and the trap; test/guest/bios.test.mjs runs the code itself. */
   #dispatchDisk(): void {
     const { ah, dl } = this.regs;
     if (dl >= 0x80 || (ah >= 0x4a && ah <= 0x4d)) {

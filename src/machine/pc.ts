@@ -305,15 +305,20 @@ class WiredPc implements Pc {
     if (exit.kind === "io-in") return undefined;
     if (this.#biosRegs !== vcpu.regs) this.#biosRegs.follow(vcpu.regs.raw);
     const { pio, mmio } = this.#chips;
-    if (pio.hook === undefined && mmio.hook === undefined) return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
+    if (pio.hook === undefined && mmio.hook === undefined) return this.#service(exit);
     // A trace of accesses shows the guest's own, not those that the services make on its behalf.
     const [pioHook, mmioHook] = [pio.hook, mmio.hook];
     pio.hook = undefined;
     mmio.hook = undefined;
-    const result = this.#bios.call();
+    const entry = this.#service(exit);
     pio.hook = pioHook;
     mmio.hook = mmioHook;
-    return result === "handled" ? ENTRY_RUN : undefined;
+    return entry;
+  }
+
+  #service(exit: VmExit): VmEntry | undefined {
+    if (exit.kind === "io-out" && exit.size === 4) return this.#bios.callInterpreted(exit.value >>> 0) === "handled" ? ENTRY_SKIP : undefined;
+    return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
   }
 
   accessExit(exit: VmExit): VmEntry {

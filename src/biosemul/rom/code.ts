@@ -12,7 +12,13 @@ export interface TrapSite {
   readonly wait: number;
   /** The trap after STI; HLT. */
   readonly resumed: boolean;
+  /** Where the call goes on when its service is done. */
+  readonly done: number;
 }
+
+/** Vectors whose services an interpreter inside the guest can ask for. */
+const INTERPRETED = [0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x1a, 0x40] as const;
+const interpreted = (vector: number): string => `interpreted_${vector.toString(16)}`;
 
 /** From a stub's wait arm to its poll arm. */
 export const POLL_ARM = 6;
@@ -32,23 +38,32 @@ export class RomCode {
     else this.#a.db(0xe6, BIOS_TRAP_PORT, 0x90); // out port, al; nop
   }
   #trap(id: number): void {
-    this.sites.push({ offset: this.#a.at, id, wait: 0, resumed: false });
+    this.sites.push({ offset: this.#a.at, id, wait: 0, resumed: false, done: this.#a.at + 3 });
     this.#trapBytes();
+  }
+  /**
+   * The first trap of a stub and its IRET: 7 bytes in either style. A trap of the "port" style that somebody interprets (x86emu, x86bios(9))
+   * is a plain OUT: what follows it passes the interpreter's registers by memory instead.
+   */
+  #entry(id: number, wait: number): void {
+    const at = this.#a.at;
+    const byMemory = this.#style === "port" && INTERPRETED.some((vector) => vector === id);
+    this.sites.push({ offset: at, id, wait, resumed: false, done: byMemory ? at + 6 : at + 3 });
+    this.#trapBytes();
+    if (byMemory) this.#a.jmp(interpreted(id)).db(0xcf);
+    else this.#a.db(0xcf, 0x90, 0x90, 0x90); // iret
   }
 
-  /** A stub for a service that never waits. 4 bytes. */
+  /** A stub for a service that never waits. 7 bytes. */
   #quickStub(vector: number): void {
-    this.#trap(vector);
-    this.#a.db(0xcf); // iret
+    this.#entry(vector, 0);
   }
-  /** A whole stub: trap; IRET; wait arm; poll arm. 14 bytes. */
+  /** A whole stub: trap; IRET; wait arm; poll arm. 17 bytes. */
   #stub(vector: number): void {
-    const at = this.#a.at;
-    this.sites.push({ offset: at, id: vector, wait: at + 4, resumed: false });
-    this.#trapBytes();
-    this.#a.db(0xcf); // iret
+    const wait = this.#a.at + 7;
+    this.#entry(vector, wait);
     this.#a.db(0xfb, 0xf4); // sti; hlt
-    this.sites.push({ offset: this.#a.at, id: vector, wait: at + 4, resumed: true });
+    this.sites.push({ offset: this.#a.at, id: vector, wait, resumed: true, done: this.#a.at + 3 });
     this.#trapBytes();
     this.#a.db(0xcf);
     this.#a.db(0xfb, 0x90, 0xeb, 0xf8); // sti; nop; jmp to the second trap
@@ -98,6 +113,7 @@ export class RomCode {
     const a = this.#a;
     a.org(ROM_CODE);
     this.#disk();
+    this.#interpreted();
     this.#boot();
     this.#timer();
     this.#keyboard();
@@ -125,6 +141,21 @@ export class RomCode {
     a.db(0x58, 0x1f, 0x5d, 0xcb); // pop ax; pop ds; pop bp; retf
     a.label("int13_disk");
     this.#stub(0x13);
+  }
+
+  /**
+   * What an interpreter comes to: its registers go on its stack, the frame's linear address to the trap port as one double word, and what the
+   * service left is taken from there. `FrameRegisters` knows the frame.
+   */
+  #interpreted(): void {
+    const a = this.#a;
+    for (const vector of INTERPRETED) a.label(interpreted(vector)).db(0x68).dw(vector).jmp("interpreted"); // push vector; jmp
+    a.label("interpreted");
+    a.db(0x66, 0x60, 0x1e, 0x06); // pushad; push ds; push es
+    a.db(0x66, 0x31, 0xc0, 0x8c, 0xd0, 0x66, 0xc1, 0xe0, 0x04); // xor eax, eax; mov ax, ss; shl eax, 4
+    a.db(0x66, 0x31, 0xd2, 0x89, 0xe2, 0x66, 0x01, 0xd0); // xor edx, edx; mov dx, sp; add eax, edx
+    a.db(0x66, 0xe7, BIOS_TRAP_PORT); // out port, eax
+    a.db(0x07, 0x1f, 0x66, 0x61, 0x83, 0xc4, 0x02, 0xcf); // pop es; pop ds; popad; add sp, 2; iret
   }
 
   #boot(): void {

@@ -43,9 +43,9 @@ export class RomImage {
   readonly #assembler: Assembler;
   /** By offset: trap id, with bit 15 for the trap after the wait arm; -1 none. */
   readonly #trapAt = new Int32Array(0x10000).fill(NOT_A_TRAP);
-  /** By offset of the trap: its wait arm (0: none) and where the trap instruction starts. */
+  /** By offset of the trap: its wait arm (0: none) and where a finished call goes on. */
   readonly #waitAt = new Uint16Array(0x10000);
-  readonly #startAt = new Uint16Array(0x10000);
+  readonly #doneAt = new Uint16Array(0x10000);
 
   constructor(options: RomOptions) {
     const a = new Assembler();
@@ -71,7 +71,7 @@ export class RomImage {
   #mark(site: TrapSite, offset: number): void {
     this.#trapAt[offset] = site.id | (site.resumed ? RESUMED : 0);
     this.#waitAt[offset] = site.wait;
-    this.#startAt[offset] = site.offset;
+    this.#doneAt[offset] = site.done;
   }
   /** FEF3: offsets of the handlers of INT 08h to 1Fh, as the IBM ROM keeps them. */
   #vectorSource(): void {
@@ -104,8 +104,9 @@ export class RomImage {
   waitArm(offset: number): number {
     return this.#waitAt[offset & 0xffff] ?? 0;
   }
-  trapStart(offset: number): number {
-    return this.#startAt[offset & 0xffff] ?? 0;
+  /** Where a call goes on whose service is done. */
+  doneAt(offset: number): number {
+    return this.#doneAt[offset & 0xffff] ?? 0;
   }
   /** Vector or trap id of the trap at a linear address in real mode (F0000-FFFFF or its alias below 4 GiB), or undefined. */
   vectorOfTrap(linear: number): number | undefined {

@@ -1,0 +1,50 @@
+// The BIOS as a guest meets it: through the ROM's own code.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { test } from "node:test";
+import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
+import { createSoftEngine } from "../../dist/engine/soft/index.js";
+import { createMachine, machineConfig } from "../../dist/machine/index.js";
+import { ROOT, workDirectory } from "./support.mjs";
+
+const nasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
+
+function assemble(t, name) {
+  const file = path.join(workDirectory(t), `${name}.bin`);
+  const made = spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, `test/guest/${name}.asm`)], { encoding: "utf8" });
+  assert.equal(made.status, 0, made.stderr);
+  return fs.readFileSync(file);
+}
+
+async function run(code, trapStyle) {
+  const floppy = new Uint8Array(1474560);
+  floppy.set(code);
+  const drives = [
+    { kind: "floppy", image: new MemoryBlockBackend("floppy", floppy) },
+    { kind: "hard-disk", image: new MemoryBlockBackend("disk", new Uint8Array(1 << 20)) },
+  ];
+  const serial = [{ onInput: undefined, writeByte() {} }];
+  const config = machineConfig({ drives, boot: ["fd"], clock: "virtual", memoryBytes: 4 << 20, trapStyle, serial });
+  const vm = createMachine(config, createSoftEngine(), {});
+  vm.start();
+  await vm.ended;
+  const bytes = vm.memory.read(0x600, 0x180);
+  await vm.dispose();
+  return bytes;
+}
+
+for (const style of ["vmcall", "port"])
+  test(`a hook on INT 13h sees every call, one on INT 40h those for floppies (${style})`, nasm, async (t) => {
+    const bytes = await run(assemble(t, "bios-disk"), style);
+    const calls = (count, at) => Array.from({ length: bytes[count] }, (_, i) => ((bytes[at + 2 * i] << 8) | bytes[at + 2 * i + 1]).toString(16));
+    assert.deepEqual([...bytes.subarray(4, 13)], [1, 1, 1, 1, 1, 1, 1, 1, 0x5a]);
+    assert.deepEqual(calls(0, 0x10), ["200", "200", "4180", "80", "4b00", "200"]);
+    assert.deepEqual(calls(2, 0x80), ["200", "200", "200", "800"]);
+  });
+
+test("a copy of the ROM gives the same answers where its traps are plain OUTs, as for an interpreter (port)", nasm, async (t) => {
+  const bytes = await run(assemble(t, "bios-interpreted"), "port");
+  assert.deepEqual([...bytes.subarray(0, 12)], [...Array(11).fill(1), 0x5a]);
+});
