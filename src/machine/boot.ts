@@ -116,8 +116,8 @@ export function createMachine(config: MachineConfig, engine: CpuEngine, options:
 
 async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {
   if (typeof engine !== "string") return engine;
-  const { createSoftEngine } = await import("../engine/soft/index.ts");
-  return createSoftEngine({ jit: engine === "soft,jit=on" });
+  const { loadSoftEngine } = await import("../engine/soft/index.ts");
+  return loadSoftEngine({ jit: engine === "soft,jit=on" });
 }
 
 async function openShare(source: ShareSource): Promise<FileTree> {

@@ -2,7 +2,7 @@ import { decode, type Insn } from "../../isa/index.ts";
 import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, Intercepts, MemoryRegion, MemorySlot } from "../api/index.ts";
 import { VmmError } from "../../base/index.ts";
 import { Cpu } from "./cpu.ts";
-import type { InterpreterImage } from "./interp/build.ts";
+import type { InterpreterImage } from "./interp/image.ts";
 import { RecordWriter } from "./interp/lower.ts";
 import type { CodePages } from "./mmu/code-pages.ts";
 import { Mmu } from "./mmu/mmu.ts";
@@ -62,10 +62,10 @@ export class SoftEngine implements CpuEngine {
   readonly #module: WebAssembly.Module;
   readonly #translator: TranslatorOptions | undefined;
   /** With `translator`, hot code is translated. */
-  constructor(image: InterpreterImage, translator?: TranslatorOptions) {
+  constructor(image: InterpreterImage, module: WebAssembly.Module, translator?: TranslatorOptions) {
     this.#image = image;
     this.#translator = translator;
-    this.#module = new WebAssembly.Module(image.wasm);
+    this.#module = module;
   }
   createVm(options: EngineVmOptions): EngineVm {
     return new SoftVm(options, this.#image, this.#module, this.#translator);

@@ -1,6 +1,7 @@
 import type { CpuEngine } from "../api/index.ts";
 import { SoftEngine } from "./engine.ts";
-import { buildInterpreter, type InterpreterImage } from "./interp/build.ts";
+import { buildInterpreter } from "./interp/build.ts";
+import type { InterpreterImage } from "./interp/image.ts";
 import type { TranslatorOptions } from "./translate/index.ts";
 import { prebuilt } from "./prebuilt.ts";
 
@@ -8,9 +9,21 @@ let image: InterpreterImage | undefined;
 
 /** The software VT-x engine: x86-64 interpreted by WebAssembly that was generated from the semantics in `sem/`. */
 export function createSoftEngine(options: SoftEngineOptions = {}): CpuEngine {
-  image ??= prebuilt?.() ?? buildInterpreter();
-  const { jit = false } = options;
-  return new SoftEngine(image, jit === true ? {} : jit === false ? undefined : jit);
+  image ??= findImage();
+  return new SoftEngine(image, new WebAssembly.Module(image.wasm), translatorOptions(options));
+}
+
+/** The same, compiled beside the caller's thread. The way in for all who can wait: a browser's main thread may not compile so much at once. */
+export async function loadSoftEngine(options: SoftEngineOptions = {}): Promise<CpuEngine> {
+  image ??= findImage();
+  return new SoftEngine(image, await (image.compiled ?? WebAssembly.compile(image.wasm)), translatorOptions(options));
+}
+
+function findImage(): InterpreterImage {
+  return prebuilt?.() ?? buildInterpreter();
+}
+function translatorOptions({ jit = false }: SoftEngineOptions): TranslatorOptions | undefined {
+  return jit === true ? {} : jit === false ? undefined : jit;
 }
 
 export interface SoftEngineOptions {

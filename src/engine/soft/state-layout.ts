@@ -123,6 +123,8 @@ export const REC_POOL = SMC_BITMAPS + SMC_BITMAP_BYTES * SMC_BITMAP_COUNT;
 export const REC_BYTES = 32;
 /** Enough that all code of a Linux boot fits several times (some 20,000 blocks of a dozen): when they are used up, everything is forgotten. */
 export const REC_COUNT = 1 << 20;
+/** How often each handler ran, u64 each: written by the counting interpreter only (tools/hot-handlers.mjs), so it lies over code bitmaps that come last in use. */
+export const HANDLER_COUNTS = REC_POOL - 32 * SMC_BITMAP_BYTES;
 const TABLES_END = align(REC_POOL + REC_BYTES * REC_COUNT, 65536);
 
 /** Where a CPU's own tables lie, and its state while another CPU's is at the fixed addresses. */

@@ -1,48 +1,41 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import { FunctionWriter, generate, type Label } from "../ir/codegen.ts";
-import { CPU, JUMP, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
-import { allShapes, emitSemantics, FIRST_HANDLER, handlerKey, isHot, type SemanticUses } from "./handlers.ts";
-import { type HandlerExits, InterpEmit, type Shape } from "./interp-emit.ts";
+import { CPU, HANDLER_COUNTS, JUMP, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
+import { allShapes, emitSemantics, mayDefer } from "./handlers.ts";
+import {
+  COLD_DEFER,
+  COLD_FAULT,
+  COLD_IP,
+  COLD_LINK,
+  COLD_NEXT,
+  FIRST_HANDLER,
+  LEFT_BUDGET,
+  LEFT_FAULT,
+  REGION_BUDGET,
+  REGION_MISFIT,
+  REGION_TAKE_HELPER,
+  REGION_TAKE_IP,
+  REGION_TAKE_LINK,
+} from "./codes.ts";
+import type { InterpreterImage } from "./image.ts";
+import { HOT_HANDLERS } from "./hot.ts";
+import { type HandlerExits, InterpEmit } from "./interp-emit.ts";
+import { handlerKey, type SemanticUses, type Shape } from "./shape.ts";
 import type { CoreFunctions } from "./memory-emit.ts";
 import { emitStoreArms } from "./store-arms.ts";
 import { emitRegionArms } from "../translate/core-arms.ts";
-
-/** The generated interpreter: module bytes and how a decoded instruction finds its handler. */
-export interface InterpreterImage {
-  readonly wasm: Uint8Array<ArrayBuffer>;
-  readonly handlers: Readonly<Record<string, number>>;
-  readonly uses: Readonly<Record<string, SemanticUses>>;
-  readonly hotCount: number;
-}
-
-/** What run() returns. */
-export const LEFT_FAULT = 0,
-  LEFT_BUDGET = 1;
-/** What a cold handler returns. */
-const COLD_NEXT = 0,
-  COLD_IP = 1,
-  COLD_LINK = 2,
-  COLD_FAULT = 3,
-  COLD_DEFER = 4;
-/**
- * Translated regions are cold handlers too (table slots behind those of the module). They return COLD_FAULT, REGION_BUDGET,
- * or the record to go on with plus what to do there.
- */
-export const REGION_FAULT = COLD_FAULT,
-  REGION_BUDGET = 5;
-export const REGION_TAKE_LINK = 1,
-  REGION_TAKE_IP = 2,
-  REGION_TAKE_HELPER = 4,
-  /** The region is not for the state as it is: the record it replaced does it. */
-  REGION_MISFIT = 8;
 
 interface Candidate {
   readonly key: string;
   readonly shape: Shape;
 }
 
+export interface BuildOptions {
+  /** Every handler is called through the table and counted (HANDLER_COUNTS); `onSize` gets each one's bytes of Wasm. For tools/hot-handlers.mjs. */
+  readonly counting?: { readonly onSize: (key: string, bytes: number) => void };
+}
 /** Generates the core module: imports from TypeScript, slow arms, cold handlers, the main loop. */
-export function buildInterpreter(): InterpreterImage {
+export function buildInterpreter({ counting }: BuildOptions = {}): InterpreterImage {
   const m = new ModuleBuilder();
   m.importMemory("e", "memory", 1, 65536);
   const i32i32i32 = { params: [I32, I32, I32], results: [I32] };
@@ -61,7 +54,7 @@ export function buildInterpreter(): InterpreterImage {
   const core: CoreFunctions = { slowRead: jsRead, slowWrite, slowProbe, segmentSlow, raise, portIn, portOut };
   emitRegionArms(m, core);
 
-  const { hot, cold, uses } = candidates(core);
+  const { hot, cold, uses } = candidates(core, counting === undefined ? HOT_HANDLERS : []);
   const handlers: Record<string, number> = {};
   hot.forEach((c, i) => (handlers[c.key] = FIRST_HANDLER + i));
   const hotCount = FIRST_HANDLER + hot.length;
@@ -75,12 +68,13 @@ export function buildInterpreter(): InterpreterImage {
     };
     emitHandler(c.shape, w, core, { rec: 0, fault: leave(COLD_FAULT), takeLink: leave(COLD_LINK), takeIp: leave(COLD_IP), defer: leave(COLD_DEFER) });
     w.i32(COLD_NEXT);
+    counting?.onSize(c.key, w.code.view().length);
     m.define(f, { params: [I32], results: [I32] }, w.locals, w.code.view());
     handlers[c.key] = hotCount + m.tableSlot(f);
   }
   const run = m.declare();
   const w = new FunctionWriter(1);
-  emitMain(w, hot, core, { helper, findLink, findIp, breakAt, coldType, hotCount });
+  emitMain(w, hot, core, { helper, findLink, findIp, breakAt, coldType, hotCount, counting: counting !== undefined });
   m.define(run, { params: [I32], results: [I32] }, w.locals, w.code.view());
   m.export("run", run);
   m.exportTable("table");
@@ -88,18 +82,19 @@ export function buildInterpreter(): InterpreterImage {
 }
 
 /** One trial emission per semantic name and shape tells what the handler depends on; equal keys are one handler. */
-function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[]; uses: Record<string, SemanticUses> } {
+function candidates(core: CoreFunctions, inMain: readonly string[]): { hot: Candidate[]; cold: Candidate[]; uses: Record<string, SemanticUses> } {
   const shapes = allShapes();
-  const seen: Record<string, { addrSize: boolean; codeSize: boolean; cc: boolean }> = {};
+  const seen: Record<string, { addrSize: boolean; codeSize: boolean; cc: boolean; defers: boolean }> = {};
   const noExits: HandlerExits = { rec: 0, fault() {}, takeLink() {}, takeIp() {}, defer() {} };
   for (const shape of shapes) {
     const w = new FunctionWriter(1);
     const e = new InterpEmit(shape, w, core, noExits);
     emit(shape, e);
-    const u = (seen[shape.sem] ??= { addrSize: false, codeSize: false, cc: false });
+    const u = (seen[shape.sem] ??= { addrSize: false, codeSize: false, cc: false, defers: false });
     u.addrSize ||= e.usesAddrSize;
     u.codeSize ||= e.usesCodeSize;
     u.cc ||= e.usesCc;
+    u.defers ||= mayDefer(shape);
   }
   const unique = new Map<string, Candidate>();
   for (const shape of shapes) {
@@ -107,7 +102,13 @@ function candidates(core: CoreFunctions): { hot: Candidate[]; cold: Candidate[];
     if (!unique.has(key)) unique.set(key, { key, shape });
   }
   const all = [...unique.values()];
-  return { hot: all.filter((c) => isHot(c.shape)), cold: all.filter((c) => !isHot(c.shape)), uses: seen };
+  const hot = inMain.map((key) => {
+    const candidate = unique.get(key);
+    if (candidate === undefined) throw new Error(`hot.ts names ${key}, which no instruction has: run tools/hot-handlers.mjs`);
+    return candidate;
+  });
+  const taken = new Set(inMain);
+  return { hot, cold: all.filter((c) => !taken.has(c.key)), uses: seen };
 }
 
 function emit(shape: Shape, e: InterpEmit): void {
@@ -123,6 +124,22 @@ function emitHandler(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits
   generate(e.nodes, w);
 }
 
+/** HANDLER_COUNTS[record's handler] += 1. */
+function countHandler(w: FunctionWriter, rec: number, scratch: number): void {
+  w.get(rec);
+  w.mem(OP.i32_load16_u, REC.handler);
+  w.i32(3);
+  w.op(OP.i32_shl);
+  w.i32(HANDLER_COUNTS);
+  w.op(OP.i32_add);
+  w.tee(scratch);
+  w.get(scratch);
+  w.mem(OP.i64_load, 0);
+  w.i64(1n);
+  w.op(OP.i64_add);
+  w.mem(OP.i64_store, 0);
+}
+
 interface MainImports {
   readonly helper: number;
   readonly findLink: number;
@@ -130,6 +147,7 @@ interface MainImports {
   readonly breakAt: number;
   readonly coldType: number;
   readonly hotCount: number;
+  readonly counting: boolean;
 }
 
 /**
@@ -203,6 +221,7 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   const labels: Label[] = [];
   const coldLabel = w.block();
   for (let i = total - 1; i >= 0; i--) labels[i] = w.block();
+  if (imp.counting) countHandler(w, rec, entry);
   w.get(rec);
   w.mem(OP.i32_load16_u, REC.handler);
   w.op(OP.br_table);

@@ -1,9 +1,9 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
-import type { Insn } from "../../../isa/insn.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
 import type { SimdEmit } from "../ir/simd-emit.ts";
 import { CPU, REC } from "../state-layout.ts";
+import type { Shape } from "./shape.ts";
 import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode, typeOf } from "./memory-emit.ts";
 
 /** How generated code leaves a handler; the main function and the cold functions differ. */
@@ -18,30 +18,6 @@ export interface HandlerExits {
   takeIp(): void;
   /** The TypeScript helper of this instruction does it. */
   defer(): void;
-}
-
-/** What makes two instructions share a handler: see handlerKey in handlers.ts. */
-export interface Shape {
-  readonly sem: string;
-  readonly size: OpSize;
-  readonly addrSize: 16 | 32 | 64;
-  readonly codeSize: 16 | 32 | 64;
-  readonly cc: number;
-  /** Works on the MMX registers: availability is checked before, tags and TOP are set after. */
-  readonly mm: boolean;
-  /** Works on the XMM registers: CR0.EM, CR0.TS and CR4.OSFXSR are looked at before. */
-  readonly xmm: boolean;
-  /** Sixteen bytes in memory must lie on a 16-byte boundary. */
-  readonly aligned: boolean;
-  readonly operands: readonly {
-    readonly kind: "reg" | "mem" | "imm" | "rel" | "none";
-    readonly size: OpSize;
-    readonly access: "r" | "w" | "rw" | "n";
-    readonly mm?: boolean;
-    readonly xmm?: boolean;
-    /** Sixteen bytes in memory (`size` says 64); an immediate that takes all 64 bits, in the fields disp and imm. */
-    readonly wide?: boolean;
-  }[];
 }
 
 /** CR0 and CR4 as one 64-bit value: EM, TS, OSFXSR; and what they are when XMM registers may be used. */
@@ -389,45 +365,4 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     this.markInstruction();
     return this.call(this.core.portOut, "i32", [port, this.i32(size >> 3), value]);
   }
-}
-
-/** The handler shape of a decoded instruction; undefined when an operand cannot be put in a record (helpers take those). */
-export function shapeOf(insn: Insn): Shape | undefined {
-  const operands: Shape["operands"][number][] = [];
-  let registers = 0;
-  let immediates = 0;
-  let mm = false;
-  let xmm = false;
-  for (const o of insn.operands) {
-    const isXmm = o.kind === "reg" && o.cls === "xmm";
-    const wide = (o.size === 128 && o.kind === "mem") || (o.kind === "imm" && o.size === 64 && o.hi !== o.lo >> 31);
-    // CMPXCHG16B names 128 bits of memory and uses only its address.
-    const size = (o.size === 0 ? insn.opSize : wide || isXmm ? 64 : o.size) as OpSize; // oxlint-disable-line no-unsafe-type-assertion -- checked next
-    if (size !== 8 && size !== 16 && size !== 32 && size !== 64) return undefined;
-    if (o.kind === "far") return undefined;
-    if (o.kind === "reg") {
-      if (o.cls !== "gpr" && o.cls !== "gpr8h" && o.cls !== "sreg" && o.cls !== "mm" && !isXmm) return undefined;
-      if (o.cls === "mm") mm = true;
-      if (isXmm) xmm = true;
-      registers++;
-    }
-    // ENTER's second immediate is packed into the upper half of the first.
-    if (o.kind === "imm" && immediates++ > 0) continue;
-    // Below 64 bits the displacement is cut to the address size.
-    if (o.kind === "mem" && insn.addrSize === 64 && o.dispHi !== o.disp >> 31) return undefined;
-    operands.push({ kind: o.kind, size, access: o.access, mm: o.kind === "reg" && o.cls === "mm", xmm: isXmm, wide });
-  }
-  if (registers > 3 || (registers === 3 && immediates > 0)) return undefined;
-  return {
-    sem: insn.row.sem,
-    // Vector instructions have no operand size of their own.
-    size: mm || xmm ? 32 : (insn.opSize as OpSize), // oxlint-disable-line no-unsafe-type-assertion
-    addrSize: insn.addrSize,
-    codeSize: insn.codeSize,
-    cc: insn.row.facts.cc,
-    mm,
-    xmm,
-    aligned: insn.row.facts.aligned,
-    operands,
-  };
 }

@@ -2,8 +2,9 @@ import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index
 import type { Cpu } from "../cpu.ts";
 import type { Lowering } from "../mmu/code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { H_END, H_HELPER, handledShape, handlerKey, mayDefer } from "./handlers.ts";
-import type { InterpreterImage } from "./build.ts";
+import { H_END, H_HELPER } from "./codes.ts";
+import type { InterpreterImage } from "./image.ts";
+import { handlerKey, handlerShape } from "./shape.ts";
 import { isAvailable } from "../sys/available.ts";
 
 /** Branches that may fall through; a forward one does not end its block. */
@@ -12,7 +13,7 @@ const MASK_INDEX: Readonly<Record<number, number>> = { 16: 0, 32: 1, 64: 2 };
 
 const KIND: Readonly<Record<Operand["kind"], number>> = { reg: 0, mem: 1, imm: 2, rel: 3, far: 4 };
 const CLASS: Readonly<Record<RegisterClass, number>> = { gpr: 0, gpr8h: 1, sreg: 2, cr: 3, dr: 4, tr: 5, st: 6, mm: 7, xmm: 8 };
-/** Everything besides the row that decides on an instruction's handler (`handledShape`, `handlerKey`), as a number below 2^53. */
+/** Everything besides the row that decides on an instruction's handler (`handlerShape`, `handlerKey`), as a number below 2^53. */
 function signature(insn: Insn): number {
   let key = (insn.opSize >> 3) * 64 + (insn.addrSize >> 5) * 16 + (insn.codeSize >> 5) * 4 + (insn.rep !== 0 ? 1 : 0);
   for (const o of insn.operands) {
@@ -68,12 +69,14 @@ export class RecordWriter implements Lowering {
   #findHandler(insn: Insn): number {
     this.#defers = true;
     if (!isAvailable(this.#cpu.features, insn.row.mnemonic, insn.row.facts.feature)) return H_HELPER;
-    const shape = handledShape(insn);
+    const shape = handlerShape(insn);
     if (shape === undefined) return H_HELPER;
-    this.#defers = mayDefer(shape);
     const uses = this.#image.uses[shape.sem];
     if (uses === undefined) return H_HELPER;
-    return this.#image.handlers[handlerKey(shape, uses)] ?? H_HELPER;
+    const handler = this.#image.handlers[handlerKey(shape, uses)];
+    if (handler === undefined) return H_HELPER;
+    this.#defers = uses.defers;
+    return handler;
   }
   write(rec: number, insn: Insn, ipOff: number, index: number, keep: (insn: Insn) => number): void {
     const { u8, u16, i32 } = this.#cpu;

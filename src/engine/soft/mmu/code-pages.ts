@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import { CS, type Cpu, type SystemHelper } from "../cpu.ts";
-import { H_BREAK } from "../interp/handlers.ts";
+import { H_BREAK } from "../interp/codes.ts";
 import {
   CPU,
   JUMP,

@@ -1,6 +1,6 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { REGION_BUDGET, REGION_FAULT, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/build.ts";
+import { COLD_FAULT, REGION_BUDGET, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/codes.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { CPU, REC_BYTES } from "../state-layout.ts";
@@ -255,7 +255,7 @@ class RegionWriter {
     w.mem(OP.i32_store, CPU.regionStale.offset);
     this.#leaveWith(REGION_BUDGET);
     w.end();
-    w.i32(REGION_FAULT);
+    w.i32(COLD_FAULT);
     w.set(this.#status);
     w.end();
     const epilogue = (): void => {

@@ -1,7 +1,8 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { Insn, Operand } from "../../../isa/insn.ts";
 import { emitSemantics, handledShape } from "../interp/handlers.ts";
-import { type Shape, XMM_GATE, XMM_OPEN } from "../interp/interp-emit.ts";
+import { XMM_GATE, XMM_OPEN } from "../interp/interp-emit.ts";
+import type { Shape } from "../interp/shape.ts";
 import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../interp/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";

@@ -1,7 +1,7 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { H_HELPER } from "../interp/handlers.ts";
-import type { Shape } from "../interp/interp-emit.ts";
+import { H_HELPER } from "../interp/codes.ts";
+import type { Shape } from "../interp/shape.ts";
 import type { Block } from "../mmu/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "./core-arms.ts";
