@@ -48,3 +48,8 @@ test("a copy of the ROM gives the same answers where its traps are plain OUTs, a
   const bytes = await run(assemble(t, "bios-interpreted"), "port");
   assert.deepEqual([...bytes.subarray(0, 12)], [...Array(11).fill(1), 0x5a]);
 });
+
+test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any order; block moves go past it", nasm, async (t) => {
+  const bytes = await run(assemble(t, "bios-a20"), "vmcall");
+  assert.deepEqual([...bytes.subarray(0, 13)], [...Array(9).fill(3), 1, 1, 1, 0x5a]);
+});

@@ -116,7 +116,7 @@ test("a snapshot is refused with a clear line: changed disk, other size, damage,
   await rejects({ restore: bytes.slice(0, 20) }, "SNAPSHOT_FORMAT", /is not a snapshot/);
   const later = bytes.slice();
   later[16] = 9;
-  await rejects({ restore: later }, "SNAPSHOT_VERSION", /format 9, this one reads 1/);
+  await rejects({ restore: later }, "SNAPSHOT_VERSION", /format 9, this one reads 2/);
   await rejects({ restore: path.join(directory, "none.snap") }, "SNAPSHOT_FILE", /no such file/);
   await rejects({ restore: bytes, images: [guest(FREEDOS), guest(FREEDOS)] }, "SNAPSHOT_DISK", /has changed since/);
   const fd = fs.openSync(disk, "r+");

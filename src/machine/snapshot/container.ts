@@ -10,7 +10,7 @@ export interface Packer {
 
 const MAGIC = "whyve snapshot\r\n";
 /** Of the file's layout and of every record in it. */
-export const SNAPSHOT_VERSION = 1;
+export const SNAPSHOT_VERSION = 2;
 const HEADER_BYTES = 32;
 const PAGE_BYTES = 4096;
 /** Memory is packed in pieces of this size. */
