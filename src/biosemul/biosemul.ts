@@ -85,7 +85,9 @@ const BIOS_DATE = "01/01/26";
 const WORK = new Uint8Array(TRAP_COUNT).fill(1);
 for (const id of [0x08, 0x11, 0x12, 0x14, 0x15, 0x16, 0x1a, TRAP.KEY, TRAP.MOUSE, TRAP.RTC]) WORK[id] = 0;
 
-const PE = 1n;
+const PE = 1;
+const CS = 1;
+const CPL = 0x60;
 const VM86 = 0x20000;
 const RESUMED = 0x8000;
 const BOOT_STACK = 0x7c00;
@@ -305,11 +307,9 @@ export class BiosEmul {
   call(): "handled" | "not-ours" {
     const { regs } = this.#parts;
     const raw = regs.raw;
-    const cs = raw.getSegment("cs");
-    const base = Number(cs.base & 0xffffffffn);
-    const rip = Number(raw.getRip() & 0xffffffffn);
-    const linear = (base + rip) % 0x100000000;
-    const protectedMode = (raw.getControl("cr0") & PE) !== 0n;
+    const rip = raw.getRip32();
+    const linear = (raw.getSegmentBase32(CS) + rip) >>> 0;
+    const protectedMode = (raw.getCr0() & PE) !== 0;
     let mem = this.#parts.memory;
     let physical = linear;
     if (protectedMode || !this.#a20()) {
@@ -318,7 +318,7 @@ export class BiosEmul {
       // Any user program may execute the trap instruction; only the ROM's own counts, and outside V86 only for ring 0.
       if (protectedMode) {
         physical = this.#translation.translate(linear);
-        if ((raw.getRflags() & VM86) === 0 && (cs.access & 0x60) !== 0) return "not-ours";
+        if ((raw.getRflags() & VM86) === 0 && (raw.getSegmentAccess(CS) & CPL) !== 0) return "not-ours";
       }
     }
     if ((physical < 0xf0000 || physical > 0xfffff) && physical < 0xffff0000) return "not-ours";
@@ -338,7 +338,7 @@ export class BiosEmul {
       this.#goto(rip - offset, this.rom.address("park"));
       return "handled";
     }
-    if (result === "done") this.#goto(rip - offset, this.rom.doneAt(offset));
+    if (result === "done") raw.advanceRip(this.rom.doneAt(offset) - offset);
     else if (result === "wait") this.#goto(rip - offset, this.rom.waitArm(offset));
     else if (result === "poll") this.#goto(rip - offset, this.rom.waitArm(offset) + POLL_ARM);
     else if (result !== "redirected") {

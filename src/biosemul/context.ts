@@ -4,6 +4,7 @@ import type { BiosContext, BiosDrive, PortIo, VideoWindow } from "./api.ts";
 const CF = 1;
 const ZF = 0x40;
 const IF_HIGH = 2;
+const SS = 2;
 const SS_BIG = 0x4000;
 const UNKNOWN = -1;
 const LIVE = -2;
@@ -28,7 +29,6 @@ export class Context implements BiosContext {
   beyondA20: PhysicalMemory;
   resumed = false;
   #flagsLow = UNKNOWN;
-  #flagsHigh = UNKNOWN;
 
   constructor(parts: ContextParts) {
     this.regs = parts.regs;
@@ -49,24 +49,22 @@ export class Context implements BiosContext {
 
   /** Linear address of byte `index` of the frame on the stack; respects the stack's width and its wrap. */
   stackByte(index: number): number {
-    const ss = this.regs.raw.getSegment("ss");
-    const base = Number(ss.base & 0xffffffffn);
-    const offset = (ss.access & SS_BIG) !== 0 ? (this.regs.esp + index) >>> 0 : (this.regs.sp + index) & 0xffff;
-    return (base + offset) % 0x100000000;
+    const { raw } = this.regs;
+    const offset = (raw.getSegmentAccess(SS) & SS_BIG) !== 0 ? (this.regs.esp + index) >>> 0 : (this.regs.sp + index) & 0xffff;
+    return (raw.getSegmentBase32(SS) + offset) >>> 0;
   }
   stackWord(index: number): number {
     return this.mem.read8(this.stackByte(index)) | (this.mem.read8(this.stackByte(index + 1)) << 8);
   }
   /** Drops `bytes` from the stack. */
   dropStack(bytes: number): void {
-    const big = (this.regs.raw.getSegment("ss").access & SS_BIG) !== 0;
+    const big = (this.regs.raw.getSegmentAccess(SS) & SS_BIG) !== 0;
     if (big) this.regs.esp = (this.regs.esp + bytes) >>> 0;
     else this.regs.sp = this.regs.sp + bytes;
   }
 
   #find(): void {
     this.#flagsLow = this.stackByte(4);
-    this.#flagsHigh = this.stackByte(5);
   }
   #change(mask: number, on: boolean): void {
     if (this.#flagsLow === UNKNOWN) this.#find();
@@ -92,8 +90,9 @@ export class Context implements BiosContext {
   setInterruptFlag(on: boolean): void {
     if (this.#flagsLow === UNKNOWN) this.#find();
     if (this.#flagsLow === LIVE) return;
-    const old = this.mem.read8(this.#flagsHigh);
-    this.mem.write8(this.#flagsHigh, on ? old | IF_HIGH : old & ~IF_HIGH & 0xff);
+    const high = this.stackByte(5);
+    const old = this.mem.read8(high);
+    this.mem.write8(high, on ? old | IF_HIGH : old & ~IF_HIGH & 0xff);
   }
   linear(segment: number, offset: number): number {
     return ((segment & 0xffff) << 4) + (offset & 0xffff);

@@ -1,3 +1,4 @@
+import { SEGMENT_NAMES } from "../vmm/index.ts";
 import type { ControlRegister, FpuState, PhysicalMemory, RegisterAccess, SegmentName, SegmentState } from "../vmm/index.ts";
 
 /** Offsets in the frame that the ROM's `interpreted` code makes: ES, DS, PUSHAD's eight, the vector; then IP, CS, FLAGS of the INT. */
@@ -57,6 +58,10 @@ export class FrameRegisters implements RegisterAccess {
     return 0n;
   }
   setRip(): void {}
+  getRip32(): number {
+    return 0;
+  }
+  advanceRip(): void {}
   getRflags(): number {
     return this.#rflags;
   }
@@ -65,6 +70,21 @@ export class FrameRegisters implements RegisterAccess {
   }
   getSegment(name: SegmentName): SegmentState {
     return this.#segments.get(name) ?? { selector: 0, base: 0n, limit: 0xffff, access: 0x93 };
+  }
+  getSegmentSelector(segment: number): number {
+    return this.#numbered(segment).selector;
+  }
+  getSegmentBase32(segment: number): number {
+    return Number(this.#numbered(segment).base & 0xffffffffn);
+  }
+  getSegmentAccess(segment: number): number {
+    return this.#numbered(segment).access;
+  }
+  #numbered(segment: number): SegmentState {
+    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs");
+  }
+  getCr0(): number {
+    return 0x10;
   }
   setSegment(name: SegmentName, state: SegmentState): void {
     this.#segments.set(name, state);

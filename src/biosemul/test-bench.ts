@@ -1,5 +1,5 @@
 import type { GuestIo, GuestMemory, RegisterAccess, SegmentName, SegmentState } from "../vmm/index.ts";
-import { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../vmm/index.ts";
 import type { BiosDrive, BiosHandlers, PortIo } from "./api.ts";
 import { BiosEmul } from "./biosemul.ts";
 import { DEFAULT_BIOS_CONFIG } from "./config.ts";
@@ -76,6 +76,24 @@ export class FakeRegisters implements RegisterAccess {
   }
   setRip(value: bigint): void {
     this.#rip = value;
+  }
+  getRip32(): number {
+    return Number(this.#rip & 0xffffffffn);
+  }
+  advanceRip(bytes: number): void {
+    this.#rip += BigInt(bytes);
+  }
+  getSegmentSelector(segment: number): number {
+    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").selector;
+  }
+  getSegmentBase32(segment: number): number {
+    return Number(this.getSegment(SEGMENT_NAMES[segment] ?? "cs").base & 0xffffffffn);
+  }
+  getSegmentAccess(segment: number): number {
+    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").access;
+  }
+  getCr0(): number {
+    return Number(this.getControl("cr0") & 0xffffffffn);
   }
   getRflags(): number {
     return this.#rflags;

@@ -91,6 +91,9 @@ export class RunLoop {
   /** Another CPU was sent something: it has the next turn. */
   #signalled = false;
   #cut = false;
+  /** Of the slice: exits so far, and when it is to end. */
+  #exits = 0;
+  #untilMs = 0;
   #breathe = false;
   #wake: (() => void) | undefined;
   #onPaused: (() => void)[] = [];
@@ -113,6 +116,7 @@ export class RunLoop {
     this.#scheduler = new Scheduler(board.vcpus.length);
     this.#entries = board.vcpus.map(() => ENTRY_RUN);
     if (board.vcpus.length > 1) board.vcpus.forEach((vcpu, cpu) => (vcpu.onSignal = () => this.#signal(cpu, vcpu)));
+    for (const vcpu of board.vcpus) vcpu.setHypercall((exit) => this.#hypercall(exit, vcpu));
     board.clock.onEarlierDeadline = () => this.cutSlice();
     board.onRequest = () => this.cutSlice();
   }
@@ -293,7 +297,8 @@ export class RunLoop {
     const { host } = this.#options;
     const scheduler = this.#scheduler;
     const timed = clock.kind === "host";
-    let exits = 0;
+    this.#exits = 0;
+    this.#untilMs = untilMs;
     const observer = this.observer;
     const limit = observer === undefined ? MAX_SLICE : Math.min(MAX_SLICE, observer.maxBudget);
     this.#cut = false;
@@ -320,8 +325,17 @@ export class RunLoop {
       if (sleepMs !== 0) return Math.max(0, sleepMs);
       budget -= ran;
       if (budget <= 0 || this.#cut) return 0;
-      if (timed && (++exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
+      if (timed && (++this.#exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
     }
+  }
+
+  /** A BIOS call, without leaving the run: what `#slice` does after an exit, done here. An observer sees exits instead. */
+  #hypercall(exit: VmExit, vcpu: Vcpu): boolean {
+    if (this.observer !== undefined) return false;
+    const entry = this.#board.callBios(exit, vcpu);
+    if (entry !== ENTRY_RUN) return false;
+    if ((++this.#exits & EXITS_A_LOOK) === 0 && this.#board.clock.kind === "host" && this.#options.host.now() >= this.#untilMs) this.cutSlice();
+    return true;
   }
 
   /** 0: go on within the slice; -1: end the slice; positive: sleep that many ms. */

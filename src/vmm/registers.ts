@@ -1,3 +1,4 @@
+import { SEGMENT_NAMES } from "../engine/api/index.ts";
 import type { RegisterAccess, SegmentName } from "../engine/api/index.ts";
 
 /**
@@ -184,11 +185,11 @@ export class GuestRegisters {
 
   /** The selector of a segment register. */
   selector(name: SegmentName): number {
-    return this.#raw.getSegment(name).selector;
+    return this.#raw.getSegmentSelector(SEGMENT_NAMES.indexOf(name));
   }
   /** The hidden base, as a number (real-mode and 32-bit bases fit). */
   base(name: SegmentName): number {
-    return Number(this.#raw.getSegment(name).base & 0xffffffffn);
+    return this.#raw.getSegmentBase32(SEGMENT_NAMES.indexOf(name));
   }
   /** Loads a segment register as real mode does: base = selector*16; limit and access keep their hidden values. */
   setRealSegment(name: SegmentName, selector: number): void {

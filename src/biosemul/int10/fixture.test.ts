@@ -3,6 +3,7 @@ import { ManualClock } from "../../base/index.ts";
 import { cp437ToString, Vga } from "../../devices/vga/index.ts";
 import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 import type { GuestIo, GuestMemory, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
+import { SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { BiosContext } from "../api.ts";
 import { createInt10 } from "./index.ts";
 
@@ -71,12 +72,19 @@ function fakeRegisters(): RegisterAccess {
   const unused = (): never => {
     throw new Error("not part of this test");
   };
+  const segment = (i: number): SegmentState => segments.get(SEGMENT_NAMES[i] ?? "") ?? SEGMENT;
   return {
     getGpr: (i) => BigInt(gpr[i] ?? 0),
     setGpr: (i, v) => void (gpr[i] = Number(v & 0xffffffffn)),
     getGpr32: (i) => gpr[i] ?? 0,
     setGpr32: (i, v) => void (gpr[i] = v),
     getRip: () => 0n,
+    getRip32: () => 0,
+    advanceRip() {},
+    getSegmentSelector: (i) => segment(i).selector,
+    getSegmentBase32: (i) => Number(segment(i).base & 0xffffffffn),
+    getSegmentAccess: (i) => segment(i).access,
+    getCr0: () => 0,
     setRip: unused,
     getRflags: () => 2,
     setRflags: unused,

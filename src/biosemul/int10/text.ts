@@ -27,7 +27,8 @@ function pageOf(ctx: BiosContext, page: number): number {
  */
 export function teletype(ctx: BiosContext, ch: number, _bh: number, color: number, env: VideoEnv): void {
   const mem = ctx.mem;
-  const page = mem.read8(VIDEO.ACTIVE_PAGE) & 7;
+  const active = mem.read8(VIDEO.ACTIVE_PAGE);
+  const page = active & 7;
   const at = mem.read16(VIDEO.CURSOR_POSITION + page * 2);
   let column = at & 0xff;
   let row = at >> 8;
@@ -61,7 +62,7 @@ export function teletype(ctx: BiosContext, ch: number, _bh: number, color: numbe
     scrollForTeletype(ctx, env, page, base, row, columns);
   }
   mem.write16(VIDEO.CURSOR_POSITION + page * 2, (row << 8) | column);
-  if (page === mem.read8(VIDEO.ACTIVE_PAGE)) {
+  if (page === active) {
     const address = (mem.read16(VIDEO.PAGE_START) >> 1) + row * columns + column;
     const port = crtcPort(ctx);
     ctx.ports.out16(port, (address & 0xff00) | 0x0e);

@@ -1,6 +1,6 @@
 import { MemoryBlockBackend } from "../../backends/api/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
-import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { ControlRegister, FpuState, GuestIo, GuestMemory, RegisterAccess, SegmentName, SegmentState } from "../../vmm/index.ts";
 import type { BiosContext, BiosDrive, PortIo, VideoWindow } from "../api.ts";
 
@@ -78,6 +78,24 @@ class BenchRegisters implements RegisterAccess {
   }
   setRip(value: bigint): void {
     this.#rip = value;
+  }
+  getRip32(): number {
+    return Number(this.#rip & 0xffffffffn);
+  }
+  advanceRip(bytes: number): void {
+    this.#rip += BigInt(bytes);
+  }
+  getSegmentSelector(segment: number): number {
+    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").selector;
+  }
+  getSegmentBase32(segment: number): number {
+    return Number(this.getSegment(SEGMENT_NAMES[segment] ?? "cs").base & 0xffffffffn);
+  }
+  getSegmentAccess(segment: number): number {
+    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").access;
+  }
+  getCr0(): number {
+    return 0;
   }
   getRflags(): number {
     return this.#rflags;

@@ -55,6 +55,12 @@ export interface EngineStats {
 export interface EngineVcpu extends RegisterAccess {
   readonly intercepts: Intercepts;
   /**
+   * Asked at a VMCALL before it exits, with everything as at the exit (RIP at the instruction, `instructionCount` exact). True: the monitor has
+   * done what the guest wanted, RIP included, and the guest goes on in the same run, as after an exit answered with "run". False: an exit.
+   * Not asked while instructions are run one at a time. It may call `requestStop`, as a `GuestIo` call may.
+   */
+  onVmcall: ((exit: VmExit) => boolean) | undefined;
+  /**
    * Runs at most `budget` guest instructions (exactly, unless something else exits earlier). Synchronous.
    * A halted CPU with no deliverable interrupt returns `hlt` at once without using budget.
    */

@@ -100,9 +100,19 @@ export interface RegisterAccess {
   setGpr32(index: number, value: number): void;
   getRip(): bigint;
   setRip(value: bigint): void;
+  /** The low 32 bits, unsigned. */
+  getRip32(): number;
+  /** RIP goes `bytes` on, as behind an instruction: within the width of the code it is in. Makes no objects, unlike `setRip`. */
+  advanceRip(bytes: number): void;
   getRflags(): number;
   setRflags(value: number): void;
   getSegment(name: SegmentName): SegmentState;
+  /** Parts of a segment register by its number (the index in SEGMENT_NAMES), for callers that must not make objects. */
+  getSegmentSelector(segment: number): number;
+  /** The low 32 bits, unsigned. */
+  getSegmentBase32(segment: number): number;
+  getSegmentAccess(segment: number): number;
+  getCr0(): number;
   /** Loads selector and hidden part together. */
   setSegment(name: SegmentName, state: SegmentState): void;
   getControl(name: ControlRegister): bigint;

@@ -299,6 +299,10 @@ export class CodePages {
       if (ipLo >>> 0 > cpu.limit(CS)) return this.#fault(13, 0);
       la = (cpu.baseNumber(CS) + (ipLo >>> 0)) >>> 0;
     }
+    if (limit === MAX_BLOCK) {
+      const cached = this.#cached(la, ipLo, ipHi);
+      if (cached !== 0) return cached;
+    }
     const user = cpu.cpl === 3;
     const gpa = this.#fetch(la, user);
     if (gpa < 0) return 0;
@@ -412,9 +416,24 @@ export class CodePages {
     this.#cpu.u32[w] = lo >>> 0;
     this.#cpu.u32[w + 1] = lo < 0 ? ipHi - 1 : ipHi;
   }
+  #cacheEntry(lo: number): number {
+    return (this.#mmu.jumpCache + ((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) * JUMP_CACHE_ENTRY_BYTES) >> 2;
+  }
+  /** The live block that the jump cache has for an address, as generated code finds it, or 0. After a VM exit this is the rule. */
+  #cached(la: number, ipLo: number, ipHi: number): number {
+    const lo = la >>> 0;
+    const w = this.#cacheEntry(lo);
+    const { u16, u32 } = this.#cpu;
+    if (u32[w] !== lo || u32[w + (JUMP.key >> 2)] !== u32[CPU.blockKey.offset >> 2]) return 0;
+    if (u32[w + 1] !== Math.floor(la / 0x100000000) >>> 0) return 0;
+    const rec = u32[w + (JUMP.block >> 2)];
+    if (u16[(rec + REC.handler) >> 1] === H_BREAK) return 0;
+    this.#setIpBase(ipLo, ipHi, u16[(rec + REC.ipOff) >> 1]);
+    return rec;
+  }
   #cache(la: number, rec: number): void {
     const lo = la >>> 0;
-    const w = (this.#mmu.jumpCache + ((lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)) * JUMP_CACHE_ENTRY_BYTES) >> 2;
+    const w = this.#cacheEntry(lo);
     const u32 = this.#cpu.u32;
     u32[w] = lo;
     u32[w + 1] = Math.floor(la / 0x100000000) >>> 0;

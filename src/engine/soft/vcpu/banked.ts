@@ -125,6 +125,12 @@ export class BankedVcpu extends SoftVcpu {
   override setRip(value: bigint): void {
     this.#visit(() => super.setRip(value));
   }
+  override getRip32(): number {
+    return this.#visit(() => super.getRip32());
+  }
+  override advanceRip(bytes: number): void {
+    this.#visit(() => super.advanceRip(bytes));
+  }
   override getRflags(): number {
     return this.#visit(() => super.getRflags());
   }
@@ -133,6 +139,18 @@ export class BankedVcpu extends SoftVcpu {
   }
   override getSegment(name: SegmentName): SegmentState {
     return this.#visit(() => super.getSegment(name));
+  }
+  override getSegmentSelector(segment: number): number {
+    return this.#visit(() => super.getSegmentSelector(segment));
+  }
+  override getSegmentBase32(segment: number): number {
+    return this.#visit(() => super.getSegmentBase32(segment));
+  }
+  override getSegmentAccess(segment: number): number {
+    return this.#visit(() => super.getSegmentAccess(segment));
+  }
+  override getCr0(): number {
+    return this.#visit(() => super.getCr0());
   }
   override setSegment(name: SegmentName, state: SegmentState): void {
     this.#visit(() => super.setSegment(name, state));

@@ -1,3 +1,4 @@
+import type { VmExit } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC } from "../state-layout.ts";
@@ -24,6 +25,8 @@ export const LEFT_DEFAULT = 0,
 export class Callouts {
   readonly cpu: Cpu;
   translator: Translator | undefined;
+  /** See EngineVcpu. */
+  onVmcall: ((exit: VmExit) => boolean) | undefined;
   /** The budget carries a debt, so that generated code stops at its next control transfer. */
   kicked = false;
   /** Instructions of this step may end with #DB, MTF … : one at a time. */
@@ -160,6 +163,10 @@ export class Callouts {
     try {
       switch (code.helpers[index]?.(cpu, insn) ?? "jump") {
         case "exit":
+          if (this.#vmcallDone()) {
+            this.#charge(count);
+            break;
+          }
           this.#charge(count);
           this.setRip(ipOff);
           this.left = LEFT_EXIT;
@@ -205,6 +212,20 @@ export class Callouts {
       return 0;
     }
     return this.#findOrFault();
+  }
+  /** A VMCALL that the monitor took care of without an exit. */
+  #vmcallDone(): boolean {
+    const { cpu, onVmcall } = this;
+    const { exit } = cpu;
+    if (onVmcall === undefined || exit?.kind !== "vmcall" || this.stepping) return false;
+    cpu.exit = undefined;
+    if (!onVmcall(exit)) {
+      cpu.exit = exit;
+      return false;
+    }
+    // The edited state is for the checks of the next VM entry.
+    if (cpu.edited) cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
+    return true;
   }
   #findOrFault(): number {
     this.flushes = this.cpu.mmu.code.flushes;

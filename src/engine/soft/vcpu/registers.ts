@@ -30,6 +30,16 @@ export class VcpuRegisters implements RegisterAccess {
     this.cpu.edited = true;
     this.cpu.rip = BigInt.asUintN(64, value);
   }
+  getRip32(): number {
+    return this.cpu.u32[CPU.rip.offset >> 2];
+  }
+  advanceRip(bytes: number): void {
+    const { cpu } = this;
+    if (cpu.code64) {
+      cpu.edited = true;
+      cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(bytes));
+    } else cpu.u32[CPU.rip.offset >> 2] += bytes;
+  }
   getRflags(): number {
     return this.cpu.eflags;
   }
@@ -42,6 +52,18 @@ export class VcpuRegisters implements RegisterAccess {
   getSegment(name: SegmentName): SegmentState {
     const s = SEGMENT_NAMES.indexOf(name);
     return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
+  }
+  getSegmentSelector(segment: number): number {
+    return this.cpu.selector(segment);
+  }
+  getSegmentBase32(segment: number): number {
+    return this.cpu.u32[(CPU.segBase.offset >> 2) + segment * 2];
+  }
+  getSegmentAccess(segment: number): number {
+    return this.cpu.access(segment);
+  }
+  getCr0(): number {
+    return this.cpu.cr0;
   }
   setSegment(name: SegmentName, state: SegmentState): void {
     this.cpu.edited = true;

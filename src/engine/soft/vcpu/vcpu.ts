@@ -42,6 +42,12 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.intercepts = cpu.intercepts;
     this.#out = new Callouts(cpu);
   }
+  get onVmcall(): ((exit: VmExit) => boolean) | undefined {
+    return this.#out.onVmcall;
+  }
+  set onVmcall(handler: ((exit: VmExit) => boolean) | undefined) {
+    this.#out.onVmcall = handler;
+  }
   get imports(): Callouts["imports"] {
     return this.#out.imports;
   }
@@ -417,6 +423,10 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   override setRip(value: bigint): void {
     super.setRip(value);
+    this.#lastExit = undefined;
+  }
+  override advanceRip(bytes: number): void {
+    super.advanceRip(bytes);
     this.#lastExit = undefined;
   }
   stats(): EngineStats {
