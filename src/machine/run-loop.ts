@@ -300,7 +300,9 @@ export class RunLoop {
     this.#exits = 0;
     this.#untilMs = untilMs;
     const observer = this.observer;
-    const limit = observer === undefined ? MAX_SLICE : Math.min(MAX_SLICE, observer.maxBudget);
+    // Without timers, slices end at whole multiples of their length: where they end is counted, and must not depend on an early end before.
+    const longest = timed ? MAX_SLICE : MAX_SLICE - (vcpus.reduce((sum, vcpu) => sum + vcpu.instructionCount(), 0) % MAX_SLICE);
+    const limit = observer === undefined ? longest : Math.min(longest, observer.maxBudget);
     this.#cut = false;
     let budget = clock.budget(limit);
     for (;;) {

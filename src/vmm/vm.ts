@@ -87,6 +87,7 @@ export class Vcpu {
   }
   run(entry: VmEntry, budget: number): VmExit {
     const exit = this.#engine.run(entry, budget);
+    if (exit.kind === "budget" && exit.early === true) return exit;
     if (exit.kind !== this.#kind) this.#countExits(exit.kind);
     this.#ofKind++;
     return exit;

@@ -27,7 +27,8 @@ export interface ExitCommon {
  */
 export type VmExit = ExitCommon &
   (
-    | { readonly kind: "budget" }
+    /** `early`: of the budget some is left, and nothing happened; the host gets a turn. How often depends on caches, so it is not counted. */
+    | { readonly kind: "budget"; readonly early?: true }
     | { readonly kind: "exception"; readonly vector: number; readonly errorCode: number | undefined; readonly event: EventType }
     | { readonly kind: "external-interrupt" }
     | { readonly kind: "triple-fault" }

@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import { CS, type Cpu, type SystemHelper } from "../cpu.ts";
-import { H_BREAK } from "../interp/codes.ts";
+import { H_BREAK, H_END } from "../interp/codes.ts";
 import {
   CPU,
   JUMP,
@@ -89,6 +89,9 @@ export class CodePages {
   readonly #freeInsns: number[] = [];
   readonly #scratchInsns: number[] = [];
   readonly #bytes = new Uint8Array(32);
+  /** The record that breaks out instead of being executed, 0: none; and its handler. */
+  #broken = 0;
+  #brokenHandler = 0;
   decodedBlocks = 0;
   flushes = 0;
   invalidations = 0;
@@ -266,12 +269,49 @@ export class CodePages {
   #kill(b: Block): void {
     const cpu = this.#cpu;
     b.dead = true;
+    if (this.#broken >= b.rec && this.#broken < b.rec + b.records * REC_BYTES) this.#broken = 0;
     this.#byRecord.delete(b.rec);
     for (let i = 0; i < b.records; i++) cpu.u16[(b.rec + i * REC_BYTES + REC.handler) >> 1] = H_BREAK;
     for (const source of b.incoming) if (cpu.i32[(source + REC.link) >> 2] === b.rec) cpu.i32[(source + REC.link) >> 2] = 0;
     for (const i of b.insns) this.#retired.push(i);
     if (b.regions.length > 0) this.onKill(b);
   }
+  // ---- stops
+  /** The run ends before this record, as if its block had been cut there. It stays so until `mend`. */
+  breakBefore(rec: number): void {
+    if (rec < REC_POOL || rec >= REC_POOL + REC_COUNT * REC_BYTES) return;
+    this.mend();
+    const at = (rec + REC.handler) >> 1;
+    const { u16 } = this.#cpu;
+    // Block ends look at the budget anyhow.
+    if (u16[at] === H_END || u16[at] === H_BREAK) return;
+    this.#broken = rec;
+    this.#brokenHandler = u16[at];
+    u16[at] = H_BREAK;
+  }
+  mend(): void {
+    if (this.#broken !== 0) this.#cpu.u16[(this.#broken + REC.handler) >> 1] = this.#brokenHandler;
+    this.#broken = 0;
+  }
+  /** Whether a stop was asked for before this record. The rest of its block need not be decoded anew. */
+  stopsAt(rec: number): boolean {
+    if (rec === 0 || rec !== this.#broken) return false;
+    const index = this.#cpu.u16[(rec + REC.count) >> 1];
+    const block = this.#byRecord.get(rec - index * REC_BYTES);
+    const { tail } = this.#mmu;
+    tail.block = block;
+    tail.index = index;
+    return true;
+  }
+  /** Handler of a record, from now on. */
+  setHandler(rec: number, handler: number): void {
+    if (rec === this.#broken) this.#brokenHandler = handler;
+    else this.#cpu.u16[(rec + REC.handler) >> 1] = handler;
+  }
+  handlerOf(rec: number): number {
+    return rec === this.#broken ? this.#brokenHandler : this.#cpu.u16[(rec + REC.handler) >> 1];
+  }
+
   /** The kept block that begins with this record. */
   block(rec: number): Block | undefined {
     return this.#byRecord.get(rec);
@@ -605,6 +645,7 @@ export class CodePages {
   /** Forgets all decoded code. */
   flush(): void {
     this.flushes++;
+    this.mend();
     this.onFlush();
     this.#pages.clear();
     this.#byRecord.clear();

@@ -148,7 +148,7 @@ export class Translator {
     this.#freeSlots.push(r.slot);
     for (const m of r.members) m.regions.splice(m.regions.indexOf(id), 1);
     if (r.block.dead) return;
-    this.#cpu.u16[(r.entry + REC.handler) >> 1] = r.handler;
+    this.#cpu.mmu.code.setHandler(r.entry, r.handler);
     r.block.heat = 0;
   }
   #flush(): void {
@@ -196,11 +196,11 @@ export class Translator {
     this.#table.set(slot, run);
     const entry = root.insns[0].rec;
     const id = this.#nextId++;
-    const at = (entry + REC.handler) >> 1;
-    const region = { id, slot, entry, handler: this.#cpu.u16[at], block, members };
+    const { code } = this.#cpu.mmu;
+    const region = { id, slot, entry, handler: code.handlerOf(entry), block, members };
     this.#regions.set(id, region);
     this.#entries.set(entry, region);
-    this.#cpu.u16[at] = this.#hotCount + slot;
+    code.setHandler(entry, this.#hotCount + slot);
     for (const m of members) m.regions.push(id);
     this.translated++;
     this.wasmBytes += made.bytes.length;

@@ -1,7 +1,7 @@
 import type { VmExit } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
-import { CPU, REC } from "../state-layout.ts";
+import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import type { Translator } from "../translate/index.ts";
 
 /** Work of a chunk of a repeated string, see WORK_LIMIT. */
@@ -285,10 +285,26 @@ export class Callouts {
   #findIp(_rec: number): number {
     return this.#findOrFault();
   }
-  /** The block was invalidated under our feet: go on at the same address with fresh code. Or it begins with a region that does not fit. */
+  /** A device wants the run loop: the instruction that asked it is the last one of this run, wherever its block or its region ends. */
+  stopBehind(): void {
+    const { cpu } = this;
+    cpu.u32[CPU.regionStale.offset >> 2] = 1;
+    cpu.mmu.code.breakBefore(cpu.u32[CPU.curRec.offset >> 2] + REC_BYTES);
+  }
+  /**
+   * The block was invalidated under our feet: go on at the same address with fresh code. Or somebody asked for a stop here, or it begins with a
+   * region that does not fit.
+   */
   #breakAt(rec: number): number {
+    if (this.cpu.mmu.code.stopsAt(rec)) {
+      this.unwindTo(rec);
+      this.left = LEFT_STOP;
+      return 0;
+    }
     if (this.translator?.misfit(rec) === true) return rec;
     this.unwindTo(rec);
+    // The record behind a block's last instruction says one less, for transfers.
+    if (this.cpu.u8[rec + REC.length] === 0) this.#charge(1);
     if (this.#mustStop()) {
       this.left = LEFT_STOP;
       return 0;

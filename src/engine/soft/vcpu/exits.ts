@@ -3,6 +3,7 @@ import type { VmExit } from "../../api/index.ts";
 /** Exits without a value of their own: one shared object each. */
 
 export const EXIT_BUDGET: VmExit = { kind: "budget", reason: 52, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+export const EXIT_EARLY: VmExit = { ...EXIT_BUDGET, kind: "budget", early: true };
 export const EXIT_HLT: VmExit = { kind: "hlt", reason: 12, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 export const EXIT_MTF: VmExit = { kind: "mtf", reason: 37, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 export const EXIT_INTERRUPT: VmExit = { kind: "external-interrupt", reason: 1, qualification: 0n, instructionLength: 0, instructionInfo: 0 };

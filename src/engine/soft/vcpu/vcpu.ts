@@ -5,7 +5,7 @@ import { CPU, REC } from "../state-layout.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
-import { EXIT_BUDGET, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
+import { EXIT_BUDGET, EXIT_EARLY, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
 import { VcpuRegisters } from "./registers.ts";
 import { loadCpu, saveCpu } from "./state.ts";
 
@@ -150,10 +150,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         }
         remaining = Math.min(remaining, timer);
       }
-      if (remaining <= 0 || this.#out.work > WORK_LIMIT || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
+      if (remaining <= 0 || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
         cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
         return EXIT_BUDGET;
       }
+      if (this.#out.work > WORK_LIMIT) return EXIT_EARLY;
       const before = this.#retired;
       const decoded = cpu.mmu.code.decodedBlocks;
       const exit = this.#slice(Math.min(remaining, this.#sliceLength));
@@ -311,6 +312,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#calls++;
     const why = this.#run(rec);
     this.#inRun = false;
+    if (this.#out.kicked) cpu.mmu.code.mend();
     this.#out.stepping = false;
     const left = this.#out.left;
     if (why === LEFT_BUDGET) {
@@ -347,6 +349,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if (!this.#inRun || this.#out.kicked) return;
     this.#out.kicked = true;
     this.cpu.i32[CPU.budget.offset >> 2] -= DEBT;
+    this.#out.stopBehind();
   }
   requestStop(): void {
     if (!this.#inRun) return;
