@@ -85,6 +85,14 @@ for (const [name, engine] of Object.entries(ENGINES)) {
       }
     }
   }
+  test(`INTR that the monitor wants exits behind the access that raised it, IF or not [${name}]`, () => {
+    const vm = machine(engine, [...nops(5), ...ACCESSES["mov eax, [device]"], ...nops(100), HLT], ({ vcpu }) => vcpu.setInterruptLine(true));
+    vm.vcpu.regs.raw.setRflags(2);
+    vm.vcpu.intercepts.externalInterrupt = true;
+    assert.equal(vm.vcpu.run({ kind: "run" }, 1000).kind, "external-interrupt");
+    assert.equal(vm.vcpu.instructionCount(), 6);
+    vm.dispose();
+  });
   test(`in a loop that was run before, INTR of a device is taken behind the access [${name}]`, () => {
     // loop: mov eax,[device]; inc ebx; inc ecx; add [device+4],eax; inc edx; jmp loop
     const code = [0xa1, ...word(MMIO), 0x43, 0x41, 0x01, 0x05, ...word(MMIO + 4), 0x42, 0xeb, 0xf0];

@@ -47,6 +47,10 @@ export class Mmu {
    */
   readonly #answered = new Map<number, number>();
   readonly #done = new Set<number>();
+  /** What devices answered the instruction of a region that reads, in order; and whether an instruction is done again, with the same answers. */
+  readonly answers: number[] = [];
+  noting = false;
+  repeating = false;
   /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
   #always = false;
 
@@ -318,9 +322,10 @@ export class Mmu {
   readGpa(gpa: number, bytes: 1 | 2 | 4): number {
     const host = this.#host(gpa);
     if (host !== 0) return bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
-    if (Math.floor(gpa / 4096) === this.cpu.apicPage) return this.cpu.localApic?.pageRead(gpa % 4096, bytes) ?? 0;
+    if (this.repeating && this.answers.length > 0) return this.answers.shift() ?? 0;
+    if (Math.floor(gpa / 4096) === this.cpu.apicPage) return this.#noted(this.cpu.localApic?.pageRead(gpa % 4096, bytes) ?? 0);
     const v = this.cpu.io.mmioRead(gpa, bytes);
-    if (v >= 0) return v;
+    if (v >= 0) return this.#noted(v);
     const answer = this.answer;
     if (answer !== undefined && answer.gpa === gpa) {
       this.answer = undefined;
@@ -331,6 +336,10 @@ export class Mmu {
     if (part !== undefined) return bytes === 4 ? part >>> 0 : part & (bytes === 1 ? 0xff : 0xffff);
     this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, reason: 48, qualification: 0x181n, instructionLength: 0, instructionInfo: 0 };
     return -1;
+  }
+  #noted(value: number): number {
+    if (this.noting) this.answers.push(value);
+    return value;
   }
   /** Reads RAM or ROM by physical address, for table loads; all ones where nothing is mapped. */
   readPhysical(gpa: number, bytes: 1 | 2 | 4): number {

@@ -10,6 +10,8 @@ export const ARM = { read: 0, write: 1, probe: 2, raise: 3 } as const;
 export const ARM_NAMES = ["armRead", "armWrite", "armProbe", "armRaise"] as const;
 /** In info: bytes in the low byte, segment above; this "segment" means that the offset is a linear address already. */
 export const LINEAR = 7;
+/** In what the slow arms' imports are told of an access: a region makes it. */
+export const IN_REGION = 0x10000;
 
 /**
  * The slow arms as regions call them: real Wasm functions around the imports, because a region that imported
@@ -96,6 +98,8 @@ export function emitRegionArms(m: ModuleBuilder, core: CoreFunctions): void {
       w.end();
       halves(w);
       w.get(info);
+      w.i32(IN_REGION);
+      w.op(OP.i32_or);
       w.call(f);
     });
   access("armRead", core.slowRead, false, 1);

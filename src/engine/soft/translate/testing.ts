@@ -306,6 +306,11 @@ export class TranslateMachine {
       portWrite: () => true,
       mmioRead: (gpa, bytes) => {
         this.log.push(`r${gpa.toString(16)}/${bytes}@${this.vm.vcpu.instructionCount()}`);
+        // Reads too have consequences: a stop, an interrupt, code that changes behind the CPU's back.
+        const nth = this.mmioReads & 15;
+        if (nth === 5) this.vm.vcpu.requestStop();
+        if (nth === 10) this.vm.vcpu.setInterruptLine(true);
+        if (nth === 15) this.vm.memory.write8(CODE + (this.mmioReads & 0x3ff), 0x90);
         return (Math.imul(++this.mmioReads, 0x9e3779b1) >>> 0) & (bytes === 4 ? 0xffffffff : bytes === 2 ? 0xffff : 0xff) & 0x7fffffff;
       },
       mmioWrite: (gpa, bytes, value) => {

@@ -71,8 +71,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   #imm = 0n;
   /** Record of the block that the link of this instruction leads to, when it is in the region. */
   #target = 0;
-  /** A slow arm of this instruction may have changed code, or asked for a stop. */
-  #asked = false;
+  #wrote = false;
   readonly #places = new Map<number, { readonly value: Val; storeBack(value: Val): void }>();
 
   constructor(w: FunctionWriter, exits: RegionExits, signature: number, budget: number, stale: number, flat = false) {
@@ -104,12 +103,12 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     this.#charge = at.count + 1;
     this.#imm = at.imm;
     this.#target = at.target;
-    this.#asked = false;
+    this.#wrote = false;
     this.#places.clear();
   }
-  /** Ends the instruction: its own stores may have hit code of this region, a device may have asked for a stop. */
+  /** Ends the instruction: its own stores may have hit code of this region. */
   finish(next: number): void {
-    if (!this.#asked) return;
+    if (!this.#wrote) return;
     this.leave(this.get(this.stale), () => this.exits.resume(next));
   }
   /** Leaves when the condition holds, or always. */
@@ -253,22 +252,15 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     const bytes = size >> 3;
     const { host, slow } = this.#access(s, offset, bytes, false, aligned);
     this.#unlikely(slow, () => {
-      this.#readArm(s, offset, bytes);
+      this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
       this.set(host, this.i32(CPU.scratch.offset));
     });
     return this.rawLoad(typeOf(size), loadOpcode(size), this.get(host));
   }
   #writeArm(s: number, offset: Val, bytes: number): void {
     this.#faultWhen(this.#arm(ARM.write, offset, bytes | (s << 8)));
-    this.#lookStale();
-  }
-  #readArm(s: number, offset: Val, bytes: number): void {
-    this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
-    this.#lookStale();
-  }
-  #lookStale(): void {
     this.set(this.stale, this.state32(CPU.regionStale));
-    this.#asked = true;
+    this.#wrote = true;
   }
   override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
     this.#write(this.#segmentNumber(segment), offset, size, value);
@@ -293,7 +285,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
       this.#faultWhen(this.eqz(probed));
       this.set(host, probed);
       this.if(this.eq(probed, this.i32(1)), () => {
-        if (read) this.#readArm(s, offset, bytes);
+        if (read) this.#faultWhen(this.#arm(ARM.read, offset, bytes | (s << 8)));
         this.set(host, this.i32(CPU.scratch.offset));
       });
     });
@@ -520,7 +512,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
       return;
     }
     // A push that hit code of this region: the link may be gone.
-    if (this.#asked) this.leave(this.get(this.stale), () => this.exits.link(rec, 0));
+    if (this.#wrote) this.leave(this.get(this.stale), () => this.exits.link(rec, 0));
     const charge = this.#charge;
     this.leave(condition, () => this.exits.link(rec, charge));
   }
@@ -529,13 +521,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   jump(ip: Val): void {
     const rec = this.#rec;
     const charge = this.#charge;
-    if ((this.#shape.sem === "ret" || this.#shape.sem === "ret_imm") && this.returns.length > 0) {
-      if (this.#asked) {
-        this.if(this.get(this.stale), () => {
-          this.setState64(CPU.rip, ip);
-          this.leave(undefined, () => this.exits.ip(rec));
-        });
-      }
+    if (this.#shape.sem === "ret" || this.#shape.sem === "ret_imm") {
       for (const site of this.returns) {
         this.leave(this.eq(ip, this.#ip(site.off)), () => this.exits.link(-site.rec, charge));
       }

@@ -2,6 +2,7 @@ import type { VmExit } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
+import { IN_REGION } from "../translate/core-arms.ts";
 import type { Translator } from "../translate/index.ts";
 
 /** Work of a chunk of a repeated string, see WORK_LIMIT. */
@@ -48,14 +49,16 @@ export class Callouts {
   readonly imports = {
     slowRead: (lo: number, hi: number, sizeSegment: number): number => {
       this.slowReads++;
+      if (sizeSegment >= IN_REGION) return this.#readInRegion(lo, hi, sizeSegment & ~IN_REGION);
       return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowRead(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
     },
     slowWrite: (lo: number, hi: number, sizeSegment: number): number => {
       this.slowWrites++;
+      sizeSegment &= ~IN_REGION;
       return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowWrite(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
     },
     slowProbe: (lo: number, hi: number, sizeSegment: number): number =>
-      this.#linear(lo, hi, sizeSegment) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0,
+      this.#linear(lo, hi, sizeSegment & ~IN_REGION) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0,
     segmentSlow: (lo: number, hi: number, flags: number): number =>
       this.cpu.mmu.segmentAllows(flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
     raise: (vector: number, errorCode: number): number => {
@@ -74,6 +77,31 @@ export class Callouts {
     findIp: (rec: number): number => this.#findIp(rec),
     breakAt: (rec: number): number => this.#breakAt(rec),
   };
+  /** An instruction of a region did not happen, because what it read made a stop necessary: the run loop does it alone, with the same answers. */
+  again = false;
+  #readBy = 0;
+  #readAt = 0;
+  /**
+   * A read of a translated region. Reads are frequent and stops are not, so no code behind each of them looks for one: when a device asks for a stop,
+   * or changes the region's code, the region is left as for a fault.
+   */
+  #readInRegion(lo: number, hi: number, sizeSegment: number): number {
+    const { cpu } = this;
+    const { mmu, u32 } = cpu;
+    const rec = u32[CPU.curRec.offset >> 2];
+    const budget = cpu.i32[CPU.budget.offset >> 2];
+    // What the devices answer to one instruction.
+    if (rec !== this.#readBy || budget !== this.#readAt) mmu.answers.length = 0;
+    this.#readBy = rec;
+    this.#readAt = budget;
+    mmu.noting = true;
+    const complete = this.#linear(lo, hi, sizeSegment) && mmu.slowRead(this.#la, sizeSegment & 0xff, cpu.cpl === 3);
+    mmu.noting = false;
+    if (!complete) return 1;
+    if (u32[CPU.regionStale.offset >> 2] === 0) return 0;
+    this.again = true;
+    return 1;
+  }
   #la = 0;
   /** Linear address from halves into #la; a non-canonical one records #GP(0)/#SS(0). #AC and data breakpoints are looked at here too. */
   #linear(lo: number, hi: number, sizeSegment: number): boolean {
@@ -139,7 +167,7 @@ export class Callouts {
         return true;
       cpu.u32[CPU.shadow.offset >> 2] = 0;
     }
-    return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0);
+    return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0 || cpu.intercepts.externalInterrupt);
   }
   find(limit: number): number {
     const u32 = this.cpu.u32;

@@ -333,10 +333,22 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#loaded = 0;
     cpu.i32[at] = 0;
     if (why === LEFT_BUDGET || left === LEFT_STOP) return undefined;
+    if (this.#out.again) return this.#again();
     this.#faulted = true;
     if (cpu.exit !== undefined) return this.#take();
     this.#fault();
     return undefined;
+  }
+
+  /** Does one instruction that a region has left undone; devices are not asked a second time. */
+  #again(): VmExit | undefined {
+    const { mmu } = this.cpu;
+    this.#out.again = false;
+    mmu.repeating = true;
+    const rec = this.#out.find(1);
+    const exit = rec === 0 ? this.#afterFault() : this.#execute(rec, 1, true);
+    mmu.repeating = false;
+    return exit;
   }
 
   instructionCount(): number {
@@ -371,7 +383,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       return;
     }
     this.cpu.u32[at] |= PENDING.intr;
-    if ((this.cpu.systemFlags & IF) !== 0) this.#kick();
+    if ((this.cpu.systemFlags & IF) !== 0 || this.intercepts.externalInterrupt) this.#kick();
   }
   raiseNmi(): void {
     this.cpu.u32[this.pendingIndex()] |= PENDING.nmi;
