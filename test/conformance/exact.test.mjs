@@ -114,6 +114,25 @@ for (const [name, engine] of Object.entries(ENGINES)) {
     assert.equal(vm.memory.read32(STACK - 12), CODE + 6);
     vm.dispose();
   });
+  test(`a store into what follows is seen, wherever budgets end [${name}]`, () => {
+    // mov byte [X], inc ebx; nops; X: inc eax; nops; jmp back
+    for (let budget = 2; budget < 70; budget++) {
+      const vm = machine(engine, [0xc6, 0x05, ...word(CODE + 17), 0x43, ...nops(10), 0x40, ...nops(30), 0xeb, 0xce], () => {});
+      // After RESET it has the processor's signature.
+      vm.vcpu.regs.raw.setGpr(2, 0n);
+      vm.vcpu.run({ kind: "run" }, 43);
+      assert.equal(vm.vcpu.regs.raw.getGpr(3), 1n);
+      for (let turn = 0; turn < 3; turn++) {
+        // Another instruction each turn: inc ecx, inc edx, inc ebx.
+        vm.memory.write8(CODE + 6, 0x41 + turn);
+        const end = vm.vcpu.instructionCount() + 43;
+        while (vm.vcpu.instructionCount() < end) vm.vcpu.run({ kind: "run" }, Math.min(budget, end - vm.vcpu.instructionCount()));
+      }
+      const count = (register) => Number(vm.vcpu.regs.raw.getGpr(register));
+      assert.deepEqual([count(0), count(1), count(2), count(3)], [0, 1, 1, 2], `runs of ${budget}`);
+      vm.dispose();
+    }
+  });
   for (const length of [1, 63, 64, 65, 128]) {
     test(`a store as instruction ${length} into its own block counts once [${name}]`, () => {
       // nops; mov [CODE], al; nops; hlt

@@ -272,6 +272,7 @@ export class CodePages {
     if (this.#broken >= b.rec && this.#broken < b.rec + b.records * REC_BYTES) this.#broken = 0;
     this.#byRecord.delete(b.rec);
     for (let i = 0; i < b.records; i++) cpu.u16[(b.rec + i * REC_BYTES + REC.handler) >> 1] = H_BREAK;
+    if (b === this.#copied) for (let i = 0; i < SCRATCH_RECORDS; i++) cpu.u16[(SCRATCH_FIRST + i * REC_BYTES + REC.handler) >> 1] = H_BREAK;
     for (const source of b.incoming) if (cpu.i32[(source + REC.link) >> 2] === b.rec) cpu.i32[(source + REC.link) >> 2] = 0;
     for (const i of b.insns) this.#retired.push(i);
     if (b.regions.length > 0) this.onKill(b);
@@ -355,7 +356,13 @@ export class CodePages {
     if (host === 0) return this.#decodeUncached(la, gpa, codeSize, allowed);
     let wanted = limit;
     if (limit < MAX_BLOCK) {
-      const known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
+      let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
+      if (known === undefined && limit > 1) {
+        // Whole, so that stores into it are seen.
+        const rec = this.#decodeAt(la, page, off, host, codeSize, MAX_BLOCK, allowed);
+        known = this.#byRecord.get(rec);
+        if (known === undefined || known.nextPage >= 0) return rec;
+      }
       if (known !== undefined && known.nextPage < 0 && known.end - known.start <= allowed) return this.#head(known, limit);
     } else {
       let known = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
@@ -403,6 +410,7 @@ export class CodePages {
     }
     u8.copyWithin(SCRATCH_FIRST, known.rec, known.rec + (count + 1) * REC_BYTES);
     if (known.regions.length > 0) this.onCopy(known, SCRATCH_FIRST, count);
+    this.#copied = known;
     lowering.writeEnd(end, u16[(end + REC.ipOff) >> 1], count);
     for (let at = SCRATCH_FIRST; at <= end; at += REC_BYTES) u16[(at + REC.blockCount) >> 1] = count;
     return SCRATCH_FIRST;
@@ -431,6 +439,8 @@ export class CodePages {
     return rec;
   }
   skipped = 0;
+  /** The block whose head lies in the scratch records. */
+  #copied: Block | undefined;
   #resuming: Block | undefined;
   /** Guest-physical address of code, or -1 with the fault recorded. */
   #fetch(la: number, user: boolean): number {
@@ -607,6 +617,7 @@ export class CodePages {
     return first;
   }
   #dropScratchInsns(): void {
+    this.#copied = undefined;
     for (const i of this.#scratchInsns) {
       this.insns[i] = undefined;
       this.#freeInsns.push(i);
