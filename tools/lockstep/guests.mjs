@@ -56,9 +56,14 @@ export const GUESTS = {
   smp: {
     disk: () => {
       const file = path.join(ROOT, ".cache/smp.img");
+      const source = path.join(ROOT, "test/guest/smp.asm");
+      // A snapshot goes on only with a disk that has not changed since.
+      if (fs.existsSync(file) && fs.statSync(file).mtimeMs > fs.statSync(source).mtimeMs) return file;
       fs.mkdirSync(path.dirname(file), { recursive: true });
-      if (spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, "test/guest/smp.asm")]).status !== 0) return undefined;
-      fs.truncateSync(file, 1474560);
+      const part = `${file}.${process.pid}`;
+      if (spawnSync("nasm", ["-f", "bin", "-o", part, source]).status !== 0) return undefined;
+      fs.truncateSync(part, 1474560);
+      fs.renameSync(part, file);
       return file;
     },
     memoryBytes: 16 * MIB,

@@ -26,8 +26,8 @@ export interface ExitCommon {
  * by `instructionLength` when the monitor has done the work (see `VmEntry`).
  */
 export type VmExit = ExitCommon &
+  /** `early`: of the budget some is left, and nothing happened; the host gets a turn. How often depends on caches, so it is not counted. */
   (
-    /** `early`: of the budget some is left, and nothing happened; the host gets a turn. How often depends on caches, so it is not counted. */
     | { readonly kind: "budget"; readonly early?: true }
     | { readonly kind: "exception"; readonly vector: number; readonly errorCode: number | undefined; readonly event: EventType }
     | { readonly kind: "external-interrupt" }

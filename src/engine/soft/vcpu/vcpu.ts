@@ -5,7 +5,18 @@ import { CPU, REC } from "../state-layout.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
-import { EXIT_BUDGET, EXIT_EARLY, EXIT_HLT, EXIT_INIT, EXIT_INTERRUPT, EXIT_MTF, EXIT_NMI_WINDOW, EXIT_TIMER, EXIT_TRIPLE, EXIT_WINDOW } from "./exits.ts";
+import {
+  EXIT_BUDGET,
+  EXIT_EARLY,
+  EXIT_HLT,
+  EXIT_INIT,
+  EXIT_INTERRUPT,
+  EXIT_MTF,
+  EXIT_NMI_WINDOW,
+  EXIT_TIMER,
+  EXIT_TRIPLE,
+  EXIT_WINDOW,
+} from "./exits.ts";
 import { VcpuRegisters } from "./registers.ts";
 import { loadCpu, saveCpu } from "./state.ts";
 
