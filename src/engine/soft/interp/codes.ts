@@ -25,3 +25,6 @@ export const REGION_TAKE_LINK = 1,
   REGION_TAKE_HELPER = 4,
   /** The region is not for the state as it is: the record it replaced does it. */
   REGION_MISFIT = 8;
+
+/** In what the slow arms' imports are told of an access: a region makes it. */
+export const IN_REGION = 0x10000;

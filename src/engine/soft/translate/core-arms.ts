@@ -1,6 +1,7 @@
 import { I32, I64, type ModuleBuilder, OP, type Signature } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
 import type { CoreFunctions } from "../interp/memory-emit.ts";
+import { IN_REGION } from "../interp/codes.ts";
 import { CPU } from "../state-layout.ts";
 
 /** All helpers of regions have one signature: (offset, info, record, budget) → i32. */
@@ -10,8 +11,6 @@ export const ARM = { read: 0, write: 1, probe: 2, raise: 3 } as const;
 export const ARM_NAMES = ["armRead", "armWrite", "armProbe", "armRaise"] as const;
 /** In info: bytes in the low byte, segment above; this "segment" means that the offset is a linear address already. */
 export const LINEAR = 7;
-/** In what the slow arms' imports are told of an access: a region makes it. */
-export const IN_REGION = 0x10000;
 
 /**
  * The slow arms as regions call them: real Wasm functions around the imports, because a region that imported
