@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const GUESTS = process.env["WHYVE_GUESTS"] ?? path.join(ROOT, "../shared/guests");
-export const CLI = path.join(ROOT, "dist/cli/main.js");
+export const CLI = path.join(ROOT, "dist/bin/whyve.cjs");
 
 /** The path of a guest image, or undefined when the set is not on this machine. */
 export function guest(name) {

@@ -7,7 +7,7 @@ import * as path from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-cli-"));
 after(() => fs.rmSync(dir, { recursive: true, force: true }));
 
