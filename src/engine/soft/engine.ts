@@ -1,5 +1,5 @@
 import { decode, type Insn } from "../../isa/index.ts";
-import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, Intercepts, MemoryRegion, MemorySlot } from "../api/index.ts";
+import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../api/index.ts";
 import { VmmError } from "../../base/index.ts";
 import { Cpu } from "./cpu.ts";
 import type { InterpreterImage } from "./interp/image.ts";
@@ -11,49 +11,9 @@ import { cpuPlace } from "./state-layout.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
 import type { Callouts } from "./vcpu/callouts.ts";
+import { defaultIntercepts } from "./vcpu/default-intercepts.ts";
 import { helperFor } from "./vcpu/helpers.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
-
-export function defaultIntercepts(): Intercepts {
-  return {
-    exceptionBitmap: 0,
-    externalInterrupt: false,
-    interruptWindow: false,
-    nmiWindow: false,
-    nmi: false,
-    hlt: false,
-    invlpg: false,
-    mwait: false,
-    monitor: false,
-    rdpmc: false,
-    rdtsc: false,
-    cr3Load: false,
-    cr3Store: false,
-    cr8Load: false,
-    cr8Store: false,
-    cr0Mask: 0,
-    cr4Mask: 0,
-    cr0Shadow: 0,
-    cr4Shadow: 0,
-    movDr: false,
-    unconditionalIo: false,
-    rdmsr: new Set(),
-    wrmsr: new Set(),
-    pause: false,
-    pauseLoop: undefined,
-    mtf: false,
-    descriptorTable: false,
-    wbinvd: false,
-    rdrand: false,
-    rdseed: false,
-    taskSwitch: false,
-    xsetbv: false,
-    getsec: false,
-    invpcid: false,
-    cpuid: false,
-    preemptionTimer: undefined,
-  };
-}
 
 /** Software VT-x: x86-64 interpreted by generated WebAssembly. The compiled module is shared by all its VMs. */
 export class SoftEngine implements CpuEngine {

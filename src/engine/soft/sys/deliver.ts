@@ -1,3 +1,4 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, DS, ES, FS, GS, SS, VM_EXIT } from "../cpu.ts";
@@ -7,7 +8,7 @@ import { checkTarget, loadCode, loadCodeAndStack, loadNull, readDescriptor, touc
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";
 import { switchTask, tssOfGate } from "./task.ts";
 import { FLAG, gprHi, gprLo, gprWide, hi32, ipOf, isCanonical, linear, lo32, setGprWide, setIp, setSp, spAdd, spOf, stackAddress } from "./words.ts";
-import { toWide, VEC, wide } from "./words.ts";
+import { toWide, wide } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** Delivery of interrupts and exceptions through IVT and IDT. SDM vol. 3A chapter 6, vol. 2 INT n, vol. 3B 20.1-20.3 (V86). */
@@ -77,7 +78,7 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
   const ext = type === "software-interrupt" || type === "software-exception" ? 0 : 1;
   let flags = cpu.eflags;
   // Fault-class exceptions restart with RF set, so that an instruction breakpoint does not strike twice. #DB says itself.
-  if (type === "hardware-exception" && vector !== VEC.DB && vector !== VEC.BP && vector !== VEC.OF && vector !== VEC.DF && vector !== 18)
+  if (type === "hardware-exception" && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF && vector !== VECTOR.DF && vector !== 18)
     flags |= FLAG.RF;
   const idtCode = vector * 8 + 2 + ext;
   if (cpu.longMode) {
@@ -92,7 +93,7 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
   const gateType = (hi >>> 8) & 0x1f;
   if (gateType !== 5 && gateType !== 6 && gateType !== 7 && gateType !== 14 && gateType !== 15) cpu.gp(idtCode);
   if (ext === 0 && ((hi >>> 13) & 3) < cpu.cpl) cpu.gp(idtCode);
-  if ((hi & 0x8000) === 0) cpu.raise(VEC.NP, idtCode);
+  if ((hi & 0x8000) === 0) cpu.raise(VECTOR.NP, idtCode);
   const next = returnIp >>> 0;
   if (gateType === 5) {
     const tss = tssOfGate(cpu, lo >>> 16, ext);
@@ -145,11 +146,11 @@ export function deliverEvent(cpu: Cpu, type: EventType, vector: number, errorCod
 /** The code segment of an interrupt or trap gate. */
 function gateCode(cpu: Cpu, selector: number, ext: number): Descriptor {
   if ((selector & 0xfffc) === 0) cpu.gp(ext);
-  const d = readDescriptor(cpu, selector, VEC.GP, ext);
+  const d = readDescriptor(cpu, selector, VECTOR.GP, ext);
   const code = (selector & 0xfffc) | ext;
   if (!d.code || d.dpl > cpu.cpl) cpu.gp(code);
   if (cpu.longMode && (!d.longCode || d.big)) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   return d;
 }
 
@@ -163,7 +164,7 @@ function deliverLong(cpu: Cpu, vector: number, errorCode: number | undefined, re
   if (gateType !== 14 && gateType !== 15) cpu.gp(idtCode);
   const cplOld = cpu.cpl;
   if (ext === 0 && ((hi >>> 13) & 3) < cplOld) cpu.gp(idtCode);
-  if ((hi & 0x8000) === 0) cpu.raise(VEC.NP, idtCode);
+  if ((hi & 0x8000) === 0) cpu.raise(VECTOR.NP, idtCode);
   const ip = wide(((lo & 0xffff) | (hi & 0xffff0000)) >>> 0, load(cpu, la + 8, 4, false));
   const d = gateCode(cpu, lo >>> 16, ext);
   const ist = hi & 7;
@@ -171,7 +172,7 @@ function deliverLong(cpu: Cpu, vector: number, errorCode: number | undefined, re
   if (!inner && !d.conforming && d.dpl !== cplOld) cpu.gp((d.selector & 0xfffc) | ext);
   const cpl = inner ? d.dpl : cplOld;
   let rsp = ist !== 0 ? tssPointer64(cpu, ist * 8 + 0x1c, ext) : inner ? tssPointer64(cpu, d.dpl * 8 + 4, ext) : gprWide(cpu, 4);
-  if (!isCanonical(rsp)) cpu.raise(VEC.SS, ext);
+  if (!isCanonical(rsp)) cpu.raise(VECTOR.SS, ext);
   if (!isCanonical(ip)) cpu.gp(ext);
   rsp -= ((rsp % 16) + 16) % 16;
   const frame = [cpu.selector(SS), 0, gprLo(cpu, 4), gprHi(cpu, 4), flags, 0, cpu.selector(CS), 0, lo32(returnIp), hi32(returnIp)];
@@ -189,15 +190,15 @@ function deliverLong(cpu: Cpu, vector: number, errorCode: number | undefined, re
 
 /** SDM vol. 3A table 6-4: 0 benign, 1 contributory, 2 page fault, 3 double fault. */
 function classOf(vector: number): number {
-  if (vector === VEC.PF) return 2;
-  if (vector === VEC.DF) return 3;
+  if (vector === VECTOR.PF) return 2;
+  if (vector === VECTOR.DF) return 3;
   return vector === 0 || (vector >= 10 && vector <= 13) || vector === 21 ? 1 : 0;
 }
 
 /** The exception exits to the monitor instead: exception bitmap. Sets `cpu.exit`. */
 function intercepted(cpu: Cpu, vector: number, errorCode: number | undefined): boolean {
   if (((cpu.intercepts.exceptionBitmap >>> vector) & 1) === 0) return false;
-  const qualification = vector === VEC.PF ? cpu.fault.address : 0n;
+  const qualification = vector === VECTOR.PF ? cpu.fault.address : 0n;
   cpu.exit = {
     kind: "exception",
     vector,
@@ -249,21 +250,21 @@ export function deliverAll(cpu: Cpu, type: EventType, vector: number, errorCode:
       return;
     }
     if ((first === 1 && second === 1) || (first === 2 && second !== 0)) {
-      v = VEC.DF;
+      v = VECTOR.DF;
       code = 0;
     } else {
       v = cpu.fault.vector;
       code = cpu.fault.errorCode;
     }
     if (intercepted(cpu, v, code)) return;
-    if (cpu.fault.vector === VEC.PF) cpu.cr2 = cpu.fault.address;
+    if (cpu.fault.vector === VECTOR.PF) cpu.cr2 = cpu.fault.address;
   }
 }
 
 /** A hardware exception: exits when the monitor wants it, else delivered with double- and triple-fault logic. Never throws. */
 export function raiseFault(cpu: Cpu, vector: number, errorCode: number | undefined): void {
   if (intercepted(cpu, vector, errorCode)) return;
-  if (vector === VEC.PF) cpu.cr2 = cpu.fault.address;
+  if (vector === VECTOR.PF) cpu.cr2 = cpu.fault.address;
   deliverAll(cpu, "hardware-exception", vector, errorCode, 0);
 }
 
@@ -275,7 +276,7 @@ export function raiseDebug(cpu: Cpu, conditions: number): void {
   if ((cpu.intercepts.exceptionBitmap & 2) !== 0) {
     cpu.exit = {
       kind: "exception",
-      vector: VEC.DB,
+      vector: VECTOR.DB,
       errorCode: undefined,
       event: "hardware-exception",
       reason: 0,
@@ -287,7 +288,7 @@ export function raiseDebug(cpu: Cpu, conditions: number): void {
   }
   cpu.dr[6] = (cpu.dr[6] & ~0xfn) | 0xffff0ff0n | BigInt(conditions & 0xe00f);
   cpu.dr[7] &= ~0x2000n;
-  deliverAll(cpu, "hardware-exception", VEC.DB, undefined, 0);
+  deliverAll(cpu, "hardware-exception", VECTOR.DB, undefined, 0);
 }
 
 /** Interrupt shadow bits are spent by any delivery. */

@@ -1,7 +1,8 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { hi32, isCanonical, linear, lo32, toWide, VEC, wide } from "./words.ts";
+import { hi32, isCanonical, linear, lo32, toWide, wide } from "./words.ts";
 import { hostForLoad, load, store } from "./memory.ts";
 
 /** Segment descriptors: reading them with the documented checks, and loading segment registers from them. SDM vol. 3A chapters 3 and 5. */
@@ -82,7 +83,7 @@ export function gdtBase(cpu: Cpu): number {
 }
 
 /** Reads a descriptor; outside its table: exception `vector` with the selector as error code. The selector is not null. */
-export function readDescriptor(cpu: Cpu, selector: number, vector: number = VEC.GP, ext = 0): Descriptor {
+export function readDescriptor(cpu: Cpu, selector: number, vector: number = VECTOR.GP, ext = 0): Descriptor {
   const offset = selector & 0xfff8;
   let base: number;
   let limit: number;
@@ -102,7 +103,7 @@ export function readDescriptor(cpu: Cpu, selector: number, vector: number = VEC.
 }
 
 /** Reads the second half of a 16-byte system descriptor (IA-32e mode); its type field must be zero. */
-export function readHighHalf(cpu: Cpu, d: Descriptor, vector: number = VEC.GP, ext = 0): void {
+export function readHighHalf(cpu: Cpu, d: Descriptor, vector: number = VECTOR.GP, ext = 0): void {
   const offset = d.selector & 0xfff8;
   const limit = (d.selector & 4) !== 0 ? cpu.limit(LDTR) : cpu.gdtrLimit;
   const code = (d.selector & 0xfffc) | ext;
@@ -183,11 +184,11 @@ export function loadStack(cpu: Cpu, d: Descriptor): void {
  * The checks of a stack segment for privilege `cpl`: limits, RPL, type, DPL give `vector` (#GP or #TS), absence gives #SS.
  * The selector is not null.
  */
-export function readStack(cpu: Cpu, selector: number, cpl: number, vector: number = VEC.GP, ext = 0): Descriptor {
+export function readStack(cpu: Cpu, selector: number, cpl: number, vector: number = VECTOR.GP, ext = 0): Descriptor {
   const d = readDescriptor(cpu, selector, vector, ext);
   const code = (selector & 0xfffc) | ext;
   if ((selector & 3) !== cpl || !d.writableData || d.dpl !== cpl) cpu.raise(vector, code);
-  if (!d.present) cpu.raise(VEC.SS, code);
+  if (!d.present) cpu.raise(VECTOR.SS, code);
   return d;
 }
 
@@ -212,7 +213,7 @@ export function loadDataSegment(cpu: Cpu, s: number, selector: number): void {
   const code = selector & 0xfffc;
   if (!d.readable) cpu.gp(code);
   if (!d.conforming && ((selector & 3) > d.dpl || cpl > d.dpl)) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   loadSeg(cpu, s, selector, d.base, d.limit, touch(cpu, d));
 }
 

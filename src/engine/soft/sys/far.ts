@@ -1,3 +1,4 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, SS } from "../cpu.ts";
@@ -23,7 +24,6 @@ import {
   spAdd,
   spOf,
   stackAddress,
-  VEC,
   wide,
   writeItem,
 } from "./words.ts";
@@ -38,7 +38,7 @@ function checkDirect(cpu: Cpu, d: Descriptor, selector: number): void {
   const code = selector & 0xfffc;
   if (cpu.longMode && d.longCode && d.big) cpu.gp(code);
   if (d.conforming ? d.dpl > cpu.cpl : (selector & 3) > cpu.cpl || d.dpl !== cpu.cpl) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
 }
 
 function enter(cpu: Cpu, d: Descriptor, ip: number, cpl: number): Outcome {
@@ -128,7 +128,7 @@ function throughSystem(cpu: Cpu, insn: Insn, d: Descriptor, call: boolean): Outc
   if (d.dpl < cpu.cpl || d.dpl < (d.selector & 3)) cpu.gp(code);
   let tss = d;
   if (type === 5) {
-    if (!d.present) cpu.raise(VEC.NP, code);
+    if (!d.present) cpu.raise(VECTOR.NP, code);
     tss = tssOfGate(cpu, d.gateSelector, 0);
   } else availableTss(cpu, d, 0);
   switchTask(cpu, tss, call ? "call" : "jmp", nextIp(cpu, insn), cpu.eflags, insn.length, undefined, 0);
@@ -139,7 +139,7 @@ function throughGate(cpu: Cpu, insn: Insn, gate: Descriptor, call: boolean): Out
   const gateCode = gate.selector & 0xfffc;
   const cpl = cpu.cpl;
   if (gate.dpl < cpl || gate.dpl < (gate.selector & 3)) cpu.gp(gateCode);
-  if (!gate.present) cpu.raise(VEC.NP, gateCode);
+  if (!gate.present) cpu.raise(VECTOR.NP, gateCode);
   const selector = gate.gateSelector;
   if ((selector & 0xfffc) === 0) cpu.gp(0);
   const d = readDescriptor(cpu, selector);
@@ -147,7 +147,7 @@ function throughGate(cpu: Cpu, insn: Insn, gate: Descriptor, call: boolean): Out
   if (!d.code || d.dpl > cpl) cpu.gp(code);
   if (!call && !d.conforming && d.dpl !== cpl) cpu.gp(code);
   if (cpu.longMode && (!d.longCode || d.big)) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   const wideGate = (gate.type & 8) !== 0;
   const offset = cpu.longMode ? wide(gate.gateOffset, gate.high) : wideGate ? gate.gateOffset : gate.gateOffset & 0xffff;
   if (!call) {
@@ -240,7 +240,7 @@ export function readReturnCode(cpu: Cpu, selector: number): Descriptor {
   if (!d.code || rpl < cpu.cpl) cpu.gp(code);
   if (d.conforming ? d.dpl > rpl : d.dpl !== rpl) cpu.gp(code);
   if (cpu.longMode && d.longCode && d.big) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   return d;
 }
 

@@ -1,8 +1,9 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { TR } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { inSegment, readStack } from "./descriptor.ts";
-import { isCanonical, linear, VEC, wide } from "./words.ts";
+import { isCanonical, linear, wide } from "./words.ts";
 import { hostForStore, load, store } from "./memory.ts";
 
 /** Frames on stacks that are not (yet) the current one, and the stacks that a TSS names. */
@@ -22,25 +23,25 @@ export function innerStack(cpu: Cpu, cpl: number, ext: number): InnerStack {
   let selector: number;
   if ((cpu.access(TR) & 8) !== 0) {
     const at = cpl * 8 + 4;
-    if (at + 5 > limit) cpu.raise(VEC.TS, tssCode);
+    if (at + 5 > limit) cpu.raise(VECTOR.TS, tssCode);
     sp = load(cpu, linear(cpu, base + at), 4, false) >>> 0;
     selector = load(cpu, linear(cpu, base + at + 4), 2, false);
   } else {
     const at = cpl * 4 + 2;
-    if (at + 3 > limit) cpu.raise(VEC.TS, tssCode);
+    if (at + 3 > limit) cpu.raise(VECTOR.TS, tssCode);
     sp = load(cpu, linear(cpu, base + at), 2, false);
     selector = load(cpu, linear(cpu, base + at + 2), 2, false);
   }
-  if ((selector & 0xfffc) === 0) cpu.raise(VEC.TS, ext);
-  return { sp, descriptor: readStack(cpu, selector, cpl, VEC.TS, ext) };
+  if ((selector & 0xfffc) === 0) cpu.raise(VECTOR.TS, ext);
+  return { sp, descriptor: readStack(cpu, selector, cpl, VECTOR.TS, ext) };
 }
 
 /** A stack pointer of the 64-bit TSS: `offset` 4, 12, 20 for RSP0-2, 24h + 8n for the IST. */
 export function tssPointer64(cpu: Cpu, offset: number, ext: number): number {
-  if (offset + 7 > cpu.limit(TR)) cpu.raise(VEC.TS, (cpu.selector(TR) & 0xfffc) | ext);
+  if (offset + 7 > cpu.limit(TR)) cpu.raise(VECTOR.TS, (cpu.selector(TR) & 0xfffc) | ext);
   const la = cpu.baseNumber(TR) + offset;
   const sp = wide(load(cpu, la, 4, false), load(cpu, la + 4, 4, false));
-  if (!isCanonical(sp)) cpu.raise(VEC.SS, ext);
+  if (!isCanonical(sp)) cpu.raise(VECTOR.SS, ext);
   return sp;
 }
 
@@ -64,7 +65,7 @@ export function pushFrame(
   let at = sp;
   for (let i = 0; i < count; i++) {
     at = ((at - size) & mask) >>> 0;
-    if (!inSegment(limit, access, at, size)) cpu.raise(VEC.SS, code);
+    if (!inSegment(limit, access, at, size)) cpu.raise(VECTOR.SS, code);
   }
   const first = linear(cpu, base + (((sp - size) & mask) >>> 0));
   const last = linear(cpu, base + at);
@@ -95,7 +96,7 @@ export function pushFrame(
 export function pushFrame64(cpu: Cpu, rsp: number, pairs: readonly number[], user: boolean, code: number): number {
   const bytes = pairs.length * 4;
   const low = rsp - bytes;
-  if (!isCanonical(low) || !isCanonical(rsp - 1)) cpu.raise(VEC.SS, code);
+  if (!isCanonical(low) || !isCanonical(rsp - 1)) cpu.raise(VECTOR.SS, code);
   const host = hostForStore(cpu, low, bytes, user);
   if (host !== 0) {
     for (let i = 0, to = host + bytes; i < pairs.length; i += 2) {

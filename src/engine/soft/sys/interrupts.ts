@@ -1,3 +1,4 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
@@ -7,7 +8,7 @@ import { checkTarget, loadCode, loadV86, touch } from "./descriptor.ts";
 import { common } from "./exits.ts";
 import { readReturnCode, returnOuter } from "./far.ts";
 import { returnFromTask } from "./task.ts";
-import { CR4, FLAG, frameHi, frameLo, linear, nextIp, peek, readFrame, setFlags, setIp, setSp, spAdd, spOf, VEC, wide } from "./words.ts";
+import { CR4, FLAG, frameHi, frameLo, linear, nextIp, peek, readFrame, setFlags, setIp, setSp, spAdd, spOf, wide } from "./words.ts";
 import { load } from "./memory.ts";
 
 /** INT n, INT3, INTO, INT1 and IRET in every mode. SDM vol. 2, vol. 3B chapter 20. */
@@ -47,7 +48,7 @@ function softwareException(cpu: Cpu, insn: Insn, type: EventType, vector: number
   return "jump";
 }
 
-const into: SystemHelper = (cpu, insn) => ((cpu.eflags & FLAG.OF) === 0 ? "next" : softwareException(cpu, insn, "software-exception", VEC.OF));
+const into: SystemHelper = (cpu, insn) => ((cpu.eflags & FLAG.OF) === 0 ? "next" : softwareException(cpu, insn, "software-exception", VECTOR.OF));
 
 // ---- IRET
 
@@ -157,8 +158,8 @@ function iretToV86(cpu: Cpu, ip: number, selector: number, image: number): void 
 
 export const INTERRUPTS: Readonly<Record<string, SystemHelper>> = {
   int: intN,
-  int3: (cpu, insn) => softwareException(cpu, insn, "software-exception", VEC.BP),
-  int1: (cpu, insn) => softwareException(cpu, insn, "privileged-exception", VEC.DB),
+  int3: (cpu, insn) => softwareException(cpu, insn, "software-exception", VECTOR.BP),
+  int1: (cpu, insn) => softwareException(cpu, insn, "privileged-exception", VECTOR.DB),
   into,
   iret,
 };

@@ -1,4 +1,5 @@
 import type { Insn } from "../../../isa/insn.ts";
+import { VMX_INSTRUCTION_REASON } from "../../../isa/vmx.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import type { VmExit } from "../../api/index.ts";
 import { inUse } from "../fpu/image.ts";
@@ -192,20 +193,8 @@ const getsec: SystemHelper = (cpu, insn) => (cpu.intercepts.getsec ? cpu.leave({
 
 const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
 
-/** Displacement-carrying VMX instructions give instruction information; the others do not. */
-const VMX_REASONS = {
-  vmclear: 19,
-  vmlaunch: 20,
-  vmptrld: 21,
-  vmptrst: 22,
-  vmread: 23,
-  vmresume: 24,
-  vmwrite: 25,
-  vmxoff: 26,
-  vmxon: 27,
-  invept: 50,
-  invvpid: 53,
-} as const;
+/** VMFUNC is no matter of VMX operation: without EPTP switching it is undefined. */
+const VMX_INSTRUCTIONS = Object.entries(VMX_INSTRUCTION_REASON).filter(([name]) => name !== "vmfunc");
 
 function vmxInstruction(name: string, reason: number): SystemHelper {
   return (cpu, insn) => {
@@ -257,7 +246,7 @@ export const PROCESSOR: Readonly<Record<string, SystemHelper>> = {
   rdseed: random(61),
   vmcall,
   vmmcall: vmcall,
-  ...Object.fromEntries(Object.entries(VMX_REASONS).map(([name, reason]) => [name, vmxInstruction(name, reason)])),
+  ...Object.fromEntries(VMX_INSTRUCTIONS.map(([name, reason]) => [name, vmxInstruction(name, reason)])),
   // No SMM, no SMX, no EPTP switching, no protection keys: these are undefined opcodes here.
   rsm: undefinedOpcode,
   getsec,

@@ -1,10 +1,11 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { LDTR, TR } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { AR_UNUSABLE, loadSeg, readDescriptor, readHighHalf, setBusy } from "./descriptor.ts";
 import { common, displacement, operandInfo } from "./exits.ts";
-import { CR4, FLAG, isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, VEC, writeGpr, writeWord } from "./words.ts";
+import { CR4, FLAG, isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, writeGpr, writeWord } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** Descriptor-table registers and the instructions that ask about descriptors. SDM vol. 2. */
@@ -86,7 +87,7 @@ const lldt: SystemHelper = (cpu, insn) => {
   const d = readDescriptor(cpu, selector);
   if (!d.system || d.type !== 2) cpu.gp(code);
   if (cpu.longMode) readHighHalf(cpu, d);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   if (cpu.longMode && !isCanonical(d.wideBase)) cpu.gp(code);
   loadSeg(cpu, LDTR, selector, d.wideBase === d.base ? d.base : d.wideBase, d.limit, d.access);
   return "next";
@@ -103,7 +104,7 @@ const ltr: SystemHelper = (cpu, insn) => {
   const d = readDescriptor(cpu, selector);
   if (!d.system || (d.type !== 9 && (cpu.longMode || d.type !== 1))) cpu.gp(code);
   if (cpu.longMode) readHighHalf(cpu, d);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   if (cpu.longMode && !isCanonical(d.wideBase)) cpu.gp(code);
   setBusy(cpu, d.address, true);
   loadSeg(cpu, TR, selector, d.wideBase, d.limit, d.access | 2);

@@ -1,3 +1,4 @@
+import { VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
@@ -5,7 +6,7 @@ import { loadCr3, pdptesValid } from "./control.ts";
 import { raiseFault } from "./deliver.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gdtBase, loadCode, loadNull, loadSeg, loadStack, loadV86, readDescriptor, readStack, setBusy, touch } from "./descriptor.ts";
-import { CR0, CR4, FLAG, FLAGS_ALL, gprLo, push, setIp, VEC } from "./words.ts";
+import { CR0, CR4, FLAG, FLAGS_ALL, gprLo, push, setIp } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** Hardware task switches (legacy protected mode only). SDM vol. 3A 7.2 and 7.3. */
@@ -19,14 +20,14 @@ const SOURCE_CODE = { call: 0, iret: 1, jmp: 2, gate: 3 } as const satisfies Rec
 export function availableTss(cpu: Cpu, d: Descriptor, ext: number): void {
   const code = (d.selector & 0xfffc) | ext;
   if (!d.system || (d.type & 7) !== 1) cpu.gp(code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
 }
 
 /** The TSS that a task gate names. */
 export function tssOfGate(cpu: Cpu, selector: number, ext: number): Descriptor {
   const code = (selector & 0xfffc) | ext;
   if ((selector & 4) !== 0 || (selector & 0xfffc) === 0) cpu.gp(code);
-  const d = readDescriptor(cpu, selector, VEC.GP, ext);
+  const d = readDescriptor(cpu, selector, VECTOR.GP, ext);
   availableTss(cpu, d, ext);
   return d;
 }
@@ -55,7 +56,7 @@ export function switchTask(
   const is32 = (d.type & 8) !== 0;
   const shape = is32 ? TSS32 : TSS16;
   const tssCode = (d.selector & 0xfffc) | ext;
-  if (d.limit < shape.minimum) cpu.raise(VEC.TS, tssCode);
+  if (d.limit < shape.minimum) cpu.raise(VECTOR.TS, tssCode);
   if (cpu.intercepts.taskSwitch) {
     const qualification = BigInt(((SOURCE_CODE[source] << 30) | d.selector) >>> 0);
     cpu.leave({ kind: "task-switch", selector: d.selector, reason: 9, qualification, instructionLength, instructionInfo: 0 });
@@ -65,7 +66,7 @@ export function switchTask(
   const old32 = (cpu.access(TR) & 8) !== 0;
   const oldShape = old32 ? TSS32 : TSS16;
   const oldSelector = cpu.selector(TR);
-  if (cpu.limit(TR) < oldShape.minimum) cpu.raise(VEC.TS, (oldSelector & 0xfffc) | ext);
+  if (cpu.limit(TR) < oldShape.minimum) cpu.raise(VECTOR.TS, (oldSelector & 0xfffc) | ext);
   const oldDescriptor = (gdtBase(cpu) + (oldSelector & 0xfff8)) >>> 0;
   const base = d.base;
   const nested = source === "call" || source === "gate";
@@ -89,7 +90,7 @@ export function switchTask(
   const newCr3 = is32 ? load(cpu, at(base, 0x1c), 4, false) >>> 0 : 0;
   const trap = is32 && (load(cpu, at(base, 0x64), 2, false) & 1) !== 0;
   const paging = is32 && (cpu.cr0 & CR0.PG) !== 0;
-  if (paging && (cpu.cr4 & CR4.PAE) !== 0 && !pdptesValid(cpu, newCr3)) cpu.raise(VEC.TS, tssCode);
+  if (paging && (cpu.cr4 & CR4.PAE) !== 0 && !pdptesValid(cpu, newCr3)) cpu.raise(VECTOR.TS, tssCode);
 
   // Commit.
   if (!nested) setBusy(cpu, oldDescriptor, false);
@@ -135,10 +136,10 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
   // First only the selectors, so that a fault finds the new task's.
   for (let i = 0; i < 6; i++) loadSeg(cpu, SEGMENT_ORDER[i], selectors[i] ?? 0, 0, 0, AR_UNUSABLE | (i === 2 ? cpl << 5 : 0));
   loadSeg(cpu, LDTR, ldt, 0, 0, AR_UNUSABLE);
-  if ((ldt & 4) !== 0) cpu.raise(VEC.TS, (ldt & 0xfffc) | ext);
+  if ((ldt & 4) !== 0) cpu.raise(VECTOR.TS, (ldt & 0xfffc) | ext);
   if ((ldt & 0xfffc) !== 0) {
-    const d = readDescriptor(cpu, ldt, VEC.TS, ext);
-    if (!d.system || d.type !== 2 || !d.present) cpu.raise(VEC.TS, (ldt & 0xfffc) | ext);
+    const d = readDescriptor(cpu, ldt, VECTOR.TS, ext);
+    if (!d.system || d.type !== 2 || !d.present) cpu.raise(VECTOR.TS, (ldt & 0xfffc) | ext);
     loadSeg(cpu, LDTR, ldt, d.base, d.limit, d.access);
   }
   if (v86) {
@@ -146,24 +147,24 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
     return;
   }
   const csCode = (cs & 0xfffc) | ext;
-  if ((cs & 0xfffc) === 0) cpu.raise(VEC.TS, csCode);
-  const code = readDescriptor(cpu, cs, VEC.TS, ext);
-  if (!code.code || (code.conforming ? code.dpl > cpl : code.dpl !== cpl)) cpu.raise(VEC.TS, csCode);
-  if (!code.present) cpu.raise(VEC.NP, csCode);
+  if ((cs & 0xfffc) === 0) cpu.raise(VECTOR.TS, csCode);
+  const code = readDescriptor(cpu, cs, VECTOR.TS, ext);
+  if (!code.code || (code.conforming ? code.dpl > cpl : code.dpl !== cpl)) cpu.raise(VECTOR.TS, csCode);
+  if (!code.present) cpu.raise(VECTOR.NP, csCode);
   loadCode(cpu, code, cpl);
   const ss = selectors[2];
-  if ((ss & 0xfffc) === 0) cpu.raise(VEC.TS, (ss & 0xfffc) | ext);
-  loadStack(cpu, readStack(cpu, ss, cpl, VEC.TS, ext));
+  if ((ss & 0xfffc) === 0) cpu.raise(VECTOR.TS, (ss & 0xfffc) | ext);
+  loadStack(cpu, readStack(cpu, ss, cpl, VECTOR.TS, ext));
   for (const s of [ES, DS, FS, GS]) {
     const selector = selectors[s] ?? 0;
     if ((selector & 0xfffc) === 0) {
       loadNull(cpu, s, selector);
       continue;
     }
-    const d = readDescriptor(cpu, selector, VEC.TS, ext);
+    const d = readDescriptor(cpu, selector, VECTOR.TS, ext);
     const errorCode = (selector & 0xfffc) | ext;
-    if (!d.readable || (!d.conforming && (d.dpl < cpl || d.dpl < (selector & 3)))) cpu.raise(VEC.TS, errorCode);
-    if (!d.present) cpu.raise(VEC.NP, errorCode);
+    if (!d.readable || (!d.conforming && (d.dpl < cpl || d.dpl < (selector & 3)))) cpu.raise(VECTOR.TS, errorCode);
+    if (!d.present) cpu.raise(VECTOR.NP, errorCode);
     loadSeg(cpu, s, selector, d.base, d.limit, touch(cpu, d));
   }
 }
@@ -172,9 +173,9 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
 export function returnFromTask(cpu: Cpu, returnIp: number, instructionLength: number): void {
   const link = load(cpu, cpu.baseNumber(TR) >>> 0, 2, false);
   const code = link & 0xfffc;
-  if ((link & 4) !== 0 || code === 0) cpu.raise(VEC.TS, code);
-  const d = readDescriptor(cpu, link, VEC.TS);
-  if (!d.system || (d.type & 7) !== 3) cpu.raise(VEC.TS, code);
-  if (!d.present) cpu.raise(VEC.NP, code);
+  if ((link & 4) !== 0 || code === 0) cpu.raise(VECTOR.TS, code);
+  const d = readDescriptor(cpu, link, VECTOR.TS);
+  if (!d.system || (d.type & 7) !== 3) cpu.raise(VECTOR.TS, code);
+  if (!d.present) cpu.raise(VECTOR.NP, code);
   switchTask(cpu, d, "iret", returnIp, cpu.eflags, instructionLength, undefined, 0);
 }

@@ -1,6 +1,7 @@
-import type { EngineVmOptions, GuestIo, Intercepts, VmExit } from "../../api/index.ts";
+import type { EngineVmOptions, GuestIo, VmExit } from "../../api/index.ts";
 import { decode } from "../../../isa/index.ts";
 import { Cpu, CS, SS, VM_EXIT } from "../cpu.ts";
+import { defaultIntercepts } from "../vcpu/default-intercepts.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { PhysicalMap } from "../mmu/physical.ts";
 import { loadSeg } from "./descriptor.ts";
@@ -20,45 +21,6 @@ export interface PortLog {
   readonly size: number;
   readonly value: number;
 }
-
-const NO_INTERCEPTS: Intercepts = {
-  exceptionBitmap: 0,
-  externalInterrupt: false,
-  interruptWindow: false,
-  nmiWindow: false,
-  nmi: false,
-  hlt: false,
-  invlpg: false,
-  mwait: false,
-  monitor: false,
-  rdpmc: false,
-  rdtsc: false,
-  cr3Load: false,
-  cr3Store: false,
-  cr8Load: false,
-  cr8Store: false,
-  cr0Mask: 0,
-  cr4Mask: 0,
-  cr0Shadow: 0,
-  cr4Shadow: 0,
-  movDr: false,
-  unconditionalIo: false,
-  rdmsr: new Set(),
-  wrmsr: new Set(),
-  pause: false,
-  pauseLoop: undefined,
-  mtf: false,
-  descriptorTable: false,
-  wbinvd: false,
-  rdrand: false,
-  rdseed: false,
-  taskSwitch: false,
-  xsetbv: false,
-  getsec: false,
-  invpcid: false,
-  cpuid: false,
-  preemptionTimer: undefined,
-};
 
 export class TestMachine {
   readonly cpu: Cpu;
@@ -87,7 +49,7 @@ export class TestMachine {
     if (ram === undefined) throw new Error("no ram");
     physical.map({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: ram.sizeBytes, access: "rw" });
     this.memory = physical;
-    this.cpu = new Cpu(memory, options, { ...NO_INTERCEPTS, rdmsr: new Set(), wrmsr: new Set() }, (cpu) => new Mmu(cpu, physical));
+    this.cpu = new Cpu(memory, options, defaultIntercepts(), (cpu) => new Mmu(cpu, physical));
     resetCpu(this.cpu);
     this.at(0x1000, 0x0000);
     loadSeg(this.cpu, SS, 0x2000, 0x20000, 0xffff, 0x93);

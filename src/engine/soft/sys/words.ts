@@ -67,26 +67,6 @@ export const CR4 = {
 } as const;
 export const EFER = { SCE: 1, LME: 0x100, LMA: 0x400, NXE: 0x800 } as const;
 
-/** Exception vectors. */
-export const VEC = {
-  DE: 0,
-  DB: 1,
-  NMI: 2,
-  BP: 3,
-  OF: 4,
-  BR: 5,
-  UD: 6,
-  NM: 7,
-  DF: 8,
-  TS: 10,
-  NP: 11,
-  SS: 12,
-  GP: 13,
-  PF: 14,
-  MF: 16,
-  AC: 17,
-} as const;
-
 const TWO32 = 0x100000000;
 const GPR32 = CPU.gpr.offset >> 2;
 const RIP32 = CPU.rip.offset >> 2;

@@ -1,0 +1,43 @@
+import type { Intercepts } from "../../api/index.ts";
+
+/** Nothing exits that need not. */
+export function defaultIntercepts(): Intercepts {
+  return {
+    exceptionBitmap: 0,
+    externalInterrupt: false,
+    interruptWindow: false,
+    nmiWindow: false,
+    nmi: false,
+    hlt: false,
+    invlpg: false,
+    mwait: false,
+    monitor: false,
+    rdpmc: false,
+    rdtsc: false,
+    cr3Load: false,
+    cr3Store: false,
+    cr8Load: false,
+    cr8Store: false,
+    cr0Mask: 0,
+    cr4Mask: 0,
+    cr0Shadow: 0,
+    cr4Shadow: 0,
+    movDr: false,
+    unconditionalIo: false,
+    rdmsr: new Set(),
+    wrmsr: new Set(),
+    pause: false,
+    pauseLoop: undefined,
+    mtf: false,
+    descriptorTable: false,
+    wbinvd: false,
+    rdrand: false,
+    rdseed: false,
+    taskSwitch: false,
+    xsetbv: false,
+    getsec: false,
+    invpcid: false,
+    cpuid: false,
+    preemptionTimer: undefined,
+  };
+}
