@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { createMachine, machineConfig } from "../../dist/machine/index.js";
-import { ROOT, workDirectory } from "./support.mjs";
+import { ROOT, whyve, workDirectory } from "./support.mjs";
 
 const nasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
 
@@ -52,4 +52,46 @@ test("a copy of the ROM gives the same answers where its traps are plain OUTs, a
 test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any order; block moves go past it", nasm, async (t) => {
   const bytes = await run(assemble(t, "bios-a20"), "vmcall");
   assert.deepEqual([...bytes.subarray(0, 13)], [...Array(9).fill(3), 1, 1, 1, 0x5a]);
+});
+
+const missing = ["syslinux", "mformat", "mcopy", "xorriso"].filter((tool) => spawnSync("which", [tool]).status !== 0);
+const tools = missing.length === 0 ? {} : { skip: `not installed: ${missing.join(", ")}` };
+
+/** A floppy that SYSLINUX boots, which swaps INT 1Eh's table and hooks INT 1Ch, with a message to show. */
+function syslinuxFloppy(dir, kilobytes) {
+  const file = path.join(dir, `${kilobytes}.img`);
+  fs.writeFileSync(file, new Uint8Array(kilobytes * 1024));
+  fs.writeFileSync(path.join(dir, "syslinux.cfg"), "PROMPT 1\nDISPLAY msg.txt\n");
+  fs.writeFileSync(path.join(dir, "msg.txt"), `${"one line of many\r\n".repeat(200)}end of the message\r\n`);
+  for (const [tool, ...args] of [
+    ["mformat", "-i", file, "-f", String(kilobytes), "::"],
+    ["mcopy", "-i", file, path.join(dir, "syslinux.cfg"), path.join(dir, "msg.txt"), "::"],
+    ["syslinux", "--install", file],
+  ]) {
+    const made = spawnSync(tool, args, { encoding: "utf8" });
+    assert.equal(made.status, 0, made.stderr);
+  }
+  return file;
+}
+
+const show = async (image) => {
+  const { code, stderr } = await whyve([
+    ...["run", image, "--snapshot-disk", "--display", "none", "--clock", "virtual"],
+    ...["--until", "end of the message", "--timeout", "120"],
+  ]);
+  assert.equal(code, 0, stderr);
+};
+
+for (const kilobytes of [720, 2880])
+  test(`SYSLINUX boots a floppy of ${kilobytes} KB`, tools, async (t) => show(syslinuxFloppy(workDirectory(t), kilobytes)));
+
+test("SYSLINUX boots a floppy that El Torito emulates", tools, async (t) => {
+  const dir = workDirectory(t);
+  const root = path.join(dir, "root");
+  const disc = path.join(dir, "disc.iso");
+  fs.mkdirSync(root);
+  fs.copyFileSync(syslinuxFloppy(dir, 1440), path.join(root, "boot.img"));
+  const made = spawnSync("xorriso", ["-as", "mkisofs", "-quiet", "-b", "boot.img", "-o", disc, root], { encoding: "utf8" });
+  assert.equal(made.status, 0, made.stderr);
+  await show(disc);
 });
