@@ -8,14 +8,18 @@ export const KINDS = ["boot", "ports", "bios", "cpu", "virtio", "media"];
 /** A single run that takes longer than this (host ms) hangs; the longest ordinary ones take about a second. */
 const HANG_MS = 40_000;
 
-/** Runs `runs` seeds from `seed` on. Resolves with `{ runs, failures: [{ seed, message }], ends, rssMiB }`; stops after `maxFailures`. */
-export async function campaign({ kind, seed, runs, maxFailures = 10 }) {
+/**
+ * Runs `runs` seeds from `seed` on, on the `engine` "interpreter", "translator" (everything is translated at once) or "both", compared. Resolves with
+ * `{ runs, failures: [{ seed, message }], ends, rssMiB }`; stops after `maxFailures`.
+ */
+export async function campaign({ kind, seed, runs, engine = "interpreter", maxFailures = 10 }) {
   const result = { kind, runs, failures: [], ends: {}, rssMiB: 0 };
   // A worker that is ended does not tidy up after itself: what its runs put on the host's disk goes here.
   const home = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-fuzz-"));
   let next = seed;
   try {
-    while (next < seed + runs && result.failures.length < maxFailures) next = await stretch(kind, next, seed + runs, result, maxFailures, home);
+    while (next < seed + runs && result.failures.length < maxFailures)
+      next = await stretch({ kind, engine, from: next, to: seed + runs }, result, maxFailures, home);
   } finally {
     fs.rmSync(home, { recursive: true, force: true });
   }
@@ -23,12 +27,13 @@ export async function campaign({ kind, seed, runs, maxFailures = 10 }) {
 }
 
 /** One worker's life: to the end, or to a hang. Returns the seed to go on with. */
-function stretch(kind, from, to, result, maxFailures, home) {
+function stretch(work, result, maxFailures, home) {
+  const { kind, to } = work;
   return new Promise((resolve, reject) => {
     const shared = new SharedArrayBuffer(8);
     const progress = new Int32Array(shared);
     const worker = new Worker(new URL("worker.mjs", import.meta.url), {
-      workerData: { kind, from, to, shared },
+      workerData: { ...work, shared },
       env: { ...process.env, TMPDIR: home },
     });
     let seen = -1;

@@ -1,5 +1,5 @@
 // Random CPU state and random code in every mode, on the bare engine: descriptor tables, page tables and task state full of near-misses.
-import { engine } from "./engine.mjs";
+import { engine, using } from "./engine.mjs";
 import { writeCode } from "./code.mjs";
 import { Random } from "./random.mjs";
 
@@ -27,8 +27,8 @@ const gate = {
   interruptAcknowledge: () => io.random.u8(),
 };
 
-let kept;
-/** One VM serves many runs; each run sets every bit of state that it looks at. */
+/** One VM an engine serves many runs; each run sets every bit of state that it looks at. */
+const kept = new Map();
 /** Also tells the engine that the bytes behind its back are others. */
 function mapMemory(vm) {
   const ram = vm.regions.get("ram");
@@ -38,13 +38,14 @@ function mapMemory(vm) {
   vm.mapSlot({ gpa: 0xf0000, region: rom, regionOffset: 0, sizeBytes: ROM, access: "ro" });
 }
 function machine() {
-  if (kept !== undefined) return kept;
+  const known = kept.get(using.name);
+  if (known !== undefined) return known;
   const vm = engine.createVm({ ramBytes: RAM, regions: [{ name: "rom", sizeBytes: ROM }], io: gate, readTsc: () => 0 });
   const ram = vm.regions.get("ram");
   const rom = vm.regions.get("rom");
-  io.stop = () => vm.vcpu.requestStop();
-  kept = { vm, vcpu: vm.vcpu, ram: ram.bytes, rom: rom.bytes };
-  return kept;
+  const made = { vm, vcpu: vm.vcpu, ram: ram.bytes, rom: rom.bytes };
+  kept.set(using.name, made);
+  return made;
 }
 
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -309,6 +310,7 @@ export async function run(seed) {
   io.random = new Random(seed + 1);
   const vm = machine();
   const { vcpu } = vm;
+  io.stop = () => vcpu.requestStop();
   const { mode } = arrange(random, vm);
   vcpu.setInterruptLine(random.once(8));
   let entry = { kind: "run" };

@@ -1,12 +1,13 @@
-// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio|media] [--jit]
+// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio|media] [--jit] [--compare]
 // Ends with 1 when a run threw, hung, broke a budget or changed what it must not; each failure can be repeated with its seed.
 import { parseArgs } from "node:util";
 import { campaign, KINDS } from "./campaign.mjs";
 
-const USAGE = `usage: npm run fuzz -- [--runs N] [--seed S] [--kind ${KINDS.join("|")}] [--jit]
+const USAGE = `usage: npm run fuzz -- [--runs N] [--seed S] [--kind ${KINDS.join("|")}] [--jit] [--compare]
 --runs N   runs of each kind (default 1000)
 --seed S   first seed (default 1); --runs 1 --seed S --kind K repeats a failure
 --jit      translate every block that is run
+--compare  run everything on the interpreter and translated: it must be the same run (not virtio, which changes a directory)
 `;
 
 function whole(text, name) {
@@ -26,6 +27,7 @@ try {
       seed: { type: "string" },
       kind: { type: "string", multiple: true },
       jit: { type: "boolean" },
+      compare: { type: "boolean" },
       help: { type: "boolean" },
     },
   }));
@@ -47,11 +49,11 @@ for (const kind of kinds) {
   }
 }
 
-if (values.jit) process.env["WHYVE_FUZZ_JIT"] = "1";
+const engine = values.compare ? "both" : values.jit ? "translator" : "interpreter";
 let failed = 0;
 for (const kind of kinds) {
   const start = performance.now();
-  const { failures, ends, rssMiB } = await campaign({ kind, seed, runs });
+  const { failures, ends, rssMiB } = await campaign({ kind, seed, runs, engine });
   failed += failures.length;
   for (const { seed, message } of failures) console.log(`FAILED ${kind} seed ${seed}: ${message}`);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);

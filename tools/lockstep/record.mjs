@@ -28,46 +28,50 @@ export const memoryHash = (vm) => {
 };
 const hashText = (text) => createHash("sha1").update(text).digest("hex").slice(0, 12);
 
-/** An engine whose VMs tell `note(what, a, b, c)` of each question that the CPU asks. */
-function listening(engine, note) {
+/** An engine whose VMs tell `note` of each question that the CPU asks and of each exit; with `registers`, the registers at each exit too. */
+export function listening(engine, note, { registers = false } = {}) {
   return {
     name: engine.name,
     createVm(options) {
       const { io } = options;
+      let vcpus = [];
+      const say = (what, a, b) => note(what, a, b, vcpus);
       const apics = options.localApics?.map(
         (apic, cpu) =>
           apic && {
-            interruptAcknowledge: () => note("apic-ack", cpu, apic.interruptAcknowledge()),
-            readTpr: () => note("tpr", cpu, apic.readTpr()),
-            writeTpr: (value) => (note("tpr=", cpu, value), apic.writeTpr(value)),
+            interruptAcknowledge: () => say("apic-ack", cpu, apic.interruptAcknowledge()),
+            readTpr: () => say("tpr", cpu, apic.readTpr()),
+            writeTpr: (value) => (say("tpr=", cpu, value), apic.writeTpr(value)),
             msrRead: (index) => {
               const value = apic.msrRead(index);
-              note("msr", index, value === undefined ? -1 : Number(BigInt.asUintN(32, value)));
+              say("msr", index, value === undefined ? -1 : Number(BigInt.asUintN(32, value)));
               return value;
             },
-            msrWrite: (index, value) => (note("msr=", index, Number(BigInt.asUintN(32, value))), apic.msrWrite(index, value)),
-            pageRead: (offset, size) => note("page", offset, apic.pageRead(offset, size)),
-            pageWrite: (offset, size, value) => (note("page=", offset, value), apic.pageWrite(offset, size, value)),
+            msrWrite: (index, value) => (say("msr=", index, Number(BigInt.asUintN(32, value))), apic.msrWrite(index, value)),
+            pageRead: (offset, size) => say("page", offset, apic.pageRead(offset, size)),
+            pageWrite: (offset, size, value) => (say("page=", offset, value), apic.pageWrite(offset, size, value)),
           },
       );
       const vm = engine.createVm({
         ...options,
         io: {
-          portRead: (port, size) => note("in", port, io.portRead(port, size)),
-          portWrite: (port, size, value) => (note("out", port, value), io.portWrite(port, size, value)),
-          mmioRead: (gpa, size) => note("read", gpa, io.mmioRead(gpa, size)),
-          mmioWrite: (gpa, size, value) => (note("write", gpa, value), io.mmioWrite(gpa, size, value)),
-          interruptAcknowledge: () => note("ack", 0, io.interruptAcknowledge()),
+          portRead: (port, size) => say("in", port, io.portRead(port, size)),
+          portWrite: (port, size, value) => (say("out", port, value), io.portWrite(port, size, value)),
+          mmioRead: (gpa, size) => say("read", gpa, io.mmioRead(gpa, size)),
+          mmioWrite: (gpa, size, value) => (say("write", gpa, value), io.mmioWrite(gpa, size, value)),
+          interruptAcknowledge: () => say("ack", 0, io.interruptAcknowledge()),
         },
-        readTsc: () => note("tsc", 0, options.readTsc()),
+        readTsc: () => say("tsc", 0, options.readTsc()),
         ...(apics === undefined ? {} : { localApics: apics }),
       });
-      note.vcpus = vm.vcpus;
-      for (const [cpu, vcpu] of vm.vcpus.entries()) {
+      vcpus = vm.vcpus;
+      for (const [cpu, vcpu] of vcpus.entries()) {
         const run = vcpu.run.bind(vcpu);
         vcpu.run = (entry, budget) => {
           const exit = run(entry, budget);
-          if (exit.early !== true) note(exit.kind, cpu, exit.reason);
+          if (exit.early === true) return exit;
+          say(exit.kind, cpu, exit.reason);
+          if (registers) say(registersText(vcpu), cpu, 0);
           return exit;
         };
       }
@@ -76,14 +80,14 @@ function listening(engine, note) {
   };
 }
 
-/** The running hash of events, and those between two instants as text. */
-function listener() {
+/** The running hash of events, and, while `logging`, their text. */
+export function listener() {
   let hash = 0x811c9dc5;
   let count = 0;
   const log = [];
-  const note = (what, a, b) => {
+  const note = (what, a, b, vcpus) => {
     let n = 0;
-    for (const vcpu of note.vcpus ?? []) n += vcpu.instructionCount();
+    for (const vcpu of vcpus) n += vcpu.instructionCount();
     for (let i = 0; i < what.length; i++) hash = Math.imul(hash ^ what.charCodeAt(i), 0x01000193);
     hash = Math.imul(hash ^ a, 0x01000193);
     hash = Math.imul(hash ^ b, 0x01000193);
@@ -95,6 +99,10 @@ function listener() {
   };
   note.logging = false;
   note.digest = () => `${count}:${(hash >>> 0).toString(16)}`;
+  note.reset = () => {
+    count = log.length = 0;
+    hash = 0x811c9dc5;
+  };
   note.log = log;
   return note;
 }
