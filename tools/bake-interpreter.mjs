@@ -13,7 +13,7 @@ const handlers = ${JSON.stringify(image.handlers)};
 const uses = ${JSON.stringify(image.uses)};
 export const prebuilt = () => {
   const wasm = typeof Buffer === "undefined" ? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)) : new Uint8Array(Buffer.from(base64, "base64"));
-  return { wasm, handlers, uses, hotCount: ${image.hotCount} };
+  return { wasm, handlers, uses };
 };
 `,
 );

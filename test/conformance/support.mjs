@@ -8,7 +8,8 @@ import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { Vm } from "../../dist/vmm/index.js";
 
 export const ENGINES = {
-  "soft interpreter": createSoftEngine(),
+  "soft first tier": createSoftEngine(),
+  "soft interpreter": createSoftEngine({ firstTier: 0 }),
   "soft translator": createSoftEngine({ jit: { threshold: 1 } }),
 };
 /** Where the code of a test lies, in every mode (CS base 0). */

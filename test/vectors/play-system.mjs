@@ -39,7 +39,7 @@ function access(name, s, r) {
 export class SystemPlayer {
   constructor() {
     const io = { portRead: () => -1, portWrite: () => false, mmioRead: () => -1, mmioWrite: () => false, interruptAcknowledge: () => 0 };
-    const vm = createSoftEngine().createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
+    const vm = createSoftEngine({ firstTier: 0 }).createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
     const ram = vm.regions.get("ram");
     vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: RAM, access: "rw" });
     this.vm = vm;

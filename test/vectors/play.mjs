@@ -20,7 +20,7 @@ const startOf = (codeSize, segments) => BigInt(codeSize === 64 ? env.CODE + env.
 
 /** Plays whole sets; returns the counts and the mismatches by form. */
 export function playSets({ sets = SETS, only = "", directory = dirname(fileURLToPath(import.meta.url)), first, world = "long", jit = false } = {}) {
-  const player = new Player({ world, trap: jit, engine: createSoftEngine(jit ? { jit: { threshold: 1 } } : {}) });
+  const player = new Player({ world, trap: jit, engine: createSoftEngine({ firstTier: 0, ...(jit && { jit: { threshold: 1 } }) }) });
   const tally = { forms: 0, cases: 0, mismatches: 0, undefinedFlags: 0, lastPlace: 0, absent: 0, missingRows: [] };
   const bad = new Map();
   for (const set of sets) {

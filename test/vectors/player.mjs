@@ -28,7 +28,7 @@ export class Player {
    * `world`: "long" as recorded; the same cases also hold in "legacy" (32-bit paging, no long mode), "real" and "v86" as far as they do not depend
    * on what differs there (`applies`). `trap`: runs until a breakpoint after the instruction instead of one instruction, so that translated code runs.
    */
-  constructor({ engine = createSoftEngine(), world = "long", trap = false } = {}) {
+  constructor({ engine = createSoftEngine({ firstTier: 0 }), world = "long", trap = false } = {}) {
     this.world = world;
     this.trap = trap;
     const io = { portRead: () => -1, portWrite: () => false, mmioRead: () => -1, mmioWrite: () => false, interruptAcknowledge: () => 0 };

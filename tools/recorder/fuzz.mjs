@@ -33,7 +33,7 @@ const ROOM = 230;
 const LEFT_OUT =
   /far|iret|^int|into|^call|^ret|^j|^loop|sreg|^l[defgs]s$|popf|pushf|^lar$|^lsl$|^ver[rw]$|arpl|^ud|^in$|^out$|^ins$|^outs$|hlt|cli|sti|sys|pusha|fx|fnsave|fnstenv|frstor|fldenv|fptan|fpatan|fyl2x|f2xm1|fsin|fcos|enter|leave|bound/;
 
-const player = new Player({ engine: createSoftEngine(JIT ? { jit: { threshold: 1 } } : {}) });
+const player = new Player({ engine: createSoftEngine({ firstTier: 0, ...(JIT && { jit: { threshold: 1 } }) }) });
 const forms = makeForms().filter((f) => !LEFT_OUT.test(f.row.sem) && !f.row.facts.cpl0 && !player.features.has(f.row.facts.feature));
 const bySize = { 16: [], 32: [], 64: [] };
 for (const f of forms) bySize[f.codeSize].push(f);

@@ -178,7 +178,7 @@ function onHelper() {
 }
 /** One instruction at a time through a virtual CPU. */
 function onEngine() {
-  const player = new Player({ engine: createSoftEngine({}) });
+  const player = new Player({ engine: createSoftEngine({ firstTier: 0 }) });
   const v = player.vcpu;
   const code = env.hidden(env.CS64),
     data = env.hidden(env.DS_USER);

@@ -15,20 +15,25 @@ import { defaultIntercepts } from "./vcpu/default-intercepts.ts";
 import { helperFor } from "./vcpu/helpers.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
+export interface EngineOptions {
+  /** With it, hot code is translated. */
+  readonly translator?: TranslatorOptions | undefined;
+  readonly firstTier?: number | undefined;
+}
+
 /** Software VT-x: x86-64 interpreted by generated WebAssembly. The compiled module is shared by all its VMs. */
 export class SoftEngine implements CpuEngine {
   readonly name = "soft";
   readonly #image: InterpreterImage;
   readonly #module: WebAssembly.Module;
-  readonly #translator: TranslatorOptions | undefined;
-  /** With `translator`, hot code is translated. */
-  constructor(image: InterpreterImage, module: WebAssembly.Module, translator?: TranslatorOptions) {
+  readonly #options: EngineOptions;
+  constructor(image: InterpreterImage, module: WebAssembly.Module, options: EngineOptions = {}) {
     this.#image = image;
-    this.#translator = translator;
+    this.#options = options;
     this.#module = module;
   }
   createVm(options: EngineVmOptions): EngineVm {
-    return new SoftVm(options, this.#image, this.#module, this.#translator);
+    return new SoftVm(options, this.#image, this.#module, this.#options);
   }
 }
 
@@ -51,7 +56,7 @@ class SoftVm implements EngineVm {
   readonly #physical: PhysicalMap;
   readonly #cpus: readonly [Cpu, ...Cpu[]];
 
-  constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module, translator: TranslatorOptions | undefined) {
+  constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module, { translator, firstTier }: EngineOptions) {
     const count = options.cpus ?? 1;
     if (!Number.isInteger(count) || count < 1 || count > MAX_CPUS) throw new VmmError("VMM_CPUS", `${count} CPUs: a VM has 1 to ${MAX_CPUS}`);
     const pages = Math.ceil(PhysicalMap.bytesNeeded(options) / 65536);
@@ -80,11 +85,15 @@ class SoftVm implements EngineVm {
     this.vcpu = bootstrap;
     this.vcpus = vcpus;
     const instance = new WebAssembly.Instance(module, { e: { memory, ...imports } });
-    const run = instance.exports["run"];
-    if (typeof run !== "function") throw new Error("core module has no run");
-    const shared = translator === undefined ? undefined : new Translator(first, memory, instance.exports, image.hotCount, translator);
+    const { run, runFirst } = instance.exports;
+    if (typeof run !== "function" || typeof runFirst !== "function") throw new Error("core module has no run");
+    const shared = translator === undefined ? undefined : new Translator(first, memory, instance.exports, translator);
     for (const vcpu of vcpus) {
-      vcpu.setRun((rec) => Number(run(rec)));
+      vcpu.setRun(
+        (rec) => Number(runFirst(rec)),
+        (rec) => Number(run(rec)),
+        firstTier,
+      );
       if (shared !== undefined) vcpu.setTranslator(shared);
       vcpu.reset();
     }

@@ -56,10 +56,9 @@ export function buildInterpreter({ counting }: BuildOptions = {}): InterpreterIm
 
   const { hot, cold, uses } = candidates(core, counting === undefined ? HOT_HANDLERS : []);
   const handlers: Record<string, number> = {};
-  hot.forEach((c, i) => (handlers[c.key] = FIRST_HANDLER + i));
-  const hotCount = FIRST_HANDLER + hot.length;
   const coldType = m.type({ params: [I32], results: [I32] });
-  for (const c of cold) {
+  // The hot ones too, for the first tier: every handler's number is that of its table slot.
+  for (const c of [...hot, ...cold]) {
     const f = m.declare();
     const w = new FunctionWriter(1);
     const leave = (code: number) => (): void => {
@@ -70,15 +69,21 @@ export function buildInterpreter({ counting }: BuildOptions = {}): InterpreterIm
     w.i32(COLD_NEXT);
     counting?.onSize(c.key, w.code.view().length);
     m.define(f, { params: [I32], results: [I32] }, w.locals, w.code.view());
-    handlers[c.key] = hotCount + m.tableSlot(f);
+    handlers[c.key] = FIRST_HANDLER + m.tableSlot(f);
   }
-  const run = m.declare();
-  const w = new FunctionWriter(1);
-  emitMain(w, hot, core, { helper, findLink, findIp, breakAt, coldType, hotCount, counting: counting !== undefined });
-  m.define(run, { params: [I32], results: [I32] }, w.locals, w.code.view());
-  m.export("run", run);
+  const imports = { helper, findLink, findIp, breakAt, coldType, counting: counting !== undefined };
+  for (const [name, inside] of [
+    ["run", hot],
+    ["runFirst", []],
+  ] as const) {
+    const run = m.declare();
+    const w = new FunctionWriter(1);
+    emitMain(w, inside, core, imports);
+    m.define(run, { params: [I32], results: [I32] }, w.locals, w.code.view());
+    m.export(name, run);
+  }
   m.exportTable("table");
-  return { wasm: m.build(), handlers, uses, hotCount };
+  return { wasm: m.build(), handlers, uses };
 }
 
 /** One trial emission per semantic name and shape tells what the handler depends on; equal keys are one handler. */
@@ -146,7 +151,6 @@ interface MainImports {
   readonly findIp: number;
   readonly breakAt: number;
   readonly coldType: number;
-  readonly hotCount: number;
   readonly counting: boolean;
 }
 
@@ -266,7 +270,7 @@ function emitMain(w: FunctionWriter, hot: readonly Candidate[], core: CoreFuncti
   w.get(rec);
   w.get(rec);
   w.mem(OP.i32_load16_u, REC.handler);
-  w.i32(imp.hotCount);
+  w.i32(FIRST_HANDLER);
   w.op(OP.i32_sub);
   w.op(OP.call_indirect);
   w.code.leb(imp.coldType);

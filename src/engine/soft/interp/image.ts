@@ -5,7 +5,6 @@ export interface InterpreterImage {
   readonly wasm: Uint8Array<ArrayBuffer>;
   readonly handlers: Readonly<Record<string, number>>;
   readonly uses: Readonly<Record<string, SemanticUses>>;
-  readonly hotCount: number;
   /** `wasm` compiled, where somebody began that before the engine was asked for. */
   readonly compiled?: Promise<WebAssembly.Module> | undefined;
 }

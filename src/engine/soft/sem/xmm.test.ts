@@ -49,7 +49,7 @@ describe.each([
       },
       interruptAcknowledge: () => 0,
     };
-    vm = createSoftEngine(options).createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
+    vm = createSoftEngine({ firstTier: 0, ...options }).createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
     const region = vm.regions.get("ram");
     if (region === undefined) throw new Error("no RAM");
     vm.mapSlot({ gpa: 0, region, regionOffset: 0, sizeBytes: RAM, access: "rw" });

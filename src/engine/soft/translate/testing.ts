@@ -321,7 +321,7 @@ export class TranslateMachine {
       },
       interruptAcknowledge: () => 8,
     };
-    this.vm = createSoftEngine(options).createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
+    this.vm = createSoftEngine({ firstTier: 0, ...options }).createVm({ ramBytes: RAM, regions: [], io, readTsc: () => 0 });
     const ram = this.vm.regions.get("ram");
     if (ram === undefined) throw new Error("no RAM");
     this.vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: RAM, access: "rw" });

@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { H_HELPER } from "../interp/codes.ts";
+import { FIRST_HANDLER, H_HELPER } from "../interp/codes.ts";
 import type { Shape } from "../interp/shape.ts";
 import type { Block } from "../mmu/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
@@ -47,7 +47,6 @@ export class Translator {
   readonly #memory: WebAssembly.Memory;
   readonly #table: WebAssembly.Table;
   readonly #arms: readonly WebAssembly.ExportValue[];
-  readonly #hotCount: number;
   readonly #threshold: number;
   readonly #maxRegions: number;
   readonly #regions = new Map<number, Region>();
@@ -62,15 +61,14 @@ export class Translator {
   instructions = 0;
   compileMs = 0;
 
-  /** `exports` of the core module; `hotCount`: the handler number that means table slot 0. */
-  constructor(cpu: Cpu, memory: WebAssembly.Memory, exports: WebAssembly.Exports, hotCount: number, options: TranslatorOptions) {
+  /** `exports` of the core module. */
+  constructor(cpu: Cpu, memory: WebAssembly.Memory, exports: WebAssembly.Exports, options: TranslatorOptions) {
     this.#cpu = cpu;
     this.#memory = memory;
     const table = exports["table"];
     if (!(table instanceof WebAssembly.Table)) throw new Error("core module has no table");
     this.#table = table;
     this.#arms = ARM_NAMES.map((n) => exports[n]);
-    this.#hotCount = hotCount;
     this.#threshold = options.threshold ?? THRESHOLD;
     this.#maxRegions = options.maxRegions ?? MAX_REGIONS;
     const code = cpu.mmu.code;
@@ -200,7 +198,7 @@ export class Translator {
     const region = { id, slot, entry, handler: code.handlerOf(entry), block, members };
     this.#regions.set(id, region);
     this.#entries.set(entry, region);
-    code.setHandler(entry, this.#hotCount + slot);
+    code.setHandler(entry, FIRST_HANDLER + slot);
     for (const m of members) m.regions.push(id);
     this.translated++;
     this.wasmBytes += made.bytes.length;

@@ -24,6 +24,11 @@ import { loadCpu, saveCpu } from "./state.ts";
 const DEBT = 0x40000000;
 /** Longest run of generated code in one call: V8 replaces baseline by optimised code only at calls. */
 const SLICE = 100_000;
+/**
+ * Instructions that the first tier runs. V8 takes some 60 ms of a core to optimise the main function: a guest that mostly calls the BIOS, sleeps,
+ * or ends soon does without.
+ */
+const FIRST_TIER = 4_000_000;
 /** With the translator: the ends are the samples that find hot code. */
 const SAMPLING_SLICE = 24_000;
 /** Work of a fault, and of decoding a block; see WORK_LIMIT. */
@@ -36,6 +41,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   readonly intercepts: Intercepts;
   readonly #out: Callouts;
   #run: (rec: number) => number = () => 0;
+  #runMain = this.#run;
+  #firstTier = 0;
   /** Instructions retired up to the load of the current budget. */
   #retired = 0;
   /** Budget as loaded into CPU.budget. */
@@ -62,8 +69,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   get imports(): Callouts["imports"] {
     return this.#out.imports;
   }
-  setRun(run: (rec: number) => number): void {
-    this.#run = run;
+  /** `first` runs the CPU until it has retired `firstTier` instructions, `main` from then on: the same, faster, and dear to compile. */
+  setRun(first: (rec: number) => number, main: (rec: number) => number, firstTier = FIRST_TIER): void {
+    this.#run = first;
+    this.#runMain = main;
+    this.#firstTier = firstTier;
   }
   setTranslator(translator: Translator): void {
     this.#out.translator = translator;
@@ -321,6 +331,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#out.flushes = cpu.mmu.code.flushes;
     this.#faulted = false;
     this.#calls++;
+    if (this.#retired >= this.#firstTier) this.#run = this.#runMain;
     const why = this.#run(rec);
     this.#inRun = false;
     if (this.#out.kicked) cpu.mmu.code.mend();
