@@ -60,8 +60,11 @@ export function getIndexed(ctx: BiosContext, port: number, index: number): numbe
 }
 
 export function crtcPort(ctx: BiosContext): number {
-  // A guest can write anything to the data area; only the two real addresses are used.
-  return ctx.mem.read16(VIDEO.CRTC_PORT) === 0x3b4 ? 0x3b4 : 0x3d4;
+  return saneCrtcPort(ctx.mem.read16(VIDEO.CRTC_PORT));
+}
+/** A guest can write anything to the data area; only the two real addresses are used. */
+export function saneCrtcPort(port: number): number {
+  return port === 0x3b4 ? 0x3b4 : 0x3d4;
 }
 
 /** Input status 1 read: the attribute controller expects an index next. Both ports, since one of them is silent. */
@@ -107,8 +110,10 @@ export function setDispi(ctx: BiosContext, index: number, value: number): void {
 
 /** Columns of the screen, kept sane against a data area that a guest scribbled over. */
 export function columnsOf(ctx: BiosContext): number {
-  const c = ctx.mem.read16(VIDEO.COLUMNS);
-  return c === 0 || c > 512 ? 80 : c;
+  return saneColumns(ctx.mem.read16(VIDEO.COLUMNS));
+}
+export function saneColumns(columns: number): number {
+  return columns === 0 || columns > 512 ? 80 : columns;
 }
 
 /** Text rows of the screen. */

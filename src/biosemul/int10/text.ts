@@ -3,7 +3,7 @@ import type { BiosContext } from "../api.ts";
 import { setCursorPosition, showCursor } from "./cursor.ts";
 import type { VideoEnv } from "./env.ts";
 import { drawCharacter, readCharacter, scrollGraphics } from "./graphics-text.ts";
-import { columnsOf, crtcPort, rowsOf, VIDEO } from "./state.ts";
+import { columnsOf, rowsOf, saneColumns, saneCrtcPort, VIDEO } from "./state.ts";
 
 const BELL = 7;
 const BACKSPACE = 8;
@@ -12,7 +12,9 @@ const RETURN = 13;
 
 /** Linear address of text page 0, or 0 in graphics modes. */
 function textBase(ctx: BiosContext): number {
-  const mode = ctx.mem.read8(VIDEO.MODE) & 0x7f;
+  return textBaseOf(ctx.mem.read8(VIDEO.MODE) & 0x7f);
+}
+function textBaseOf(mode: number): number {
   return mode <= 3 ? 0xb8000 : mode === 7 ? 0xb0000 : 0;
 }
 
@@ -26,14 +28,18 @@ function pageOf(ctx: BiosContext, page: number): number {
  * but VGA BIOSes write to the active one, and programs rely on it (MikeOS leaves BH at whatever it was).
  */
 export function teletype(ctx: BiosContext, ch: number, _bh: number, color: number, env: VideoEnv): void {
-  const mem = ctx.mem;
-  const active = mem.read8(VIDEO.ACTIVE_PAGE);
+  const { mem } = ctx;
+  // The data area in double words: one call a character reads all of it.
+  const modeAndColumns = mem.read32(VIDEO.MODE - 1);
+  const sizeAndStart = mem.read32(VIDEO.PAGE_SIZE);
+  const pageAndPort = mem.read32(VIDEO.ACTIVE_PAGE);
+  const active = pageAndPort & 0xff;
   const page = active & 7;
   const at = mem.read16(VIDEO.CURSOR_POSITION + page * 2);
   let column = at & 0xff;
   let row = at >> 8;
-  const columns = columnsOf(ctx);
-  const base = textBase(ctx);
+  const columns = saneColumns(modeAndColumns >>> 16);
+  const base = textBaseOf((modeAndColumns >>> 8) & 0x7f);
   switch (ch) {
     case BELL:
       env.onBell?.();
@@ -48,7 +54,7 @@ export function teletype(ctx: BiosContext, ch: number, _bh: number, color: numbe
       column = 0;
       break;
     default:
-      if (base !== 0) ctx.video.write8(base + ((page * mem.read16(VIDEO.PAGE_SIZE) + (row * columns + column) * 2) & 0x7fff), ch);
+      if (base !== 0) ctx.video.write8(base + ((page * (sizeAndStart & 0xffff) + (row * columns + column) * 2) & 0x7fff), ch);
       else drawCharacter(ctx, env, page, row, column, ch, color);
       column++;
       if (column >= columns) {
@@ -63,8 +69,8 @@ export function teletype(ctx: BiosContext, ch: number, _bh: number, color: numbe
   }
   mem.write16(VIDEO.CURSOR_POSITION + page * 2, (row << 8) | column);
   if (page === active) {
-    const address = (mem.read16(VIDEO.PAGE_START) >> 1) + row * columns + column;
-    const port = crtcPort(ctx);
+    const address = (sizeAndStart >>> 17) + row * columns + column;
+    const port = saneCrtcPort((pageAndPort >>> 8) & 0xffff);
     ctx.ports.out16(port, (address & 0xff00) | 0x0e);
     ctx.ports.out16(port, ((address & 0xff) << 8) | 0x0f);
   }
