@@ -42,6 +42,7 @@ export class Typist {
   #waitingSince = 0;
   /** Ring fill that did not change for a stall's length: stale data of a BIOS that nobody uses any more. */
   #staleRing = -1;
+  #ended = false;
 
   /** `onTyped` runs before the awaiting code does: it holds the guest until that code had its turn. */
   constructor(clock: Clock, port: KeyPort, onTyped: () => void) {
@@ -51,9 +52,9 @@ export class Typist {
     this.#timer = clock.createTimer("typist", () => this.#step());
   }
 
-  /** Queues chords; resolves when the guest was sent the last one. */
+  /** Queues chords; resolves when the guest was sent the last one, or is no more. */
   type(chords: readonly KeyChord[]): Promise<void> {
-    if (chords.length === 0) return Promise.resolve();
+    if (chords.length === 0 || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
       chords.forEach((chord, i) => this.#queueChord(chord, i === chords.length - 1 ? resolve : undefined));
       if (this.#timer.deadlineNs === undefined) {
@@ -71,6 +72,12 @@ export class Typist {
   clear(): void {
     this.#timer.cancel();
     for (const stroke of this.#queue.splice(0)) stroke.last?.();
+  }
+
+  /** The machine ended: nobody takes keys any more, and nobody may wait for that (the Enter of a "poweroff" is never released). */
+  end(): void {
+    this.#ended = true;
+    this.clear();
   }
 
   saveState(): TypistStateV1 {

@@ -91,6 +91,8 @@ export class VirtualMachine {
     this.serial = first;
     this.memory = new MemoryAccess(pc);
     for (const line of [...pc.serial, ...pc.consoles]) line.onBurst = () => watches.lookSoon();
+    const stopTyping = (): void => this.#typist.end();
+    this.#loop.ended.then(stopTyping, stopTyping);
     this.#loop.ended.then(
       (end) => watches.end(describeEnd(end)),
       (error: unknown) => watches.end(`internal error: ${String(error)}`),
@@ -148,7 +150,7 @@ export class VirtualMachine {
     return this.#watches.waitFor(this.#sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
   }
 
-  /** Types text on the keyboard (US layout); resolves when the guest was sent the last key. */
+  /** Types text on the keyboard (US layout); resolves when the guest was sent the last key, or ended before. */
   type(text: string): Promise<void> {
     return this.#send(parseTyped(text.replaceAll("{", "{{")));
   }

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { boot } from "../../dist/machine/index.js";
-import { ROOT, workDirectory } from "./support.mjs";
+import { long, ROOT, workDirectory } from "./support.mjs";
 
 /** Minutes on the interpreter. */
 const LONG = { timeoutMs: 1_500_000 };
@@ -21,7 +21,7 @@ function missing() {
 const why = missing();
 test(
   "Debian with systemd boots from a virtio disk, works, powers off and leaves a clean file system",
-  why === undefined ? {} : { skip: why },
+  long(why === undefined ? {} : { skip: why }),
   async (t) => {
     const disk = path.join(workDirectory(t), "disk.img");
     assert.equal(spawnSync("cp", ["--sparse=always", IMAGE, disk]).status, 0);

@@ -132,6 +132,26 @@ test("MikeOS: the file list, and a text edited, saved and shown after a reboot",
   await again.dispose();
 });
 
+const FLOPPINUX = "floppinux/floppinux-0.2.0.img";
+test("Floppinux: a 32-bit Linux, its magazine, and its shell", needs(FLOPPINUX), async () => {
+  const vm = await start(guest(FLOPPINUX), { memoryBytes: 64 * 2 ** 20 });
+  await vm.screen.waitFor(/SYSLINUX 6\.04 CHS/, LONG);
+  await vm.screen.waitFor("BOOTING___FLOPPINUX", LONG);
+  await vm.screen.waitFor("Linux version 5.13.0-rc2", LONG);
+  await vm.screen.waitFor(/READY\n_+PRESS_ENTER/, LONG);
+  await vm.keys("Enter");
+  await vm.screen.waitFor(/NOMAD_DISKMAG[\s\S]*PRESS_ENTER/, LONG);
+  await vm.keys("Enter");
+  await vm.screen.waitFor("_______TABLE_OF_CONTENT", LONG);
+  await vm.type("0\n");
+  await vm.screen.waitFor(/GOOD_BYE![\s\S]*Please press Enter to activate this console\./, LONG);
+  await vm.keys("Enter");
+  await vm.screen.waitFor(/BusyBox v1\.33\.1[\s\S]*^# ?/m, LONG);
+  await vm.type("clear; uname -sm; ls /; echo $((6 * 7))\n");
+  await vm.screen.waitFor(/^Linux i[3-6]86\n[\s\S]*\bdev\b[\s\S]*\n42$/m, LONG);
+  await vm.dispose();
+});
+
 test("the same disk and keys give the same run, bit for bit", needs("freedos/freedos-360k.img"), async () => {
   const run = async () => {
     const vm = await start(guest("freedos/freedos-360k.img"), { memoryBytes: 16 * 2 ** 20 });

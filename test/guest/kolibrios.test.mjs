@@ -2,18 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boot } from "../../dist/machine/index.js";
-import { guest, needs } from "./support.mjs";
+import { guest, idle, needs } from "./support.mjs";
 
 const IMAGE = "kolibrios/kolibri.img";
-
-/** Lets the guest run for about that many seconds of its own time; it stands still afterwards. */
-async function run(vm, seconds) {
-  const until = vm.timeNs + seconds * 1e9;
-  const giveUp = Date.now() + 120_000;
-  if (vm.state === "paused") vm.resume();
-  while (vm.timeNs < until && vm.state !== "ended" && Date.now() < giveUp) await new Promise((next) => setTimeout(next, 5));
-  if (vm.state === "running") await vm.pause();
-}
 
 /** How many pixels of the rectangle satisfy the predicate. */
 function count(frame, left, top, width, height, matches) {
@@ -32,7 +23,7 @@ const grey = (r, g, b) => r > 150 && Math.abs(r - g) < 12 && Math.abs(g - b) < 1
 test("KolibriOS: desktop, the pointer follows the mouse, a click opens the menu", needs(IMAGE), async () => {
   const vm = await boot({ disk: guest(IMAGE), snapshot: true, clock: "virtual" });
   try {
-    await run(vm, 25);
+    await idle(vm, 25);
     assert.deepEqual({ ...vm.screen.mode() }.kind, "graphics");
     const desktop = vm.screen.frame();
     assert.deepEqual([desktop.width, desktop.height], [800, 600]);
@@ -42,19 +33,19 @@ test("KolibriOS: desktop, the pointer follows the mouse, a click opens the menu"
     // Into the lower left corner, then in small steps (no acceleration) onto "Menu".
     for (let i = 0; i < 120; i++) {
       vm.mouse(-6, 6);
-      await run(vm, 0.02);
+      await idle(vm, 0.02);
     }
     for (let i = 0; i < 20; i++) {
       vm.mouse(1, i < 14 ? -1 : 0);
-      await run(vm, 0.2);
+      await idle(vm, 0.2);
     }
     assert.equal(count(vm.screen.frame(), ...centre, white), 0, "pointer left the middle");
     const menu = [10, 290, 130, 270];
     assert.ok(count(vm.screen.frame(), ...menu, grey) < 8000, "no menu yet");
     vm.mouse(0, 0, 1);
-    await run(vm, 0.1);
+    await idle(vm, 0.1);
     vm.mouse(0, 0, 0);
-    await run(vm, 2);
+    await idle(vm, 2);
     assert.ok(count(vm.screen.frame(), ...menu, grey) > 22000, "menu is open");
   } finally {
     await vm.dispose();

@@ -45,10 +45,48 @@ export function debianGuest(name) {
   return [file, ""];
 }
 
+/** The same for the disks of tools/guests/make-loader-disks.sh, from `.cache/guests/loaders`. */
+export function loaderGuest(name) {
+  const directory = process.env["WHYVE_LOADER_GUESTS"] ?? path.join(CACHE, "loaders");
+  const file = path.join(directory, name);
+  if (fs.existsSync(file)) return [file, ""];
+  const dos = guest("freedos/freedos-720k.img");
+  if (dos === undefined) return [undefined, `guest not here: ${name} (set WHYVE_LOADER_GUESTS)`];
+  const tools = ["apt-get", "dpkg-deb", "mformat", "mke2fs", "grub-mkimage", "syslinux", "cpio", "python3"];
+  const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0);
+  if (missing.length > 0) return [undefined, `${name} cannot be made without ${missing.join(", ")}`];
+  const work = path.join(directory, ".make");
+  const script = path.join(ROOT, "tools/guests/make-loader-disks.sh");
+  const made = spawnSync("bash", [script, work, dos, path.parse(name).name], { encoding: "utf8", timeout: 300_000 });
+  if (made.status !== 0) return [undefined, `${name} cannot be made: ${made.stderr.trim().split("\n").at(-1)}`];
+  fs.renameSync(path.join(work, name), file);
+  return [file, ""];
+}
+
+/** Options for `test` that skip it by name when such a disk is neither here nor can be made. */
+export function needsLoader(name) {
+  const [file, why] = loaderGuest(name);
+  return file === undefined ? { skip: why } : {};
+}
+
 /** Options for `test` that skip it by name when a Debian disk is neither here nor can be made. */
 export function needsDebian(name) {
   const [file, why] = debianGuest(name);
   return file === undefined ? { skip: why } : {};
+}
+
+/** Options for `test` that skip what takes minutes, unless $WHYVE_LONG is set. */
+export function long(options = {}) {
+  return process.env["WHYVE_LONG"] === undefined && options.skip === undefined ? { skip: "set WHYVE_LONG=1" } : options;
+}
+
+/** Lets the guest run for that many seconds of its own time (virtual clock); it stands still afterwards. */
+export async function idle(vm, seconds) {
+  const until = vm.timeNs + seconds * 1e9;
+  const giveUp = Date.now() + 120_000;
+  if (vm.state === "paused") vm.resume();
+  while (vm.timeNs < until && vm.state !== "ended" && Date.now() < giveUp) await new Promise((next) => setTimeout(next, 5));
+  if (vm.state === "running") await vm.pause();
 }
 
 /** Runs `whyve` and gives its exit code and output. `input` goes to its standard input. */
