@@ -17,6 +17,8 @@ export function use(name) {
   using.name = name;
   using.engine = engines[name];
 }
+/** How much longer than interpreted a run may take: translating a block takes longer than interpreting it a thousand times. */
+export const patience = () => (using.name.endsWith("translator") ? 4 : 1);
 export const engine = { name: "soft", createVm: (options) => using.engine.createVm(options) };
 
 /** What `run` gives, the same on both; throws when anything that can be seen of the two runs differs. */
