@@ -78,4 +78,19 @@ describe("regions", () => {
     vm.unmapSlot(CODE, 4096);
     expect(vm.vcpu.stats()["regions"]).toBe(0);
   });
+  it("are made of loops and of long code, not of a few instructions between helpers", () => {
+    const made = (code: readonly number[]): number => {
+      const machine = new TranslateMachine(32, { jit: { threshold: 5, shortest: 8 } });
+      machine.start(new Random(1), 0);
+      machine.vm.memory.write(CODE, new Uint8Array(code));
+      machine.vm.vcpu.setRip(BigInt(CODE));
+      for (let i = 0; i < 5; i++) machine.step({ kind: "run" }, 5000);
+      return machine.vm.vcpu.stats()["regionsTranslated"] ?? 0;
+    };
+    const incs = (n: number): number[] => Array.from({ length: n }, () => 0x40);
+    // inc eax, now and then CPUID, jmp back
+    expect(made([0x40, 0xeb, 0xfd])).toBeGreaterThan(0);
+    expect(made([...incs(3), 0x0f, 0xa2, 0xeb, 0xf9])).toBe(0);
+    expect(made([...incs(8), 0x0f, 0xa2, 0xeb, 0xf4])).toBeGreaterThan(0);
+  });
 });

@@ -9,10 +9,15 @@ import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from 
 import { translatable } from "./translate-emit.ts";
 
 export interface TranslatorOptions {
-  /** Heat at which a block is translated; a look-up in TypeScript adds 1, being caught running by the end of a slice 1 for 256 instructions of that. 1: everything at once (tests). */
+  /**
+   * Heat at which a block is translated, for tests (1: everything at once). Being caught running by the end of a slice adds 1 for 256 instructions of
+   * that; with a threshold given, so does each look-up in TypeScript.
+   */
   readonly threshold?: number;
   /** Regions kept at most; then all are dropped. */
   readonly maxRegions?: number;
+  /** Instructions of the shortest region without a loop. By default 8; 1 where a threshold is given (tests). */
+  readonly shortest?: number;
 }
 /** Heat is instructions that a block stands for, over this. */
 const HEAT_SHIFT = 8;
@@ -21,6 +26,8 @@ const THRESHOLD = 1_500_000 >> HEAT_SHIFT;
 const MAX_REGIONS = 2000;
 const MAX_BLOCKS = 24;
 const MAX_INSTRUCTIONS = 160;
+/** Entering and leaving a region takes as long as interpreting so many instructions. */
+const SHORTEST = 8;
 /** Instructions behind an interpreted one that are worth a region of their own. */
 const MIN_TAIL = 4;
 /** A block that cannot be translated is never hot. */
@@ -48,7 +55,10 @@ export class Translator {
   readonly #table: WebAssembly.Table;
   readonly #arms: readonly WebAssembly.ExportValue[];
   readonly #threshold: number;
+  /** Look-ups count. */
+  readonly eager: boolean;
   readonly #maxRegions: number;
+  readonly #shortest: number;
   readonly #regions = new Map<number, Region>();
   /** By the record that a region begins with. */
   readonly #entries = new Map<number, Region>();
@@ -70,7 +80,9 @@ export class Translator {
     this.#table = table;
     this.#arms = ARM_NAMES.map((n) => exports[n]);
     this.#threshold = options.threshold ?? THRESHOLD;
+    this.eager = options.threshold !== undefined;
     this.#maxRegions = options.maxRegions ?? MAX_REGIONS;
+    this.#shortest = options.shortest ?? (options.threshold === undefined ? SHORTEST : 1);
     const code = cpu.mmu.code;
     code.onKill = (block) => this.#kill(block);
     code.onFlush = () => this.#flush();
@@ -105,7 +117,7 @@ export class Translator {
     }
     return true;
   }
-  /** A kept block was looked up or caught running. */
+  /** A kept block was caught running, or looked up. */
   touch(rec: number, heat: number): void {
     const block = this.#cpu.mmu.code.block(rec);
     if (block === undefined) return;
@@ -175,6 +187,7 @@ export class Translator {
   #install(root: RegionBlock, block: Block): void {
     const members: Block[] = [block];
     const { blocks, returns } = this.#collect(root, block, members);
+    if (!this.#pays(blocks)) return;
     const t0 = performance.now();
     let made: { readonly bytes: Uint8Array<ArrayBuffer>; readonly instructions: number };
     let run: WebAssembly.ExportValue | undefined;
@@ -205,6 +218,14 @@ export class Translator {
     this.instructions += made.instructions;
   }
   lastFailure: unknown = undefined;
+  /** Whether a region will save what entering it costs: it is long, or goes round inside. */
+  #pays(blocks: readonly RegionBlock[]): boolean {
+    if (blocks.reduce((n, b) => n + b.insns.length, 0) >= this.#shortest) return true;
+    return blocks.some((b, i) => {
+      const back = (rec: number): boolean => rec !== 0 && blocks.slice(0, i + 1).some((to) => to.rec === rec);
+      return back(b.next.target) || b.insns.some((insn) => back(insn.target));
+    });
+  }
 
   /** Undefined: the interpreter's. What went to a helper there (say, a feature that CPUID hides) does so here, but not for a wide immediate. */
   #shape(rec: number, insn: Insn): Shape | undefined {

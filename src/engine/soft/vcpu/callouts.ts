@@ -265,7 +265,7 @@ export class Callouts {
     this.flushes = this.cpu.mmu.code.flushes;
     // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.
     if (rec === 0) this.left = LEFT_STOP;
-    else if (this.translator !== undefined) this.translator.touch(rec, 1);
+    else if (this.translator?.eager === true) this.translator.touch(rec, 1);
     return rec;
   }
 

@@ -265,7 +265,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if (rec === 0) return this.#afterFault();
     // In the middle of a block: its records charge for what came before, too.
     if (skipped > 0) return this.#execute(rec, budget, false, skipped);
-    if (this.#out.translator !== undefined && limit === FULL_BLOCK) this.#out.translator.touch(rec, 1);
+    if (limit === FULL_BLOCK && this.#out.translator?.eager === true) this.#out.translator.touch(rec, 1);
     if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
       // A kept block longer than what is left: find() makes a short one when asked for fewer.
       const short = this.#out.find(Math.min(budget, FULL_BLOCK - 1));
