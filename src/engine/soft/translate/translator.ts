@@ -21,8 +21,11 @@ export interface TranslatorOptions {
 }
 /** Heat is instructions that a block stands for, over this. */
 const HEAT_SHIFT = 8;
-/** Some 1.5 million instructions seen in a block: interpreting them takes about as long as translating it and optimising that. */
-const THRESHOLD = 1_500_000 >> HEAT_SHIFT;
+/**
+ * Six million instructions seen in a block: interpreting them takes about as long as translating it and optimising that (30 ms, the translator's own
+ * first steps included), so a guest that stops right after has lost little. Long runs lose one percent by not translating earlier.
+ */
+const THRESHOLD = 6_000_000 >> HEAT_SHIFT;
 const MAX_REGIONS = 2000;
 const MAX_BLOCKS = 24;
 const MAX_INSTRUCTIONS = 160;
