@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -127,6 +127,36 @@ describe("openImage", () => {
     const disk = openImage(file);
     fs.truncateSync(file, 512);
     expect(disk.read(2048, new Uint8Array(512))).toBe(false);
+    disk.close();
+  });
+});
+
+describe("the lock of an image", () => {
+  it.skipIf(process.platform !== "linux")("is taken over from a process that is dead but not buried", () => {
+    const file = image("z.img", 2048);
+    // The shell's child ends; what the shell became does not ask for it.
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 20"], { stdio: ["ignore", "pipe", "ignore"] });
+    return new Promise<void>((resolve, reject) => {
+      parent.stdout.once("data", (data: Buffer) => {
+        setTimeout(() => {
+          try {
+            fs.writeFileSync(`${file}.lock`, `${String(data).trim()}\n\n${os.hostname()}\n`);
+            openImage(file).close();
+            resolve();
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          } finally {
+            parent.kill();
+          }
+        }, 300);
+      });
+    });
+  });
+
+  it("says so when this program has the image already", () => {
+    const file = image("twice.img", 2048);
+    const disk = openImage(file);
+    expect(() => openImage(file)).toThrow(/in use by this program already/);
     disk.close();
   });
 });

@@ -437,7 +437,7 @@ describe("openImage by format", () => {
     overlay("two.qcow2", "base.img", "raw");
     const one = openImage(at("one.qcow2"));
     const two = openImage(at("two.qcow2"));
-    expect(() => openImage(at("one.qcow2"))).toThrow(/in use by process/);
+    expect(() => openImage(at("one.qcow2"))).toThrow(/in use by this program/);
     expect(() => openImage(at("base.img"))).toThrow(/is the backing file of an image/);
     openImage(at("base.img"), { readOnly: true }).close();
     one.close();

@@ -5,7 +5,7 @@ export { FileBackend, openDiskImage, openImage, surroundings } from "./file.ts";
 export type { OpenImageOptions } from "./file.ts";
 export { lockImage, lockShared } from "./lock.ts";
 export type { ImageLock } from "./lock.ts";
-export { DescriptorSink, FileConsole, StdioConsole } from "./console.ts";
+export { DescriptorSink, FileConsole, StdioConsole, openForWriting } from "./console.ts";
 export { NodeSockets, openTap, openUserNet } from "./net/index.ts";
 export type { NameServiceOptions } from "./net/index.ts";
 export { DirectoryTree } from "./share.ts";

@@ -22,13 +22,14 @@ interface Owner {
 const held = new Set<string>();
 let exitHookInstalled = false;
 
-/** Field 22 of /proc/PID/stat; empty on hosts without procfs. */
-function startTime(pid: number): string {
+/** Fields 3 and 22 of /proc/PID/stat; empty on hosts without procfs. */
+function processStat(pid: number): { readonly state: string; readonly started: string } {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "", started: fields[19] ?? "" };
   } catch {
-    return "";
+    return { state: "", started: "" };
   }
 }
 
@@ -39,7 +40,9 @@ function isAlive(owner: Owner): boolean {
   } catch (error) {
     if (errorCode(error) === "ESRCH") return false;
   }
-  const now = startTime(owner.pid);
+  const { state, started: now } = processStat(owner.pid);
+  // Dead, and only waiting for a parent that does not ask: it has nothing open any more.
+  if (state === "Z" || state === "X") return false;
   return owner.started === "" || now === "" || now === owner.started;
 }
 
@@ -63,7 +66,7 @@ function tryCreate(lockPath: string): "made" | "exists" | "unwritable" {
   try {
     const fd = fs.openSync(lockPath, "wx", 0o644);
     try {
-      fs.writeSync(fd, `${process.pid}\n${startTime(process.pid)}\n${os.hostname()}\n`);
+      fs.writeSync(fd, `${process.pid}\n${processStat(process.pid).started}\n${os.hostname()}\n`);
     } finally {
       fs.closeSync(fd);
     }
@@ -137,6 +140,8 @@ export function lockImage(imagePath: string): ImageLock {
       // An unreadable owner is a lock being written this instant, or a damaged one: only the file's age can tell.
       const stale = owner === undefined ? olderThan(lockPath, 10_000) : !isAlive(owner);
       if (!stale) {
+        if (held.has(lockPath))
+          throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by this program already; give it once, or use --snapshot-disk or --read-only`);
         const who = owner === undefined ? "another process" : `process ${owner.pid}${owner.host === os.hostname() ? "" : ` on ${owner.host}`}`;
         throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by ${who}; stop it, or use --snapshot-disk or --read-only (lock file ${lockPath})`);
       }
