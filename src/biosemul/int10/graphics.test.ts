@@ -103,3 +103,37 @@ test("AH=0B picks the CGA palette and background", () => {
   expect(color()).toEqual([0, 0xaa, 0]);
   expect([...pc.vga.renderFrame().rgba.subarray(4, 7)]).toEqual([0, 0, 0xaa]);
 });
+
+describe.each([0x0d, 0x12, 0x13, 0x4101, 0x4111])("AH=13 in mode %i", (mode) => {
+  const start = (): Pc => {
+    const pc = videoPc();
+    pc.call(mode < 0x100 ? { ax: mode } : { ax: 0x4f02, bx: mode });
+    return pc;
+  };
+  const pixels = (pc: Pc): Buffer => Buffer.from(pc.vga.renderFrame().rgba);
+
+  test.each([40, 700, 5000])("a string of %i characters leaves the screen that teletype leaves", (count) => {
+    let seed = count;
+    const text = Uint8Array.from({ length: count }, () => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      const pick = (seed >>> 8) % 100;
+      return pick < 4 ? 10 : pick < 7 ? 13 : pick < 9 ? 8 : 33 + ((seed >>> 16) % 90);
+    });
+    const [one, other] = [start(), start()];
+    for (const pc of [one, other]) pc.call({ ax: 0x0200, dx: 0x0500 });
+    for (const ch of text) one.call({ ax: 0x0e00 | ch, bx: 7 });
+    text.forEach((ch, i) => other.mem.write8(0x20000 + i, ch));
+    other.call({ ax: 0x1301, bx: 7, cx: count, dx: 0x0500, es: 0x2000, bp: 0 });
+    expect(pixels(other).equals(pixels(one))).toBe(true);
+    expect(other.call({ ax: 0x0300 }).dx).toBe(one.call({ ax: 0x0300 }).dx);
+  });
+});
+
+test("a string of 65,535 line feeds in the largest mode is no work", () => {
+  const pc = videoPc();
+  pc.call({ ax: 0x4f02, bx: 0x411b });
+  for (let i = 0; i < 0x10000; i++) pc.mem.write8(0x20000 + i, i % 2 === 0 ? 0x41 : 10);
+  const before = performance.now();
+  pc.call({ ax: 0x1301, bx: 7, cx: 0xffff, dx: 0, es: 0x2000, bp: 0 });
+  expect(performance.now() - before).toBeLessThan(5000);
+});

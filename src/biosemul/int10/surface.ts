@@ -249,7 +249,8 @@ class VbeSurface implements Surface {
   readonly #step: number;
   readonly #bpp: number;
   readonly #base: number;
-  readonly #frame: Uint8Array | undefined;
+  /** Guest-physical address of the frame; undefined where the linear frame buffer cannot be reached. */
+  readonly #frame: number | undefined;
   readonly #savedBank: number;
   #bank: number;
 
@@ -262,7 +263,11 @@ class VbeSurface implements Surface {
     this.#stride = getDispi(ctx, 6) * this.#step;
     const bytes = this.#stride * this.height;
     this.#base = getDispi(ctx, 9) * this.#stride + getDispi(ctx, 8) * this.#step;
-    this.#frame = this.#base + bytes <= env.vramBytes ? ctx.mem.ram.viewForWrite(env.lfbBase() + this.#base, bytes) : undefined;
+    const frame = env.lfbBase() + this.#base;
+    const { ram } = ctx.mem;
+    const mapped =
+      this.#base + bytes <= env.vramBytes && ram.viewForRead(frame, 1) !== undefined && ram.viewForRead(frame + bytes - 1, 1) !== undefined;
+    this.#frame = mapped ? frame : undefined;
     this.#savedBank = getDispi(ctx, 5);
     this.#bank = this.#savedBank;
   }
@@ -276,11 +281,15 @@ class VbeSurface implements Surface {
     }
     return WINDOW + (a & 0xffff);
   }
+  /** Bytes of the frame to write to: as few as are touched, for each page of a view costs. */
+  #span(at: number, bytes: number): Uint8Array | undefined {
+    return this.#frame === undefined ? undefined : this.#ctx.mem.ram.viewForWrite(this.#frame + at, bytes);
+  }
   #read(at: number): number {
-    return this.#frame !== undefined ? (this.#frame[at] ?? 0) : this.#ctx.video.read8(this.#window(at));
+    return this.#frame !== undefined ? this.#ctx.mem.ram.read8(this.#frame + at) : this.#ctx.video.read8(this.#window(at));
   }
   #write(at: number, value: number): void {
-    if (this.#frame !== undefined) this.#frame[at] = value;
+    if (this.#frame !== undefined) this.#ctx.mem.ram.write8(this.#frame + at, value);
     else this.#ctx.video.write8(this.#window(at), value & 0xff);
   }
 
@@ -316,20 +325,33 @@ class VbeSurface implements Surface {
     const bg = xor || this.#bpp === 8 ? 0 : this.#pixel(0);
     for (let i = 0; i < height; i++) {
       const bits = rows(i);
-      for (let b = 0; b < 8; b++) this.#store(x + b, y + i, (bits & (0x80 >> b)) !== 0 ? fg : bg, xor);
+      const span = this.#span((y + i) * this.#stride + x * this.#step, 8 * this.#step);
+      for (let b = 0; b < 8; b++) {
+        const pixel = (bits & (0x80 >> b)) !== 0 ? fg : bg;
+        if (span === undefined) this.#store(x + b, y + i, pixel, xor);
+        else
+          for (let k = 0; k < this.#step; k++) {
+            const v = (pixel >> (k * 8)) & 0xff;
+            const j = b * this.#step + k;
+            span[j] = xor ? (span[j] ?? 0) ^ v : v;
+          }
+      }
     }
   }
   moveLine(toY: number, fromY: number, x: number, width: number): void {
     const to = toY * this.#stride + x * this.#step;
     const from = fromY * this.#stride + x * this.#step;
     const bytes = width * this.#step;
-    if (this.#frame !== undefined) this.#frame.copyWithin(to, from, from + bytes);
+    const target = this.#span(to, bytes);
+    const source = this.#frame === undefined ? undefined : this.#ctx.mem.ram.viewForRead(this.#frame + from, bytes);
+    if (target !== undefined && source !== undefined) target.set(source);
     else for (let i = 0; i < bytes; i++) this.#write(to + i, this.#read(from + i));
   }
   fillLine(y: number, x: number, width: number, color: number): void {
     const at = y * this.#stride + x * this.#step;
     const pixel = this.#pixel(color);
-    if (this.#frame !== undefined && (this.#step === 1 || pixel === 0)) this.#frame.fill(pixel, at, at + width * this.#step);
+    const span = this.#step === 1 || pixel === 0 ? this.#span(at, width * this.#step) : undefined;
+    if (span !== undefined) span.fill(pixel);
     else for (let i = 0; i < width; i++) this.#store(x + i, y, pixel, false);
   }
   done(): void {

@@ -179,7 +179,8 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
   let column = r.dl;
   let row = r.dh === 0xff ? saved >> 8 : r.dh;
   if (r.dh === 0xff) column = saved & 0xff;
-  // Each character is worth at most one page's cells: a count of 64K repeats the screen harmlessly, so it is kept.
+  // In graphics modes scrolling is dear and a string may scroll 65,535 times: what will have left the screen at the end is not drawn at all.
+  let unseen = base === 0 ? scrollsOf(ctx, flags, row, column) - rows : 0;
   for (let left = r.cx; left > 0; left--) {
     const ch = ctx.mem.read8(ctx.linear(segment, from));
     from = (from + 1) & 0xffff;
@@ -205,7 +206,7 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
           const cell = base + ((page * ctx.mem.read16(VIDEO.PAGE_SIZE) + (row * columns + column) * 2) & 0x7fff);
           ctx.video.write8(cell, ch);
           ctx.video.write8(cell + 1, attribute);
-        } else drawCharacter(ctx, env, page, row, column, ch, attribute);
+        } else if (unseen <= 0) drawCharacter(ctx, env, page, row, column, ch, attribute);
         column++;
         if (column >= columns) {
           column = 0;
@@ -214,9 +215,34 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
     }
     if (row >= rows) {
       row = rows - 1;
+      if (unseen-- > 0) continue;
       scrollForTeletype(ctx, env, page, base, row, columns);
     }
   }
   if ((flags & 1) !== 0) setCursorPosition(ctx, page, row, column);
   else if (page === ctx.mem.read8(VIDEO.ACTIVE_PAGE)) showCursor(ctx, saved >> 8, saved & 0xff);
+}
+
+/** How often AH=13 will scroll. */
+function scrollsOf(ctx: BiosContext, flags: number, row: number, column: number): number {
+  const r = ctx.regs;
+  const columns = columnsOf(ctx);
+  const rows = rowsOf(ctx);
+  const step = (flags & 2) !== 0 ? 2 : 1;
+  let scrolls = 0;
+  for (let i = 0; i < r.cx; i++) {
+    const ch = ctx.mem.read8(ctx.linear(r.selector("es"), (r.bp + i * step) & 0xffff));
+    if (ch === BELL) continue;
+    if (ch === RETURN) column = 0;
+    else if (ch === BACKSPACE) column = Math.max(0, column - 1);
+    else if (ch === LINE_FEED) row++;
+    else if (++column >= columns) {
+      column = 0;
+      row++;
+    }
+    if (row < rows) continue;
+    row = rows - 1;
+    scrolls++;
+  }
+  return scrolls;
 }
