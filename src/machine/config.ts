@@ -100,6 +100,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
 
 /** Fills in defaults and validates; throws `CONFIG_*` errors with one clear line. */
 export function machineConfig(options: MachineOptions): MachineConfig {
+  checkChoices(options);
   const memoryBytes = options.memoryBytes ?? DEFAULT_CONFIG.memoryBytes;
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % MIB !== 0) {
     throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes} is not a whole number of MiB`);
@@ -155,6 +156,22 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     printer: options.printer,
     kernel: options.kernel,
   };
+}
+
+const CLOCKS: readonly string[] = ["host", "virtual"] satisfies ClockKind[];
+const TRAP_STYLES: readonly string[] = ["vmcall", "port"] satisfies TrapStyle[];
+const BOOT_DEVICES: readonly string[] = ["hd", "fd", "cd"] satisfies BootDevice[];
+
+/** JavaScript callers have no compiler that looks at the words they pass. */
+function checkChoices(options: MachineOptions): void {
+  const { clock = "host", trapStyle = "vmcall", boot = [], drives = [] } = options;
+  if (!CLOCKS.includes(clock)) throw new VmmError("CONFIG_CLOCK", `clock "${clock}": use host or virtual`);
+  if (!TRAP_STYLES.includes(trapStyle)) throw new VmmError("CONFIG_TRAP_STYLE", `trapStyle "${trapStyle}": use vmcall or port`);
+  if (!Array.isArray(boot)) throw new VmmError("CONFIG_BOOT", `boot order ${String(boot)}: use an array such as ["cd", "hd"]`);
+  const device = boot.find((d) => !BOOT_DEVICES.includes(d));
+  if (device !== undefined) throw new VmmError("CONFIG_BOOT", `boot device "${device}": use hd, fd and cd`);
+  const drive = drives.find((d) => !Object.hasOwn(BOOT_OF, d.kind));
+  if (drive !== undefined) throw new VmmError("CONFIG_DRIVES", `a drive of kind "${drive.kind}": use hard-disk, floppy or cdrom`);
 }
 
 /** Without a stated order, the kind of the first medium named goes first: `whyve run disk.img cd.iso` boots the disk. */

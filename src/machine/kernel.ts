@@ -43,6 +43,8 @@ async function readFile(flag: string, path: string): Promise<KernelFile> {
   try {
     const status = fs.statSync(path);
     if (status.isDirectory()) problem = "is a directory";
+    // A device may never end, a FIFO may never begin.
+    else if (!status.isFile()) problem = "is not a file";
     else if (status.size > MAX_FILE_BYTES) problem = `is larger than ${MAX_FILE_BYTES / 2 ** 20} MiB`;
     else return { name: path, bytes: new Uint8Array(fs.readFileSync(path)) };
   } catch (error) {

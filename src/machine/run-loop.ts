@@ -72,6 +72,8 @@ const YIELD_MS = 5;
 const MAX_SLICE = 500_000;
 /** Exits between two looks at the host's clock inside a slice, less one. */
 const EXITS_A_LOOK = 63;
+/** Calls of the BIOS after which a slice under the virtual clock ends, less one: the dearest take milliseconds. */
+const CALLS_A_SLICE = 127;
 /** PAUSEs in a turn before a CPU is taken to wait for another one. */
 const SPINS = 32;
 const IF_FLAG = 0x200;
@@ -93,6 +95,8 @@ export class RunLoop {
   #cut = false;
   /** Of the slice: exits so far, and when it is to end. */
   #exits = 0;
+  /** BIOS calls that were answered below the exit since the start. */
+  #calls = 0;
   #untilMs = 0;
   #breathe = false;
   #wake: (() => void) | undefined;
@@ -288,9 +292,8 @@ export class RunLoop {
   }
 
   /**
-   * Runs the vCPUs in turns until the budget is used up or something needs the loop. Returns ms to sleep. Under the host's clock a guest that
-   * mostly calls the BIOS also ends its slice when the time is over: its instructions alone would not tell. (Under the virtual clock
-   * slices end where instructions say, so that runs repeat.)
+   * Runs the vCPUs in turns until the budget is used up or something needs the loop. Returns ms to sleep. A guest that mostly calls the BIOS
+   * also ends its slice when the time is over, for its instructions alone do not tell how long the host worked.
    */
   #slice(untilMs: number): number {
     const { vcpus, clock } = this.#board;
@@ -327,7 +330,7 @@ export class RunLoop {
       if (sleepMs !== 0) return Math.max(0, sleepMs);
       budget -= ran;
       if (budget <= 0 || this.#cut) return 0;
-      if (timed && (++this.#exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
+      if ((++this.#exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
     }
   }
 
@@ -336,7 +339,9 @@ export class RunLoop {
     if (this.observer !== undefined) return false;
     const entry = this.#board.callBios(exit, vcpu);
     if (entry !== ENTRY_RUN) return false;
-    if ((++this.#exits & EXITS_A_LOOK) === 0 && this.#board.clock.kind === "host" && this.#options.host.now() >= this.#untilMs) this.cutSlice();
+    // This end is counted: under the virtual clock it comes after a number of calls, so that runs repeat.
+    const due = this.#board.clock.kind === "host" ? (++this.#exits & EXITS_A_LOOK) === 0 : (++this.#calls & CALLS_A_SLICE) === 0;
+    if (due && (this.#board.clock.kind === "virtual" || this.#options.host.now() >= this.#untilMs)) this.cutSlice();
     return true;
   }
 

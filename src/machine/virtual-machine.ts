@@ -50,6 +50,7 @@ export class VirtualMachine {
   readonly #typist: Typist;
   readonly #sources: readonly WatchSource[];
   #disposed = false;
+  #saving: Promise<unknown> = Promise.resolve();
 
   constructor(pc: Pc, options: VirtualMachineOptions = {}) {
     this.#pc = pc;
@@ -222,11 +223,16 @@ export class VirtualMachine {
   }
   /**
    * The whole machine as one file: CPUs, chips, memory, what disks hold in memory. Disk images are flushed but are not in it. The guest stands
-   * still meanwhile and goes on afterwards.
+   * still meanwhile and goes on afterwards. Several at a time take turns.
    */
-  async save(): Promise<Uint8Array> {
+  save(): Promise<Uint8Array> {
+    const turn = this.#saving.then(() => this.#save());
+    this.#saving = turn.catch(() => {});
+    return turn;
+  }
+  async #save(): Promise<Uint8Array> {
     const running = this.state === "running";
-    if (running) await this.pause();
+    if (running || this.state === "pausing") await this.pause();
     const standing: string = this.state;
     if (standing === "ended") throw new VmmError("MACHINE_ENDED", "the machine has ended; there is nothing to save");
     try {

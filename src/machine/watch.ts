@@ -18,6 +18,7 @@ interface Watch {
   readonly pattern: Pattern;
   readonly resolve: (match: WatchMatch) => void;
   readonly reject: (error: unknown) => void;
+  readonly describe: () => string;
   readonly timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -31,6 +32,8 @@ export interface WatchMatch {
 /** The screen is looked at this often, in guest time: at fixed instants, so that a run repeats exactly. */
 const LOOK_NS = 10_000_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** Timers of the host end at once beyond this: longer waits are for ever. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Runs pending `waitFor`s against the screen and serial lines while there are any. */
 export class WatchList {
@@ -49,16 +52,23 @@ export class WatchList {
 
   /** `timeoutMs` is host time; 0 waits for ever. `describe` makes the screen part of the error message. */
   waitFor(sources: readonly WatchSource[], pattern: Pattern, timeoutMs: number | undefined, describe: () => string): Promise<WatchMatch> {
-    const now = find(sources, pattern, true);
+    const limit = timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const wrong = problemOf(pattern, limit);
+    if (wrong !== undefined) return Promise.reject(new VmmError("WAIT_OPTIONS", wrong));
+    let now: Found | undefined;
+    try {
+      now = find(sources, pattern, true);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (now !== undefined) {
       now.consume();
       return Promise.resolve(now.result);
     }
     if (this.#over !== undefined) return Promise.reject(endedError(pattern, this.#over, describe()));
-    const limit = timeoutMs ?? DEFAULT_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const timer =
-        limit === 0
+        limit === 0 || limit > MAX_TIMEOUT_MS
           ? undefined
           : setTimeout(() => {
               this.#watches = this.#watches.filter((w) => w !== watch);
@@ -68,7 +78,8 @@ export class WatchList {
         sources,
         pattern,
         resolve,
-        reject: (reason) => reject(endedError(pattern, String(reason), describe())),
+        reject,
+        describe,
         timer,
       };
       this.#watches.push(watch);
@@ -83,7 +94,7 @@ export class WatchList {
     this.#check();
     for (const watch of this.#watches.splice(0)) {
       clearTimeout(watch.timer);
-      watch.reject(why);
+      watch.reject(endedError(watch.pattern, why, watch.describe()));
     }
   }
 
@@ -100,7 +111,15 @@ export class WatchList {
   #check(): boolean {
     const consumers: (() => void)[] = [];
     this.#watches = this.#watches.filter((watch) => {
-      const found = find(watch.sources, watch.pattern, false);
+      let found: Found | undefined;
+      try {
+        found = find(watch.sources, watch.pattern, false);
+      } catch (error) {
+        // A pattern with an `exec` of its own may give up; that ends its wait, not the machine.
+        clearTimeout(watch.timer);
+        watch.reject(error);
+        return false;
+      }
       if (found === undefined) return true;
       consumers.push(found.consume);
       clearTimeout(watch.timer);
@@ -136,6 +155,13 @@ function findRegex(text: string, pattern: RegExp): { readonly groups: readonly s
   pattern.lastIndex = 0;
   const match = pattern.exec(text);
   return match === null ? undefined : { groups: [...match], end: match.index + match[0].length };
+}
+
+/** JavaScript callers have no compiler that looks at what they pass. */
+function problemOf(pattern: Pattern, limit: number): string | undefined {
+  const wanted: unknown = pattern;
+  if (typeof wanted !== "string" && !(wanted instanceof RegExp)) return `wait for a string or a RegExp, not ${String(wanted)}`;
+  return limit >= 0 ? undefined : `timeoutMs ${limit}: use milliseconds, or 0 to wait for ever`;
 }
 
 const show = (pattern: Pattern): string => (typeof pattern === "string" ? JSON.stringify(pattern) : String(pattern));

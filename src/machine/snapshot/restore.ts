@@ -27,9 +27,13 @@ export async function openSnapshot(source: string | Uint8Array): Promise<Restori
 async function readFile(path: string): Promise<Uint8Array> {
   const fs = await import("node:fs/promises");
   try {
+    // A device may never end, a FIFO may never begin.
+    const status = await fs.stat(path);
+    if (!status.isFile() && !status.isDirectory()) throw new VmmError("SNAPSHOT_FILE", `${path}: is not a file`);
     const bytes = await fs.readFile(path);
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (cause) {
+    if (cause instanceof VmmError) throw cause;
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
     const why =
       code === "ENOENT"
