@@ -14,6 +14,8 @@ const USAGE = `whyve: an x86 PC hypervisor with a built-in BIOS
 Exit codes: 0 powered off or --until matched, 1 usage, 2 guest crashed, 3 --timeout passed, 4 internal error.
 `;
 
+const HAVE_HELP: readonly string[] = ["run", "demo", "image", "ctl"];
+
 const NOT_YET: Readonly<Record<string, string>> = {
   dos: "running DOS programs directly; boot a DOS floppy with whyve run instead",
   bhyve: "bhyve's command line; use whyve run",
@@ -24,6 +26,11 @@ const NOT_YET: Readonly<Record<string, string>> = {
 /** Says one line on standard error. */
 function complain(message: string): void {
   process.stderr.write(`whyve: ${message}\n`);
+}
+
+/** File names may hold anything; a mistake is one line all the same. */
+function oneLine(message: string): string {
+  return Array.from(message, (c) => (c < " " || c === "\x7f" ? `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}` : c)).join("");
 }
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -40,6 +47,7 @@ async function main(argv: readonly string[]): Promise<number> {
     const { imageCommand } = await import("./image/image.ts");
     return imageCommand(rest);
   }
+  if (command === "help" && rest[0] !== undefined && HAVE_HELP.includes(rest[0])) return main([rest[0], "--help"]);
   if (command === undefined || command === "help" || command === "--help" || command === "-h") {
     (command === undefined ? process.stderr : process.stdout).write(USAGE);
     return command === undefined ? EXIT.USAGE : EXIT.OK;
@@ -62,11 +70,16 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** Runs the command line; a mistake is one line on standard error. */
 async function run(): Promise<void> {
+  // An event loop that runs dry would end this program as if all were well.
+  process.once("beforeExit", () => {
+    complain("internal error, please report: nothing is left to wait for");
+    process.exit(EXIT.INTERNAL);
+  });
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (error) {
     const known = error instanceof Error && (error.name === "UsageError" || error.name === "VmmError");
-    if (known) complain(error.message);
+    if (known) complain(oneLine(error.message));
     else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
   }

@@ -63,7 +63,8 @@ export function suggestion(wrong: string, known: readonly string[], prefix = "--
   let best: string | undefined;
   let bestDistance = Math.min(3, wrong.length);
   for (const name of known) {
-    const distance = name.startsWith(wrong) && wrong.length >= 3 ? 1 : editDistance(wrong, name);
+    const longer = (name.startsWith(wrong) && wrong.length >= 3) || (wrong.startsWith(name) && name.length >= 3);
+    const distance = longer ? 1 : editDistance(wrong, name);
     if (distance < bestDistance) {
       best = name;
       bestDistance = distance;

@@ -109,8 +109,8 @@ describe("whyve run's command line", () => {
     [["--type", "hello"], "--type \"hello\": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'"],
     [["--timeout", "soon"], '--timeout "soon": use a number of seconds'],
     [["--timeout", "0"], '--timeout "0": use a number of seconds between 0 and 2147483'],
-    [["--cpus", "17"], "--cpus 17: use 1 to 16"],
-    [["--cpus", "two"], "--cpus two: use 1 to 16"],
+    [["--cpus", "17"], '--cpus "17": use 1 to 16'],
+    [["--cpus", "two"], '--cpus "two": use 1 to 16'],
     [["--clock", "virtual,ns=0", "a.img"], '--clock "virtual,ns=0": ns is outside 1..1000'],
     [["--append", "x", "a.img"], "--append needs --kernel FILE"],
     [["--net", "wifi"], '--net "wifi": use none, user or tap (see whyve run --help)'],
@@ -120,7 +120,7 @@ describe("whyve run's command line", () => {
     [["--serial", "stdio", "--serial", "stdio"], "only one of --serial, --console and --debug-port can have stdio"],
     [["--trace", "everything"], '--trace "everything": use bios, insn, io or exits, each with =FILE if wanted; insn:mode=16,addr=7c00-7dff filters'],
     [["--rtc", "2026-02-30"], '--rtc "2026-02-30": use utc, local, or a time such as 2026-01-31T12:00:00'],
-    [["--name", "a b"], '--name "a b": use up to 64 letters, digits, dots, dashes, underscores'],
+    [["--name", "a b"], '--name "a b": use up to 64 letters, digits, dots, dashes, underscores, a letter or digit first'],
   ])("refuses %j with one clear line", (argv, message) => {
     expect(complaint("disk.img", ...argv)).toBe(message);
   });

@@ -1,10 +1,12 @@
+import { existsSync } from "node:fs";
 import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../machine/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
+import { boundedRegExp } from "./bounded-regexp.ts";
 import { UsageError } from "./errors.ts";
 import { parseNet } from "./net-options.ts";
 import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";
-import { parseOptions } from "./options.ts";
+import { parseOptions, suggestion } from "./options.ts";
 import type { OptionTable, ParsedOptions } from "./options.ts";
 import { parseShares } from "./share-option.ts";
 import type { ShareRequest } from "./share-option.ts";
@@ -107,7 +109,7 @@ export const RUN_OPTIONS = {
     group: "Network",
     help: "user: a network of its own with DHCP and DNS, out through this program\n  hostfwd=tcp|udp:[HOSTADDR:]PORT-[GUESTADDR:]PORT (repeatable; HOSTADDR\n  is 127.0.0.1), loopback=on (10.0.2.2 is this computer; off: it cannot be\n  reached), restrict=on (no way out), mac=ADDRESS\ntap: a Linux TAP interface: ifname=tap0, mac=ADDRESS\n(default: none, no network card)",
   },
-  help: { group: "Help", help: "this page" },
+  help: { short: "h", group: "Help", help: "this page" },
 } as const satisfies OptionTable;
 
 export interface MediumRequest {
@@ -179,6 +181,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   const media = parseMedia(given);
   const kernel = parseKernel(given);
   const restore = given.value("restore");
+  for (const flag of ["restore", "screenshot"]) if (given.value(flag) === "") throw new UsageError(`--${flag}: the file name is empty`);
   if (restore !== undefined) refuseBesideRestore(given);
   if (options.needMedia && media.length === 0 && kernel === undefined && restore === undefined)
     throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
@@ -195,8 +198,8 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   const display = oneOf(given, "display", ["terminal", "none", "web"] as const);
   if (display === "web") throw new UsageError("not yet: --display web; use terminal or none");
   const name = given.value("name");
-  if (name !== undefined && !/^[\w.-]{1,64}$/.test(name))
-    throw new UsageError(`--name "${name}": use up to 64 letters, digits, dots, dashes, underscores`);
+  if (name !== undefined && !/^\w[\w.-]{0,63}$/.test(name))
+    throw new UsageError(`--name "${name}": use up to 64 letters, digits, dots, dashes, underscores, a letter or digit first`);
   return {
     media,
     boot: parseBoot(given.value("boot")),
@@ -240,7 +243,7 @@ function refuseBesideRestore(given: ParsedOptions): void {
 function parseCpus(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const cpus = /^[1-9]\d?$/.test(text) ? Number(text) : 0;
-  if (cpus < 1 || cpus > 16) throw new UsageError(`--cpus ${text}: use 1 to 16`);
+  if (cpus < 1 || cpus > 16) throw new UsageError(`--cpus "${text}": use 1 to 16`);
   return cpus;
 }
 
@@ -277,6 +280,7 @@ function parseMedia(given: ParsedOptions): readonly MediumRequest[] {
   for (const { name, value } of given.order) {
     if (!Object.hasOwn(MEDIA_FLAGS, name)) continue;
     const { path, settings } = parseImageArgument(`--${name}`, value, name === "hd" ? HD_SETTINGS : name === "fd" ? FD_SETTINGS : {});
+    refuseUnknownSetting(`--${name}`, path, name === "hd" ? ["bus", "format"] : name === "fd" ? ["format"] : []);
     const bus = settings.get("bus");
     const format = IMAGE_FORMATS.find((f) => f === settings.get("format"));
     media.push({ kind: MEDIA_FLAGS[name], path, ...(bus === "virtio" || bus === "ide" ? { bus } : {}), ...(format === undefined ? {} : { format }) });
@@ -285,11 +289,20 @@ function parseMedia(given: ParsedOptions): readonly MediumRequest[] {
   return media;
 }
 
+/** `disk.img,bs=virtio` where only disk.img exists: not a file that is missing, but a setting that nobody knows. */
+function refuseUnknownSetting(flag: string, path: string, known: readonly string[]): void {
+  const [, file = "", setting = ""] = /^(.+),([a-z]+)=[^,]*$/s.exec(path) ?? [];
+  if (file === "" || existsSync(path) || !existsSync(file)) return;
+  throw new UsageError(
+    `${flag} "${path}": ${known.includes(setting) ? `${setting} is given twice` : `${flag} has no setting "${setting}"${known.length === 0 ? "" : suggestion(setting, known, "")}`}`,
+  );
+}
+
 function oneOf<T extends string>(given: ParsedOptions, name: string, allowed: readonly T[]): T | undefined {
   const value = given.value(name);
   if (value === undefined) return undefined;
   const found = allowed.find((a) => a === value);
-  if (found === undefined) throw new UsageError(`--${name} "${value}": use ${allowed.join(", ")}`);
+  if (found === undefined) throw new UsageError(`--${name} "${value}": use ${allowed.filter((a) => a !== "web").join(", ")}`);
   return found;
 }
 
@@ -371,7 +384,7 @@ export function parseRegex(flag: string, value: string): RegExp {
   const flags = new Set(["m"].concat((slashed?.[2] ?? "").split("")));
   if (source === "") throw new UsageError(`${flag}: the pattern is empty`);
   try {
-    return new RegExp(source, [...flags].join(""));
+    return boundedRegExp(flag, source, [...flags].join(""));
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
     throw new UsageError(`${flag} "${value}": not a regular expression (${why})`);
@@ -394,8 +407,7 @@ function unescape(text: string): string {
 }
 
 function parseTimeout(value: string): number {
-  const seconds = Number(value);
-  if (!/^\d+(\.\d+)?s?$/.test(value) && !Number.isFinite(seconds)) throw new UsageError(`--timeout "${value}": use a number of seconds`);
+  if (!/^(\d+(\.\d*)?|\.\d+)(e\d+)?s?$/.test(value)) throw new UsageError(`--timeout "${value}": use a number of seconds`);
   const ms = Number(value.replace(/s$/, "")) * 1000;
   if (!(ms > 0) || ms > 2 ** 31 - 1) throw new UsageError(`--timeout "${value}": use a number of seconds between 0 and 2147483`);
   return ms;

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { FileConsole, StdioConsole } from "../backends/node/index.ts";
+import { DescriptorSink, FileConsole, openForWriting, StdioConsole } from "../backends/node/index.ts";
 import type { ConsoleBackend } from "../backends/api/index.ts";
 import { boot, describeEnd, parseTyped } from "../machine/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
@@ -57,9 +57,11 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   if (request.screenshot !== undefined) checkWritable("--screenshot", request.screenshot);
   for (const step of request.type) parseTyped(step.text);
   const onTerminal = decideDisplay(request);
-  const plugs = plug(request);
+  const signals = watchSignals();
+  let plugs: Plugs | undefined;
   let vm: VirtualMachine;
   try {
+    plugs = plug(request);
     vm = await boot({
       ...bootOptions(request, plugs),
       ...(command === "demo" ? await demoOptions(request, onTerminal) : {}),
@@ -67,10 +69,15 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
       stayWhenHalted: onTerminal,
     });
   } catch (error) {
-    plugs.close();
+    plugs?.close();
+    signals.release();
     throw error;
   }
-  return superviseRun(vm, request, plugs, onTerminal);
+  try {
+    return await superviseRun(vm, request, plugs, onTerminal, signals);
+  } finally {
+    signals.release();
+  }
 }
 
 function decideDisplay(request: RunRequest): boolean {
@@ -119,7 +126,7 @@ function plug(request: RunRequest): Plugs {
     printer,
     stdio,
     close() {
-      stdio?.flush();
+      stdio?.finish();
       for (const file of files) file.close();
     },
   };
@@ -157,7 +164,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   };
 }
 
-async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean): Promise<number> {
+async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean, signals: Signals): Promise<number> {
   const cleanups: (() => void)[] = [];
   try {
     if (request.name !== undefined) {
@@ -169,7 +176,7 @@ async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plug
       cleanups.push(attachTraces(vm, request.trace));
     }
     const outcome = await new Promise<Outcome>((resolve, reject) => {
-      cleanups.push(watchSignals((code) => resolve({ kind: "signal", code })));
+      void signals.first.then((code) => resolve({ kind: "signal", code }));
       const script = runScript(vm, request);
       vm.ended.then((end) => {
         // The last words on the screen count: the script gets its look at them first.
@@ -187,7 +194,7 @@ async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plug
     });
     if (vm.state === "running") await vm.pause();
     while (cleanups.length > 0) cleanups.pop()?.();
-    plugs.stdio?.flush();
+    plugs.stdio?.finish();
     await saveResults(vm, request);
     return report(vm, request, outcome);
   } finally {
@@ -213,15 +220,36 @@ async function runScript(vm: VirtualMachine, request: RunRequest): Promise<boole
   }
 }
 
-function watchSignals(onSignal: (code: number) => void): () => void {
-  const handlers = [
-    ["SIGINT", () => onSignal(130)],
-    ["SIGTERM", () => onSignal(143)],
-    ["SIGHUP", () => onSignal(129)],
-  ] as const;
-  for (const [signal, handler] of handlers) process.on(signal, handler);
-  return () => {
-    for (const [signal, handler] of handlers) process.off(signal, handler);
+interface Signals {
+  /** The exit code for the first signal that arrives. */
+  readonly first: Promise<number>;
+  release(): void;
+}
+
+/** From before the images are locked to the end. A second signal does not wait for the tidying up that the first one began. */
+function watchSignals(): Signals {
+  let tell: (code: number) => void = () => {};
+  const first = new Promise<number>((resolve) => (tell = resolve));
+  let count = 0;
+  const handlers = (
+    [
+      ["SIGINT", 130],
+      ["SIGTERM", 143],
+      ["SIGHUP", 129],
+    ] as const
+  ).map(([signal, code]) => {
+    const handler = (): void => {
+      if (++count > 1) process.exit(code);
+      tell(code);
+    };
+    process.on(signal, handler);
+    return [signal, handler] as const;
+  });
+  return {
+    first,
+    release() {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    },
   };
 }
 
@@ -245,11 +273,16 @@ async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Pl
 
 async function saveScreenshot(vm: VirtualMachine, file: string): Promise<string> {
   const png = await vm.screenshot();
+  const fd = openForWriting(file, "--screenshot ");
+  let problem = "";
   try {
-    fs.writeFileSync(file, png);
-  } catch (error) {
-    throw new UsageError(`--screenshot ${file}: cannot be written (${error instanceof Error ? error.message : String(error)})`);
+    const sink = new DescriptorSink(fd, (error) => (problem = error instanceof Error ? error.message : String(error)));
+    sink.write(png);
+    sink.finish();
+  } finally {
+    fs.closeSync(fd);
   }
+  if (problem !== "") throw new UsageError(`--screenshot ${file}: cannot be written (${problem})`);
   return file;
 }
 

@@ -35,6 +35,8 @@ const COMMANDS = ["status", "pause", "resume", "reset", "poweroff", "destroy", "
 /** Commands that take no time. The others depend on the guest, or on the size of its memory. */
 const QUICK = new Set(["status", "pause", "resume", "reset", "poweroff", "destroy", "screen", "screenshot", "regs", "stats"]);
 const QUICK_MS = 20_000;
+/** A list does not wait so long for one of many. */
+const LIST_MS = 3000;
 
 /** `whyve ctl ...`. Returns the exit code. */
 export async function ctlCommand(argv: readonly string[]): Promise<number> {
@@ -44,6 +46,7 @@ export async function ctlCommand(argv: readonly string[]): Promise<number> {
     return EXIT.OK;
   }
   if (name === undefined) return list();
+  if (name.startsWith("-")) throw new UsageError(`unknown option ${name} (see whyve ctl --help)`);
   if (!/^[\w.-]{1,64}$/.test(name)) throw new UsageError(`"${name}" is no machine's name; whyve ctl lists the machines`);
   if (command === undefined || command === "--help") {
     process.stderr.write(HELP);
@@ -71,7 +74,8 @@ async function run(socket: net.Socket, name: string, command: string, args: read
   if (option !== undefined) throw new UsageError(`unknown option ${option} (see whyve ctl --help)`);
   const [first] = words;
   const takes = { screenshot: "FILE.png", save: "FILE", keys: "KEY", type: "TEXT" }[command];
-  if (takes !== undefined && first === undefined) throw new UsageError(`${command} needs a value: whyve ctl ${name} ${command} ${takes}`);
+  if (takes !== undefined && (first === undefined || first === ""))
+    throw new UsageError(`${command} needs a value: whyve ctl ${name} ${command} ${takes}`);
   if (takes === undefined && first !== undefined) throw new UsageError(`${command} takes no value ("${first}")`);
   const sent = command === "save" ? [path.resolve(first ?? ""), ...(args.includes("--stop") ? ["stop"] : [])] : command === "screenshot" ? [] : words;
   const result = await ask(socket, command, sent);
@@ -94,10 +98,10 @@ async function run(socket: net.Socket, name: string, command: string, args: read
 }
 
 /** Sends a request and waits for its answer; a refusal is a `UsageError`. */
-export function ask(socket: net.Socket, command: string, args: readonly string[]): Promise<unknown> {
+export function ask(socket: net.Socket, command: string, args: readonly string[], quickMs = QUICK_MS): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let text = "";
-    const timer = QUICK.has(command) ? setTimeout(() => reject(new UsageError("the machine does not answer")), QUICK_MS) : undefined;
+    const timer = QUICK.has(command) ? setTimeout(() => reject(new UsageError("the machine does not answer")), quickMs) : undefined;
     const done = (act: () => void): void => {
       clearTimeout(timer);
       act();
@@ -164,19 +168,22 @@ function writePicture(file: string, result: unknown): number {
   return EXIT.OK;
 }
 
+/** Undefined: nobody listens there. */
+async function row(name: string): Promise<string | undefined> {
+  const socket = await connectTo(socketPath(name));
+  if (socket === undefined) {
+    removeStale(socketPath(name));
+    return undefined;
+  }
+  const s = Object.fromEntries(entries(await ask(socket, "status", [], LIST_MS).catch(() => ({ state: "no answer" }))));
+  socket.destroy();
+  const memory = s["memoryBytes"] === undefined ? "" : `${Number(s["memoryBytes"]) / 2 ** 20}M`;
+  return `${name.padEnd(20)} ${String(s["state"]).padEnd(10)} ${asText(s["pid"], "").padEnd(8)} ${memory}`.trimEnd() + "\n";
+}
+
 /** One line for each machine that answers; sockets that nobody listens on are removed. */
 async function list(): Promise<number> {
-  const rows: string[] = [];
-  for (const name of socketNames()) {
-    const socket = await connectTo(socketPath(name));
-    if (socket === undefined) {
-      removeStale(socketPath(name));
-      continue;
-    }
-    const s = Object.fromEntries(entries(await ask(socket, "status", []).catch(() => ({ state: "does not answer" }))));
-    socket.destroy();
-    rows.push(`${name.padEnd(20)} ${String(s["state"]).padEnd(10)} ${asText(s["pid"], "").padEnd(8)} ${Number(s["memoryBytes"] ?? 0) / 2 ** 20}M\n`);
-  }
+  const rows = (await Promise.all(socketNames().map(row))).filter((line) => line !== undefined);
   if (rows.length === 0) process.stderr.write("whyve: no machine runs under a name (whyve run --name NAME)\n");
   else process.stdout.write(`${"NAME".padEnd(20)} ${"STATE".padEnd(10)} ${"PROCESS".padEnd(8)} MEMORY\n${rows.join("")}`);
   return EXIT.OK;

@@ -25,7 +25,8 @@ export function makeSocketDirectory(): void {
   const directory = socketDirectory();
   let stat: fs.Stats;
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // Not recursive: Node never comes back from where nothing can be made (/proc).
+    if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o700 });
     stat = fs.lstatSync(directory);
   } catch (error) {
     throw new UsageError(`--name: ${directory} cannot be made (${error instanceof Error && "code" in error ? String(error.code) : String(error)})`);

@@ -20,7 +20,8 @@ const MAX_LINE_BYTES = 1024 * 1024;
 class RequestError extends Error {}
 
 /**
- * Lets `whyve ctl NAME` reach a machine: JSON lines on a Unix socket of this user's. Requests of all connections are served one after the other.
+ * Lets `whyve ctl NAME` reach a machine: JSON lines on a Unix socket of this user's. Requests of all connections are
+ * served one after the other, but for those that wait for the guest.
  * Returns what takes the socket away again.
  */
 export async function serveControl(vm: VirtualMachine, name: string): Promise<() => void> {
@@ -33,6 +34,11 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
     removeStale(file);
   }
   let last: Promise<unknown> = Promise.resolve();
+  const inTurn: InTurn = (work) => {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
+  };
   const open = new Set<net.Socket>();
   const server = net.createServer((socket) => {
     open.add(socket);
@@ -41,6 +47,7 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
     socket.on("error", () => socket.destroy());
     socket.setEncoding("utf8");
     let text = "";
+    let answered: Promise<void> = Promise.resolve();
     socket.on("data", (chunk) => {
       text += String(chunk);
       if (text.length > MAX_LINE_BYTES) {
@@ -51,8 +58,9 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
       text = lines.pop() ?? "";
       for (const line of lines) {
         if (line.trim() === "") continue;
-        last = last.then(async () => {
-          const { answer, after } = await serveLine(vm, name, line);
+        // Answers of a connection keep the order of its requests. Whoever does not read them keeps nobody else waiting.
+        answered = answered.then(async () => {
+          const { answer, after } = await serveLine(vm, name, line, inTurn);
           // The end of the machine is the end of this process: the answer goes out first.
           if (socket.writable) await new Promise((sent) => socket.write(`${JSON.stringify(answer)}\n`, sent));
           after?.();
@@ -88,11 +96,18 @@ interface Served {
   readonly after?: () => void;
 }
 
-async function serveLine(vm: VirtualMachine, name: string, line: string): Promise<Served> {
+/** Runs work when the work before it is done. */
+type InTurn = (work: () => Promise<unknown>) => Promise<unknown>;
+
+/** These wait for the guest, perhaps for ever: pausing, resuming and pulling the plug do not wait for them. */
+const WAITS_FOR_GUEST: readonly string[] = ["keys", "type"];
+
+async function serveLine(vm: VirtualMachine, name: string, line: string, inTurn: InTurn): Promise<Served> {
   try {
     const request = parseRequest(line);
     const args = request.args ?? [];
-    const result = await execute(vm, name, request.command, args);
+    const work = (): Promise<unknown> => execute(vm, name, request.command, args);
+    const result = WAITS_FOR_GUEST.includes(request.command) ? await work() : await inTurn(work);
     const answer: ControlAnswer = result === undefined ? { ok: true } : { ok: true, result };
     const ends = request.command === "destroy" || (request.command === "save" && args[1] === "stop");
     return ends ? { answer, after: () => void vm.powerOff("whyve ctl") } : { answer };
@@ -116,6 +131,7 @@ function parseRequest(line: string): ControlRequest {
 }
 
 async function execute(vm: VirtualMachine, name: string, command: string, args: readonly string[]): Promise<unknown> {
+  if (WAITS_FOR_GUEST.includes(command) && vm.state === "paused") throw new RequestError(`the machine is paused; whyve ctl ${name} resume`);
   switch (command) {
     case "status":
       return status(vm, name);

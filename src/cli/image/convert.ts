@@ -24,6 +24,7 @@ export interface NewImage {
 
 /** Where a new image goes: what is there must be a file that nobody uses, and overwriting it must be meant. */
 export function checkTarget(target: string, force: boolean): string {
+  if (target === "") throw new UsageError("the new image's file name is empty");
   let stat: fs.Stats;
   try {
     stat = fs.statSync(target);

@@ -78,9 +78,9 @@ describe("whyve image", () => {
     await image("create", at("a.qcow2"), "1M");
     await expect(image("create", at("a.qcow2"), "1M")).rejects.toThrow(/exists already; use --force/);
     const user = openDiskImage(at("a.qcow2"));
-    await expect(image("create", "--force", at("a.qcow2"), "1M")).rejects.toThrow(/in use by process/);
+    await expect(image("create", "--force", at("a.qcow2"), "1M")).rejects.toThrow(/in use by this program/);
     await expect(image("convert", at("a.qcow2"), at("b.img"))).rejects.toThrow(/is being written/);
-    await expect(image("resize", at("a.qcow2"), "2M")).rejects.toThrow(/in use by process/);
+    await expect(image("resize", at("a.qcow2"), "2M")).rejects.toThrow(/in use by this program/);
     user.close();
     expect((await image("create", "--force", at("a.qcow2"), "1M")).code).toBe(0);
     expect(fs.readdirSync(dir)).toEqual(["a.qcow2"]);

@@ -33,13 +33,19 @@ function attach(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): ()
   };
   // A closed standard input is no error: nobody types, that is all.
   const onError = (): void => {};
-  if (raw) input.setRawMode(true);
+  // After a stop the terminal is in the shell's mode, and Node believes it is still in ours.
+  const onContinue = (): void => void input.setRawMode(false).setRawMode(true);
+  if (raw) {
+    input.setRawMode(true);
+    process.on("SIGCONT", onContinue);
+  }
   input.on("data", onData);
   input.on("error", onError);
   input.resume();
   return () => {
     input.off("data", onData);
     input.off("error", onError);
+    process.off("SIGCONT", onContinue);
     if (raw) input.setRawMode(false);
     input.pause();
   };

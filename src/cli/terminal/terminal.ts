@@ -28,6 +28,16 @@ export class TerminalDisplay {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onData = (data: Buffer): void => this.#receive(data);
   readonly #onResize = (): void => this.#painter.invalidate();
+  /** The shell gets its terminal back while this process is stopped. */
+  readonly #onStop = (): void => {
+    this.#leave();
+    process.kill(process.pid, "SIGSTOP");
+  };
+  readonly #onContinue = (): void => {
+    this.#enter();
+    this.#painter.invalidate();
+  };
+  readonly #onExit = (): void => this.close();
   readonly #decoder = new TextDecoder();
   #pending = "";
   #escapeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -40,10 +50,13 @@ export class TerminalDisplay {
     this.#vm = vm;
     this.#options = options;
     this.#painter = new Painter(/truecolor|24bit/.test(process.env["COLORTERM"] ?? "") || options.output.getColorDepth() >= 24);
-    options.output.write("\x1b[?1049h\x1b[2J\x1b[?25l");
-    if (options.input.isTTY) options.input.setRawMode(true);
+    this.#enter();
     options.input.on("data", this.#onData);
     options.output.on("resize", this.#onResize);
+    process.on("SIGTSTP", this.#onStop);
+    process.on("SIGCONT", this.#onContinue);
+    // However this process ends, the terminal is given back.
+    process.on("exit", this.#onExit);
     options.input.resume();
     this.#timer = setInterval(() => this.#draw(), FRAME_MS);
     this.#timer.unref();
@@ -58,8 +71,24 @@ export class TerminalDisplay {
     const { input, output } = this.#options;
     input.off("data", this.#onData);
     output.off("resize", this.#onResize);
-    if (input.isTTY) input.setRawMode(false);
+    process.off("SIGTSTP", this.#onStop);
+    process.off("SIGCONT", this.#onContinue);
+    process.off("exit", this.#onExit);
+    this.#leave();
     input.pause();
+  }
+
+  #enter(): void {
+    const { input, output } = this.#options;
+    output.write("\x1b[?1049h\x1b[2J\x1b[?25l");
+    if (!input.isTTY) return;
+    // Off first: after a stop the terminal is in the shell's mode, and Node believes it is still in ours.
+    input.setRawMode(false);
+    input.setRawMode(true);
+  }
+  #leave(): void {
+    const { input, output } = this.#options;
+    if (input.isTTY) input.setRawMode(false);
     output.write("\x1b[0m\x1b[0 q\x1b[?25h\x1b[?1049l");
   }
 

@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { UsageError } from "../errors.ts";
+import { DescriptorSink, openForWriting } from "../../backends/node/index.ts";
 
 const BATCH_CHARACTERS = 64 * 1024;
 
@@ -7,23 +7,15 @@ const BATCH_CHARACTERS = 64 * 1024;
 export class TraceOutput {
   readonly #path: string | undefined;
   readonly #fd: number;
-  readonly #owned: boolean;
+  readonly #sink: DescriptorSink;
   #text = "";
   #broken = false;
 
   /** Undefined: standard error. */
   constructor(path: string | undefined) {
     this.#path = path;
-    this.#owned = path !== undefined;
-    if (path === undefined) {
-      this.#fd = 2;
-      return;
-    }
-    try {
-      this.#fd = fs.openSync(path, "w");
-    } catch (error) {
-      throw new UsageError(`--trace: cannot write ${path} (${error instanceof Error ? error.message : String(error)})`);
-    }
+    this.#fd = path === undefined ? 2 : openForWriting(path, "--trace: ");
+    this.#sink = new DescriptorSink(this.#fd, (error) => this.#giveUp(error));
   }
 
   line(text: string): void {
@@ -35,15 +27,7 @@ export class TraceOutput {
   flush(): void {
     const bytes = Buffer.from(this.#text);
     this.#text = "";
-    let done = 0;
-    while (done < bytes.length && !this.#broken) {
-      try {
-        done += fs.writeSync(this.#fd, bytes, done);
-      } catch (error) {
-        // A full pipe: try again; anything else ends the trace, not the machine.
-        if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) this.#giveUp(error);
-      }
-    }
+    this.#sink.write(bytes);
   }
 
   /** Whoever waits for the file must know that it is not whole; standard error that is gone can tell nobody. */
@@ -57,6 +41,7 @@ export class TraceOutput {
 
   close(): void {
     this.flush();
-    if (this.#owned) fs.closeSync(this.#fd);
+    this.#sink.finish();
+    if (this.#path !== undefined) fs.closeSync(this.#fd);
   }
 }
