@@ -170,6 +170,14 @@ const FLAGS = [
   [["--screenshot", os.tmpdir()], /is a directory/],
   [["--screenshot", "/dev/full"], /--screenshot \/dev\/full: cannot be written/, "/dev/full", true],
   [["--name", "a/b"], /--name/],
+  [["--name=-x"], /--name "-x": use up to 64/],
+  [["--screenshot", ""], /--screenshot: the file name is empty/],
+  [["--timeout", "0x10"], /number of seconds/],
+  [["--memory", "64M"], /did you mean --mem\?/],
+  [["--hd", `${good},bs=virtio`], /--hd has no setting "bs" \(did you mean bus\?\)/],
+  [["--fd", `${good},bus=virtio`], /--fd has no setting "bus"/],
+  [["--hd", good], /in use by this program already; give it once/],
+  [["--kernel", "/dev/zero"], /--kernel \/dev\/zero: is not a file/, "/dev/zero"],
   [["--kernel", "vmlinuz"], /--kernel vmlinuz: there is no such file/],
   [["--kernel", os.tmpdir()], /is a directory/],
   [["--kernel", CLI], /not a kernel that is known here/],
@@ -282,4 +290,100 @@ test("a guest that writes wildly changes only the sectors it wrote", async () =>
   assert.equal(now.length, before.length);
   before.copy(before, 4 * 512, 0, 512);
   assert.ok(before.equals(now));
+});
+
+test("a snapshot that never ends or never begins, or has no name, is refused", async (t) => {
+  await refused(["run", "--restore", ""], /--restore: the file name is empty/);
+  if (fs.existsSync("/dev/zero")) await refused(["run", "--restore", "/dev/zero"], /\/dev\/zero: is not a file/);
+  const fifo = path.join(dir, "snapshot.fifo");
+  if (spawnSync("mkfifo", [fifo]).status !== 0) return t.diagnostic("no mkfifo here");
+  await refused(["run", "--restore", fifo], /snapshot\.fifo: is not a file/);
+  await refused(["run", "--kernel", fifo], /snapshot\.fifo: is not a file/);
+  for (const flag of ["--serial", "--printer"]) await refused(["run", good, flag, `file:${fifo}`], /nobody reads this FIFO; start its reader first/);
+  await refused(["run", good, "--trace", `bios=${fifo}`], /--trace: .*nobody reads this FIFO/);
+});
+
+test("a file name with a line break makes one line all the same", async () => {
+  await refused(["run", path.join(dir, "two\nlines.img")], /two\\x0alines\.img: no such file/);
+});
+
+/** Prints 60 times A, then idles. */
+const MANY_A = [0xb8, 0x41, 0x0e, 0xb9, 60, 0, 0xcd, 0x10, 0xb8, 0x41, 0x0e, 0xe2, 0xf9, 0xfb, 0xf4, 0xeb, 0xfd];
+
+test("a pattern that would backtrack for ever ends the run with a line that says so", async () => {
+  const many = image("many.img", MANY_A);
+  const runs = [
+    ["--until", "(A+)+B"],
+    ["--until", "(A|A)*B", "--clock", "virtual"],
+    ["--type", "(A+)+B=>x"],
+  ].map((args) => refused(["run", many, "--snapshot-disk", ...args], /no answer within 2 s on \d+ characters; repetition inside repetition/));
+  await Promise.all(runs);
+  const { code } = await whyve(["run", many, "--snapshot-disk", "--until", "A+$", "--timeout", "60"]);
+  assert.equal(code, 0);
+});
+
+test("a guest that ends while keys are typed ends the run, and does not pass for one that did what was waited for", async () => {
+  // lidt [0]; int3: no handler for anything
+  const crash = image("crash.img", [0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x0f, 0x01, 0x1e, 0x00, 0x05, 0xcc]);
+  for (const [args, pattern] of [
+    [[crash, "--type", "=>xxxxxxxxxxxxxxxxxxxx"], /the guest crashed: triple fault/],
+    [[good, "--type", "A=>xxxxxxxxxxxxxxxxxxxx", "--until", "never"], /halted with interrupts disabled .* before --until and --type were served/],
+  ]) {
+    const { code, stderr } = await whyve(["run", ...args]);
+    assert.match(stderr, pattern);
+    assert.equal(code, 2);
+  }
+});
+
+test("a reader that pauses for seconds loses nothing and does not hold up --timeout", async () => {
+  const flood = image("pause.img", SERIAL_FLOOD);
+  const run = `"${process.execPath}" "${CLI}" run "${flood}" --snapshot-disk --timeout`;
+  const late = spawnSync("sh", ["-c", `${run} 5 --serial stdio 2>/dev/null | (sleep 4; wc -c)`], { encoding: "utf8" });
+  assert.ok(Number(late.stdout) > 200_000, `${late.stdout} bytes`);
+  const fifo = path.join(dir, "stalled.fifo");
+  if (spawnSync("mkfifo", [fifo]).status !== 0) return;
+  const reader = fs.openSync(fifo, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const before = Date.now();
+  const stalled = spawnSync(
+    "sh",
+    ["-c", `exec 4>"${fifo}"; ${run} 1 --serial stdio >&4 2>/dev/null; echo code=$?; ${run} 1 --trace insn 2>&4; echo code=$?`],
+    {
+      encoding: "utf8",
+      timeout: 60_000,
+    },
+  );
+  fs.closeSync(reader);
+  assert.equal(stalled.stdout, "code=3\ncode=3\n");
+  assert.ok(Date.now() - before < 30_000);
+});
+
+test("whyve ctl pauses, resumes and ends a machine that takes no keys", async (t) => {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "wh"));
+  t.after(() => fs.rmSync(home, { recursive: true, force: true }));
+  const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home };
+  const ctl = (...args) => spawnSync(process.execPath, [CLI, "ctl", ...args], { env, encoding: "utf8", timeout: 60_000 });
+  const vm = spawn(process.execPath, [CLI, "run", spin, "--snapshot-disk", "--display", "none", "--name", "deaf"], { env, stdio: "ignore" });
+  t.after(() => vm.kill("SIGKILL"));
+  const ended = new Promise((resolve) => vm.on("exit", resolve));
+  await waitFor(() => fs.existsSync(path.join(home, "whyve", "deaf.sock")));
+  const typing = spawn(process.execPath, [CLI, "ctl", "deaf", "type", "x".repeat(500)], { env, stdio: "ignore" });
+  t.after(() => typing.kill("SIGKILL"));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert.equal(ctl("deaf", "pause").status, 0);
+  assert.match(ctl("deaf", "status").stdout, /state +paused/);
+  assert.match(ctl("deaf", "keys", "Enter").stderr, /^whyve: the machine is paused; whyve ctl deaf resume\n$/);
+  assert.match(ctl("--frob").stderr, /^whyve: unknown option --frob \(see whyve ctl --help\)\n$/);
+  assert.equal(ctl("deaf", "resume").status, 0);
+  assert.equal(ctl("deaf", "destroy").status, 0);
+  assert.equal(await ended, 0);
+});
+
+test("a run that is named where no directory can be made is refused", { skip: process.platform !== "linux" }, () => {
+  const { status, stderr } = spawnSync(process.execPath, [CLI, "run", good, "--name", "x"], {
+    env: { ...process.env, XDG_RUNTIME_DIR: "/proc" },
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  assert.match(stderr, /^whyve: --name: \/proc\/whyve cannot be made [^\n]*\n$/);
+  assert.equal(status, 1);
 });
