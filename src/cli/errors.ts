@@ -18,4 +18,6 @@ export const EXIT = {
   TIMEOUT: 3,
   /** A mistake of ours. */
   INTERNAL: 4,
+  /** The terminal went away: 128 and the signal, as shells count. */
+  HANGUP: 129,
 } as const;

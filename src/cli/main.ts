@@ -83,6 +83,11 @@ async function run(): Promise<void> {
     else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
   }
+  if (process.exitCode === EXIT.HANGUP && process.stdin.isTTY) {
+    // Node 20 aborts at its end when it cannot set a terminal that is gone. Everything is put away: the signal may do what it came for.
+    process.removeAllListeners("SIGHUP");
+    process.kill(process.pid, "SIGHUP");
+  }
   // Standard input may still be open: nothing is left to do.
   process.exit();
 }
