@@ -67,6 +67,7 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
  * ```
  */
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
+  checkOptions(options);
   const restoring = options.restore === undefined ? undefined : await openSnapshot(options.restore);
   const drives = restoring === undefined ? await openDrives(options) : await reopenDrives(restoring, options);
   const shares: { readonly tag: string; readonly tree: FileTree }[] = [];
@@ -112,6 +113,25 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
 /** The same from a complete configuration and an engine, synchronously and not started: tests, other hosts. */
 export function createMachine(config: MachineConfig, engine: CpuEngine, options: VirtualMachineOptions = {}): VirtualMachine {
   return new VirtualMachine(definePc(config, engine), options);
+}
+
+const ENGINES: readonly unknown[] = [undefined, "soft", "soft,jit=on"];
+const TRIPLE_FAULTS: readonly unknown[] = [undefined, "reset", "stop"];
+/** What the types say, for callers without them: one line instead of an error from far inside. */
+function checkOptions(options: unknown): void {
+  if (!isRecord(options)) throw new VmmError("CONFIG_OPTIONS", 'boot() takes an object such as { disk: "freedos.img" }');
+  const { disk, images, engine, tripleFault } = options;
+  if (!ENGINES.includes(engine) && !(isRecord(engine) && typeof engine["createVm"] === "function"))
+    throw new VmmError("CONFIG_ENGINE", `engine "${String(engine)}": use soft or soft,jit=on`);
+  if (!TRIPLE_FAULTS.includes(tripleFault)) throw new VmmError("CONFIG_TRIPLE_FAULT", `tripleFault "${String(tripleFault)}": use reset or stop`);
+  if (images !== undefined && !Array.isArray(images)) throw new VmmError("CONFIG_DRIVES", "images is not an array");
+  for (const source of [...(disk === undefined ? [] : [disk]), ...(Array.isArray(images) ? images : [])]) {
+    if (typeof source === "string" || (isRecord(source) && (typeof source["path"] === "string" || isRecord(source["backend"])))) continue;
+    throw new VmmError("CONFIG_DRIVES", `a medium is ${typeof source}: use a file name, { path } or { backend }`);
+  }
+}
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {

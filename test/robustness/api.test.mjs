@@ -82,3 +82,18 @@ test("forty machines made and thrown away leave no memory behind", async () => {
   const before = await rss(10);
   assert.ok((await rss(30)) - before < 400 * 2 ** 20);
 });
+
+test("boot() says in one line what is wrong with its options", async () => {
+  for (const [options, code] of [
+    [undefined, "CONFIG_OPTIONS"],
+    ["a.img", "CONFIG_OPTIONS"],
+    [{ disk: 5 }, "CONFIG_DRIVES"],
+    [{ disk: {} }, "CONFIG_DRIVES"],
+    [{ images: "a.img" }, "CONFIG_DRIVES"],
+    [{ images: [null] }, "CONFIG_DRIVES"],
+    [{ disk: "a.img", engine: "fast" }, "CONFIG_ENGINE"],
+    [{ disk: "a.img", tripleFault: "crash" }, "CONFIG_TRIPLE_FAULT"],
+  ]) {
+    await assert.rejects(boot(options), (error) => error.code === code && !error.message.includes("\n"));
+  }
+});

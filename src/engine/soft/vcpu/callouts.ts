@@ -229,6 +229,7 @@ export class Callouts {
       }
     } catch (e) {
       if (e !== cpu.fault && e !== VM_EXIT) throw e;
+      this.fetching = false;
       cpu.u32[CPU.shadow.offset >> 2] = shadowBefore;
       this.#charge(count);
       this.setRip(ipOff);
@@ -255,13 +256,17 @@ export class Callouts {
     if (cpu.edited) cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
     return true;
   }
+  /** Between two blocks: the record that ran last is charged already. */
+  fetching = false;
   #findOrFault(): number {
     this.flushes = this.cpu.mmu.code.flushes;
     if (this.cpu.i32[CPU.budget.offset >> 2] <= 0) {
       this.left = LEFT_STOP;
       return 0;
     }
+    this.fetching = true;
     const rec = this.find(FULL_BLOCK);
+    this.fetching = false;
     this.flushes = this.cpu.mmu.code.flushes;
     // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.
     if (rec === 0) this.left = LEFT_STOP;

@@ -377,7 +377,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if (!this.#inRun) return this.#retired;
     const cpu = this.cpu;
     const left = cpu.i32[CPU.budget.offset >> 2] + (this.#out.kicked ? DEBT : 0);
-    return this.#retired + (this.#loaded - left) + cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.count) >> 1];
+    const charged = this.#retired + (this.#loaded - left);
+    return this.#out.fetching ? charged : charged + cpu.u16[(cpu.u32[CPU.curRec.offset >> 2] + REC.count) >> 1];
   }
   #kick(): void {
     if (!this.#inRun || this.#out.kicked) return;
