@@ -3,7 +3,7 @@ import type { VirtualMachine } from "../../machine/index.ts";
 import { MENU_KEY } from "./keyboard.ts";
 
 /** Node takes longer to open standard input than the BIOS to start: the guest's first words go out before. */
-const FIRST_MS = 10;
+const FIRST_MS = 60;
 
 /** Standard input becomes the serial line's input. On a terminal every key goes through as it is; Ctrl-] ends the run. */
 export function attachSerialInput(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
