@@ -22,7 +22,7 @@ const EXAMPLES = `Examples:
 function help(command: string): string {
   const usage =
     command === "demo"
-      ? "whyve demo [options]\n\nBoots the built-in demonstration disk; ends by itself when not on a terminal."
+      ? "whyve demo [options]\n\nBoots the built-in demonstration disk; when not on a terminal it ends by itself and leaves its last page."
       : "whyve run [options] [IMAGE ...]\n\nBoots disk images; floppy, hard disk and CD are told apart by their content.";
   return `${usage}\n\n${describeOptions(RUN_OPTIONS)}\n\n${EXAMPLES}
 Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or configuration error;
@@ -49,11 +49,12 @@ interface Plugs {
 
 /** `whyve run` and `whyve demo`. Returns the exit code. */
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
-  const request = parseRun(argv, { needMedia: command === "run" });
-  if (request === "help") {
+  const parsed = parseRun(argv, { needMedia: command === "run" });
+  if (parsed === "help") {
     process.stdout.write(help(command));
     return EXIT.OK;
   }
+  const request = command === "demo" ? showsLastPage(parsed) : parsed;
   if (request.screenshot !== undefined) checkWritable("--screenshot", request.screenshot);
   for (const step of request.type) parseTyped(step.text);
   const onTerminal = decideDisplay(request);
@@ -80,12 +81,21 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   }
 }
 
+function usesStdio(request: RunRequest): boolean {
+  return [...request.serial, ...request.consoles].some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
+}
+
+/** A demonstration into a pipe or a log would show nothing at all: it leaves its last page there. */
+function showsLastPage(request: RunRequest): RunRequest {
+  const silent = request.display === undefined && process.stdout.isTTY !== true && !usesStdio(request);
+  return silent ? { ...request, dumpScreen: true } : request;
+}
+
 function decideDisplay(request: RunRequest): boolean {
-  const usesStdio = [...request.serial, ...request.consoles].some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
-  if (request.display === undefined) return process.stdout.isTTY === true && !usesStdio;
+  if (request.display === undefined) return process.stdout.isTTY === true && !usesStdio(request);
   if (request.display === "none") return false;
   if (process.stdout.isTTY !== true) throw new UsageError("--display terminal: standard output is not a terminal");
-  if (usesStdio) throw new UsageError("--display terminal and a line on stdio both want this terminal; choose one");
+  if (usesStdio(request)) throw new UsageError("--display terminal and a line on stdio both want this terminal; choose one");
   return true;
 }
 

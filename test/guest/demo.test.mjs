@@ -12,6 +12,11 @@ test("whyve demo runs through by itself: long mode, then power off, exit code 0"
   assert.deepEqual([code, stderr], [0, ""]);
 });
 
+test("into a pipe the demonstration leaves its last page, unless --display none says otherwise", async () => {
+  assert.match((await whyve(["demo"])).stdout, /64-bit sums are right/);
+  assert.equal((await whyve(["demo", "--display", "none"])).stdout, "");
+});
+
 test("both trap styles show the same demonstration", async () => {
   const { code, stdout } = await whyve(["demo", "--dump-screen", "--trap-style", "port", "--timeout", "100"]);
   assert.match(stdout, /64-bit sums are right/);
