@@ -1,10 +1,14 @@
 #!/usr/bin/env node
-// Writes docs/generated from the code in dist/; with --check, says which page is out of date and ends with 1.
+// Writes docs/generated from the code in dist/, and says which paths named in a page do not exist. With --check nothing is written, and a page that is
+// out of date ends it with 1, as a path that does not exist always does.
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
+import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 import { biosServicesMarkdown } from "../dist/biosemul/index.js";
 import { opcodeCoverageMarkdown } from "../dist/isa/index.js";
 
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PAGES = { "bios-services.md": biosServicesMarkdown(), "opcodes.md": opcodeCoverageMarkdown(await implemented()) };
 
 /** Semantic names that the interpreter has: generated handlers, and helpers in TypeScript. */
@@ -18,7 +22,41 @@ async function implemented() {
   return new Set([SEMANTICS, SYSTEM, FALLBACK, FPU, XMM, SIMD].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
 }
 
-const folder = fileURLToPath(new URL("../docs/generated/", import.meta.url));
+/** Paths in the pages (code spans that look like files or folders of ours, and links) that lead nowhere. Built files (`dist/`) are not looked for. */
+function pathsThatLeadNowhere() {
+  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
+    .split("\n")
+    .filter((file) => file !== "" && fs.existsSync(path.join(ROOT, file)));
+  const known = new Set(files);
+  for (const file of files) for (let folder = path.dirname(file); folder !== "."; folder = path.dirname(folder)) known.add(folder);
+  const exists = (name) => {
+    if (!/[*{]/.test(name)) return known.has(name);
+    const pattern = name
+      .replace(/[.+]/g, "\\$&")
+      .replaceAll("*", "[^/]*")
+      .replace(/\{([^}]*)\}/g, (_, words) => `(?:${words.replaceAll(",", "|")})`);
+    const wanted = new RegExp(`^${pattern}$`);
+    return files.some((file) => wanted.test(file));
+  };
+  const missing = [];
+  // The change log names things as they were.
+  for (const page of files.filter((file) => file.endsWith(".md") && file !== "CHANGELOG.md")) {
+    // A page names files from where it stands, from the repository, from src, and of the processor from its room.
+    const roots = [path.dirname(page), ".", "src", "src/engine/soft"];
+    for (const [, code, link] of fs.readFileSync(path.join(ROOT, page), "utf8").matchAll(/`([\w.{},*/-]+)`|\]\(([^)#\s]+)[^)]*\)/g)) {
+      const name = code ?? link;
+      const isPath =
+        link === undefined
+          ? /\.(ts|mjs|md|sh|asm|json)$|^[a-z][a-z0-9.-]*(\/[a-z0-9.-]+)*\/$|^(src|test|tools|docs|bench|demo)\//.test(name)
+          : !/^\w+:/.test(name);
+      if (!isPath || /^(dist|node_modules)\//.test(name)) continue;
+      if (!roots.some((root) => exists(path.normalize(path.join(root, name)).replace(/\/$/, "")))) missing.push(`${page}: ${name} does not exist`);
+    }
+  }
+  return missing;
+}
+
+const folder = path.join(ROOT, "docs/generated/");
 fs.mkdirSync(folder, { recursive: true });
 let stale = 0;
 for (const [name, text] of Object.entries(PAGES)) {
@@ -32,4 +70,6 @@ for (const [name, text] of Object.entries(PAGES)) {
     console.log(`docs/generated/${name}: ${text.length} characters`);
   }
 }
-process.exit(stale === 0 ? 0 : 1);
+const missing = pathsThatLeadNowhere();
+for (const line of missing) console.error(line);
+process.exit(stale === 0 && missing.length === 0 ? 0 : 1);

@@ -62,7 +62,7 @@ async function main(argv: readonly string[]): Promise<number> {
     complain(`not yet: ${command} (${later})`);
     return EXIT.USAGE;
   }
-  const { suggestion } = await import("./options.ts");
+  const { suggestion } = await import("./options/options.ts");
   const hint = suggestion(command, ["run", "demo", "image", "ctl", ...Object.keys(NOT_YET)], "whyve ");
   complain(`unknown command "${command}"${hint === " (see --help)" ? "; to boot a disk image: whyve run FILE (see whyve --help)" : hint}`);
   return EXIT.USAGE;

@@ -5,9 +5,9 @@ import type { ConsoleBackend } from "../backends/api/index.ts";
 import { boot, describeEnd, parseTyped } from "../machine/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
-import { describeOptions } from "./options.ts";
-import { parseRun, RUN_OPTIONS } from "./run-options.ts";
-import type { RunRequest, SinkRequest } from "./run-options.ts";
+import { describeOptions } from "./options/options.ts";
+import { parseRun, RUN_OPTIONS } from "./options/run-options.ts";
+import type { RunRequest, SinkRequest } from "./options/run-options.ts";
 
 const EXAMPLES = `Examples:
   whyve run freedos.img                          draw the screen here; Ctrl-] opens a menu

@@ -1,6 +1,6 @@
 import { decode } from "./decode.ts";
 import type { CodeSize, Insn, MemoryOperand, Operand, RegisterOperand } from "./insn.ts";
-import { GPR8_LEGACY_NAMES, SEGMENT_NAMES, gprName } from "./registers.ts";
+import { GPR8_LEGACY_NAMES, SEGMENT_NAMES, gprName } from "./facts/registers.ts";
 
 /** Text of an instruction, Intel syntax as NASM reads it: `add dword [ebx+esi*4+0x10], 0x1`. */
 export interface Disassembly {

@@ -10,15 +10,15 @@ export {
   CPUID_87_EDX,
   CPUID_D1_EAX,
   FEATURES,
-} from "./cpuid.ts";
-export { CR0, CR3, CR4, DR6, DR7, EFER, XCR0 } from "./cr.ts";
+} from "./facts/cpuid.ts";
+export { CR0, CR3, CR4, DR6, DR7, EFER, XCR0 } from "./facts/cr.ts";
 export { decode } from "./decode.ts";
 export { disassemble, formatInsn } from "./disassemble.ts";
-export { PFEC, SELECTOR_ERROR, VECTOR, combineFaults, exceptionClass, exceptionName, pushesErrorCode } from "./exceptions.ts";
-export { FLAG, FLAGS_ARITHMETIC, FLAGS_DEFINED } from "./flags.ts";
-export { APIC_BASE, MSR } from "./msr.ts";
-export { ACCESS, PAGE_SHIFT, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./paging.ts";
-export { IRQ, MEM, PIT_HZ, PORT } from "./pc-map.ts";
+export { PFEC, SELECTOR_ERROR, VECTOR, combineFaults, exceptionClass, exceptionName, pushesErrorCode } from "./facts/exceptions.ts";
+export { FLAG, FLAGS_ARITHMETIC, FLAGS_DEFINED } from "./facts/flags.ts";
+export { APIC_BASE, MSR } from "./facts/msr.ts";
+export { ACCESS, PAGE_SHIFT, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./facts/paging.ts";
+export { IRQ, MEM, PIT_HZ, PORT } from "./facts/pc-map.ts";
 export {
   GPR,
   GPR16_NAMES,
@@ -29,12 +29,12 @@ export {
   SEG,
   SEGMENT_NAMES,
   gprName,
-} from "./registers.ts";
+} from "./facts/registers.ts";
 export { OPCODE_ROWS } from "./tables/index.ts";
-export { EXIT_REASON, EXIT_REASON_LDTR_TR, VMX_INSTRUCTION_REASON } from "./vmx.ts";
-export type { CpuidFeature, CpuidRegister } from "./cpuid.ts";
+export { EXIT_REASON, EXIT_REASON_LDTR_TR, VMX_INSTRUCTION_REASON } from "./facts/vmx.ts";
+export type { CpuidFeature, CpuidRegister } from "./facts/cpuid.ts";
 export type { Disassembly } from "./disassemble.ts";
-export type { ExceptionClass } from "./exceptions.ts";
+export type { ExceptionClass } from "./facts/exceptions.ts";
 export type { OperandCode } from "./tables/codes.ts";
 export type {
   CodeSize,

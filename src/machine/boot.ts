@@ -14,8 +14,8 @@ import { definePc } from "./pc.ts";
 import { checkMedium } from "./snapshot/media.ts";
 import { openSnapshot, savedOptions, savedSource } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
-import { VirtualMachine } from "./virtual-machine.ts";
-import type { VirtualMachineOptions } from "./virtual-machine.ts";
+import { VirtualMachine } from "./automation/virtual-machine.ts";
+import type { VirtualMachineOptions } from "./automation/virtual-machine.ts";
 
 /** A medium: a file name (its kind is detected), or with the kind of drive stated, or an image that is already open. */
 export type ImageSource =

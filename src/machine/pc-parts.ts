@@ -3,12 +3,12 @@ import type { MmioBus, PioBus } from "../bus/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
 import type { Vcpu, Vm } from "../vmm/index.ts";
 import type { MachineConfig } from "./config.ts";
-import type { Drive } from "./drives.ts";
-import type { Board, BoardRequest } from "./run-loop.ts";
-import type { ScopedClock } from "./scoped-clock.ts";
-import type { SerialLine } from "./serial-line.ts";
+import type { Drive } from "./board/drives.ts";
+import type { Board, BoardRequest } from "./run/run-loop.ts";
+import type { ScopedClock } from "./run/scoped-clock.ts";
+import type { SerialLine } from "./automation/serial-line.ts";
 import type { PcStateV1 } from "./snapshot/state.ts";
-import type { KeyPort } from "./typist.ts";
+import type { KeyPort } from "./automation/typist.ts";
 
 /** The display as automation sees it; the VGA has this shape. */
 export interface DisplayPort {

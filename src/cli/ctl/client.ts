@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import type * as net from "node:net";
 import * as path from "node:path";
 import { EXIT, UsageError } from "../errors.ts";
-import { suggestion } from "../options.ts";
+import { suggestion } from "../options/options.ts";
 import { connectTo, removeStale, socketNames, socketPath } from "./places.ts";
 
 const HELP = `whyve ctl                      lists the machines that run under a name (whyve run --name NAME)

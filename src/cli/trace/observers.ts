@@ -2,7 +2,7 @@ import { codeSize, cpuMode } from "../../machine/index.ts";
 import type { ExitObserver, VirtualMachine } from "../../machine/index.ts";
 import { disassemble } from "../../isa/index.ts";
 import type { Vcpu, VmExit } from "../../vmm/index.ts";
-import type { InsnFilter } from "../trace-options.ts";
+import type { InsnFilter } from "../options/trace-options.ts";
 import type { TraceOutput } from "./output.ts";
 
 export type Tracer = ExitObserver;

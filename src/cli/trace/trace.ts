@@ -1,5 +1,5 @@
 import type { VirtualMachine } from "../../machine/index.ts";
-import type { TraceRequest } from "../trace-options.ts";
+import type { TraceRequest } from "../options/trace-options.ts";
 import { exitsTracer, insnTracer } from "./observers.ts";
 import type { Tracer } from "./observers.ts";
 import { TraceOutput } from "./output.ts";

@@ -8,10 +8,10 @@ import { VirtioP9 } from "../../devices/virtio/p9/index.ts";
 import { SeededEntropy, VirtioRng } from "../../devices/virtio/rng/index.ts";
 import { VirtioPci } from "../../devices/virtio/transport/index.ts";
 import type { MachineConfig } from "../config.ts";
-import { HOST } from "../host.ts";
-import type { SerialLine } from "../serial-line.ts";
-import { FIRST_VIRTIO_SLOT } from "../drives.ts";
-import type { Drive } from "../drives.ts";
+import { HOST } from "../run/host.ts";
+import type { SerialLine } from "../automation/serial-line.ts";
+import { FIRST_VIRTIO_SLOT } from "./drives.ts";
+import type { Drive } from "./drives.ts";
 
 export interface VirtioBoard {
   readonly pci: PciBus;

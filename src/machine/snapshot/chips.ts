@@ -1,4 +1,4 @@
-import type { Chips } from "../chips.ts";
+import type { Chips } from "../board/chips.ts";
 
 /** Every chip of a PC as plain records. Virtio devices are part of the PCI bus's. */
 export interface ChipsStateV1 {

@@ -2,7 +2,7 @@ import { VmmError } from "../../base/index.ts";
 import { OverlayBlockBackend } from "../../backends/api/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import type { DriveConfig } from "../config.ts";
-import type { Drive } from "../drives.ts";
+import type { Drive } from "../board/drives.ts";
 import type { SavedDriveV1 } from "./state.ts";
 
 /** The drives with what is in them now. `configs` are in the order of `drives`. */

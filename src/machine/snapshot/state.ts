@@ -4,12 +4,12 @@ import type { BiosStateV1 } from "../../biosemul/index.ts";
 import type { DiskGeometry } from "../../backends/api/index.ts";
 import type { KernelRequest } from "../../loaders/index.ts";
 import type { VcpuStateV1 } from "../../vmm/index.ts";
-import type { BiosPiecesStateV1 } from "../bios-handlers.ts";
+import type { BiosPiecesStateV1 } from "../board/bios-handlers.ts";
 import type { BootDevice, ClockKind, DriveConfig, MachineConfig, TrapStyle } from "../config.ts";
-import type { LoopStateV1 } from "../run-loop.ts";
-import type { SavedTimer } from "../scoped-clock.ts";
-import type { SerialLineStateV1 } from "../serial-line.ts";
-import type { TypistStateV1 } from "../typist.ts";
+import type { LoopStateV1 } from "../run/run-loop.ts";
+import type { SavedTimer } from "../run/scoped-clock.ts";
+import type { SerialLineStateV1 } from "../automation/serial-line.ts";
+import type { TypistStateV1 } from "../automation/typist.ts";
 import type { ChipsStateV1 } from "./chips.ts";
 
 /** A machine's configuration without what belongs to the host: enough to make the same PC again. */

@@ -1,5 +1,5 @@
 import type { Insn } from "../../../isa/insn.ts";
-import { VMX_INSTRUCTION_REASON } from "../../../isa/vmx.ts";
+import { VMX_INSTRUCTION_REASON } from "../../../isa/facts/vmx.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import type { VmExit } from "../../api/index.ts";
 import { inUse } from "../fpu/image.ts";

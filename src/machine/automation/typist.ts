@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
 
 /** The keyboard as the typist needs it. */

@@ -1,5 +1,5 @@
-import { VmmError } from "../base/index.ts";
-import type { Clock, Timer } from "../base/index.ts";
+import { VmmError } from "../../base/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 
 /** Where a pattern is looked for. */
 export interface WatchSource {

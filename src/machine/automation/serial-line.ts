@@ -1,5 +1,5 @@
-import type { ConsoleBackend } from "../backends/api/index.ts";
-import type { Clock, Timer } from "../base/index.ts";
+import type { ConsoleBackend } from "../../backends/api/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 
 /** What is kept of a line's output, in characters; a guest may print for ever. */
 const MAX_KEPT = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 
 /**
  * The guest's time as the run loop needs it. Time never passes a deadline whose timer has not fired: `nowNs` stops at the next

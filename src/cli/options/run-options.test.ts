@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import { parseRun, RUN_OPTIONS } from "./run-options.ts";
 import type { RunRequest } from "./run-options.ts";
 

@@ -1,4 +1,4 @@
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 
 /** The allowed values of each setting that may follow an image's name: `disk.img,bus=virtio`. */
 export type ImageSettings = Readonly<Record<string, readonly string[]>>;

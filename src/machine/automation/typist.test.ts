@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Clock, Timer } from "../base/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 import { Typist } from "./typist.ts";
 
 /** A clock that the test moves from deadline to deadline. */

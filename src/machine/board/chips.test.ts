@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../base/index.ts";
+import { ManualClock } from "../../base/index.ts";
 import { buildChips } from "./chips.ts";
-import { machineConfig } from "./config.ts";
-import { SerialLine } from "./serial-line.ts";
+import { machineConfig } from "../config.ts";
+import { SerialLine } from "../automation/serial-line.ts";
 
 function board() {
   const none = (): void => {};

@@ -1,4 +1,4 @@
-import type { BusDevice } from "../bus/index.ts";
+import type { BusDevice } from "../../bus/index.ts";
 
 const WORD = "Shutdown";
 

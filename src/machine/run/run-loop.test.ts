@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { EngineVcpu, ExitCommon, VmEntry, VmExit } from "../engine/api/index.ts";
-import { Vcpu } from "../vmm/index.ts";
+import type { EngineVcpu, ExitCommon, VmEntry, VmExit } from "../../engine/api/index.ts";
+import { Vcpu } from "../../vmm/index.ts";
 import { VirtualClock } from "./clock.ts";
 import { HOST } from "./host.ts";
 import { RunLoop } from "./run-loop.ts";

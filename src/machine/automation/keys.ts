@@ -1,10 +1,10 @@
-import { VmmError } from "../base/index.ts";
-import { cp437Code } from "../devices/vga/index.ts";
-import { isKeyName, KEYS } from "../devices/ps2-keyboard/keys.ts";
-import type { KeyName } from "../devices/ps2-keyboard/keys.ts";
-import { charToKeys } from "../devices/ps2-keyboard/us-layout.ts";
+import { VmmError } from "../../base/index.ts";
+import { cp437Code } from "../../devices/vga/index.ts";
+import { isKeyName, KEYS } from "../../devices/ps2-keyboard/keys.ts";
+import type { KeyName } from "../../devices/ps2-keyboard/keys.ts";
+import { charToKeys } from "../../devices/ps2-keyboard/us-layout.ts";
 
-export type { KeyName } from "../devices/ps2-keyboard/keys.ts";
+export type { KeyName } from "../../devices/ps2-keyboard/keys.ts";
 
 /** Keys pressed together, by their `KeyboardEvent.code` names: all go down in order, then up in reverse order. */
 export type KeyChord = readonly KeyName[];

@@ -1,4 +1,4 @@
-import type { GuestMemory, RegisterAccess } from "../engine/api/index.ts";
+import type { GuestMemory, RegisterAccess } from "../../engine/api/index.ts";
 
 const PRESENT = 1n;
 const LARGE = 0x80n;

@@ -1,8 +1,8 @@
-import { isGuestAddress, LAN, parseIpv4 } from "../backends/net-user/index.ts";
-import type { HostForward } from "../backends/net-user/index.ts";
-import { parseMac } from "../machine/index.ts";
-import type { NetRequest } from "../machine/index.ts";
-import { UsageError } from "./errors.ts";
+import { isGuestAddress, LAN, parseIpv4 } from "../../backends/net-user/index.ts";
+import type { HostForward } from "../../backends/net-user/index.ts";
+import { parseMac } from "../../machine/index.ts";
+import type { NetRequest } from "../../machine/index.ts";
+import { UsageError } from "../errors.ts";
 import { suggestion } from "./options.ts";
 
 const FORWARD_SYNTAX = "use hostfwd=tcp|udp:[HOSTADDR:]PORT-[GUESTADDR:]PORT, for example hostfwd=tcp:2222-22";

@@ -1,6 +1,6 @@
-import { VmmError, unreachable } from "../base/index.ts";
-import { ENTRY_RUN } from "../vmm/index.ts";
-import type { Vcpu, VmEntry, VmExit } from "../vmm/index.ts";
+import { VmmError, unreachable } from "../../base/index.ts";
+import { ENTRY_RUN } from "../../vmm/index.ts";
+import type { Vcpu, VmEntry, VmExit } from "../../vmm/index.ts";
 import type { MachineClock } from "./clock.ts";
 import type { Host } from "./host.ts";
 import { Scheduler } from "./scheduler.ts";

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../machine/index.ts";
-import type { ImageFormat } from "../backends/formats/index.ts";
-import { boundedRegExp } from "./bounded-regexp.ts";
-import { UsageError } from "./errors.ts";
+import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../machine/index.ts";
+import type { ImageFormat } from "../../backends/formats/index.ts";
+import { boundedRegExp } from "../bounded-regexp.ts";
+import { UsageError } from "../errors.ts";
 import { parseNet } from "./net-options.ts";
 import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";

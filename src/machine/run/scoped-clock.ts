@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/index.ts";
+import type { Clock, Timer } from "../../base/index.ts";
 import { QueuedTimer } from "./clock.ts";
 
 /** A pending timer in a snapshot: which one (by order of making, and name), when, and its place among those of the same instant. */

@@ -1,4 +1,4 @@
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 
 /** A directory of the host for the guest. */
 export interface ShareRequest {

@@ -1,4 +1,4 @@
-import type { Frame } from "../devices/vga/index.ts";
+import type { Frame } from "../../devices/vga/index.ts";
 
 /** The picture as a PNG file. The encoder is loaded on first use: most runs never need it. */
 export async function encodePng(frame: Frame): Promise<Uint8Array> {

@@ -1,9 +1,9 @@
-import { detectImage } from "../backends/api/index.ts";
-import type { BlockBackend, DiskGeometry, FloppyLayout } from "../backends/api/index.ts";
-import type { BiosDrive } from "../biosemul/index.ts";
-import type { FloppyMedium } from "../devices/fdc/index.ts";
-import { IRQ, PORT } from "../isa/index.ts";
-import type { DriveConfig } from "./config.ts";
+import { detectImage } from "../../backends/api/index.ts";
+import type { BlockBackend, DiskGeometry, FloppyLayout } from "../../backends/api/index.ts";
+import type { BiosDrive } from "../../biosemul/index.ts";
+import type { FloppyMedium } from "../../devices/fdc/index.ts";
+import { IRQ, PORT } from "../../isa/index.ts";
+import type { DriveConfig } from "../config.ts";
 
 /** A drive of this machine: what the BIOS calls it and where it is wired. Mutable only in its medium. */
 export interface Drive extends BiosDrive {

@@ -1,5 +1,5 @@
-import { cp437Char } from "../devices/vga/index.ts";
-import type { TextScreen } from "../devices/vga/index.ts";
+import { cp437Char } from "../../devices/vga/index.ts";
+import type { TextScreen } from "../../devices/vga/index.ts";
 
 /** The rows of a text screen as Unicode, blanks at the ends cut off. */
 export function screenLines(screen: TextScreen): string[] {

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 
 /** One flag of a command. From this table come parsing, the error messages and `--help`. */
 export interface OptionSpec {

@@ -1,21 +1,21 @@
-import { VmmError } from "../base/index.ts";
-import type { BlockBackend } from "../backends/api/index.ts";
-import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
-import type { Vcpu } from "../vmm/index.ts";
-import { HOST } from "./host.ts";
+import { VmmError } from "../../base/index.ts";
+import type { BlockBackend } from "../../backends/api/index.ts";
+import type { Frame, TextScreen, VideoMode } from "../../devices/vga/index.ts";
+import type { Vcpu } from "../../vmm/index.ts";
+import { HOST } from "../run/host.ts";
 import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
-import type { Pc } from "./pc-parts.ts";
+import type { Pc } from "../pc-parts.ts";
 import { encodePng } from "./png.ts";
 import { formatRegisters, readRegisters } from "./registers.ts";
 import type { Registers } from "./registers.ts";
-import { RunLoop } from "./run-loop.ts";
-import type { MachineEnd, RunLoopOptions } from "./run-loop.ts";
+import { RunLoop } from "../run/run-loop.ts";
+import type { MachineEnd, RunLoopOptions } from "../run/run-loop.ts";
 import { screenLines, screenText } from "./screen-text.ts";
-import type { OpenSnapshot } from "./snapshot/container.ts";
-import { loadDrives, saveDrives } from "./snapshot/media.ts";
-import { saveConfig } from "./snapshot/state.ts";
-import type { MachineStateV1 } from "./snapshot/state.ts";
+import type { OpenSnapshot } from "../snapshot/container.ts";
+import { loadDrives, saveDrives } from "../snapshot/media.ts";
+import { saveConfig } from "../snapshot/state.ts";
+import type { MachineStateV1 } from "../snapshot/state.ts";
 import type { SerialLine } from "./serial-line.ts";
 import { translateLinear } from "./translate.ts";
 import { Typist } from "./typist.ts";
@@ -236,8 +236,8 @@ export class VirtualMachine {
     const standing: string = this.state;
     if (standing === "ended") throw new VmmError("MACHINE_ENDED", "the machine has ended; there is nothing to save");
     try {
-      const { encodeSnapshot } = await import("./snapshot/container.ts");
-      const { snapshotPacker } = await import("../backends/node/index.ts");
+      const { encodeSnapshot } = await import("../snapshot/container.ts");
+      const { snapshotPacker } = await import("../../backends/node/index.ts");
       return await encodeSnapshot(this.#captureState(), snapshotRegions(this.#pc), snapshotPacker);
     } finally {
       const now: string = this.state;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import { parseNet } from "./net-options.ts";
 
 const complaint = (value: string): string => {

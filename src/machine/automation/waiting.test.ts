@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../base/index.ts";
-import { machineConfig } from "./config.ts";
+import { ManualClock } from "../../base/index.ts";
+import { machineConfig } from "../config.ts";
 import { WatchList } from "./watch.ts";
 import type { Pattern, WatchSource } from "./watch.ts";
 

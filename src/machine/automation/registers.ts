@@ -1,5 +1,5 @@
-import { SEGMENT_NAMES } from "../engine/api/index.ts";
-import type { RegisterAccess, SegmentName, SegmentState } from "../engine/api/index.ts";
+import { SEGMENT_NAMES } from "../../engine/api/index.ts";
+import type { RegisterAccess, SegmentName, SegmentState } from "../../engine/api/index.ts";
 
 const GPR_NAMES = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"] as const;
 const CONTROL_NAMES = ["cr0", "cr2", "cr3", "cr4", "efer"] as const;

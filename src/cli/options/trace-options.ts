@@ -1,4 +1,4 @@
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 
 /** Restricts `--trace insn`. Addresses are linear, inclusive. */
 export interface InsnFilter {

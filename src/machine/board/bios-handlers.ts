@@ -1,11 +1,11 @@
-import { boot } from "../biosemul/boot/index.ts";
-import type { BootOptions } from "../biosemul/boot/index.ts";
-import { createInt10 } from "../biosemul/int10/index.ts";
-import type { Int10Options } from "../biosemul/int10/index.ts";
-import { createInt13, createInt40, DiskServices } from "../biosemul/int13/index.ts";
-import type { DiskServicesStateV1 } from "../biosemul/int13/index.ts";
-import type { BiosContext, BiosHandler, BiosHandlers } from "../biosemul/index.ts";
-import type { BootDevice, MachineConfig } from "./config.ts";
+import { boot } from "../../biosemul/boot/index.ts";
+import type { BootOptions } from "../../biosemul/boot/index.ts";
+import { createInt10 } from "../../biosemul/int10/index.ts";
+import type { Int10Options } from "../../biosemul/int10/index.ts";
+import { createInt13, createInt40, DiskServices } from "../../biosemul/int13/index.ts";
+import type { DiskServicesStateV1 } from "../../biosemul/int13/index.ts";
+import type { BiosContext, BiosHandler, BiosHandlers } from "../../biosemul/index.ts";
+import type { BootDevice, MachineConfig } from "../config.ts";
 
 const BOOT_KIND = { hd: "hard-disk", fd: "floppy", cd: "cdrom" } as const satisfies Record<BootDevice, string>;
 
