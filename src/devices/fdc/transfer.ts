@@ -22,12 +22,16 @@ export interface Transfer {
   st2: number;
 }
 
-/** From the opcode's modifier bits and C H R N EOT DTL. */
-export function makeTransfer(operation: DataOperation, unit: number, head: number, p: readonly number[], opcode: number): Transfer {
+/** `left` of a READ ID: no sector is moved. */
+const READ_ID = -2;
+
+/** From the opcode's modifier bits, the drive select byte and C H R N EOT DTL. */
+function makeTransfer(operation: DataOperation, command: readonly number[], p: readonly number[]): Transfer {
+  const [opcode = 0, select = 0] = command;
   return {
     operation,
-    unit,
-    head,
+    unit: select & 3,
+    head: (select >>> 2) & 1,
     multiTrack: (opcode & 0x80) !== 0,
     mfm: (opcode & 0x40) !== 0,
     skip: (opcode & 0x20) !== 0,
@@ -43,6 +47,26 @@ export function makeTransfer(operation: DataOperation, unit: number, head: numbe
     st2: 0,
   };
 }
+
+/** A data command from its bytes (82077AA table 5-1); `cylinder`: where the drive's head is. */
+export function decodeTransfer(operation: DataOperation, command: readonly number[], cylinder: number): Transfer {
+  const byte = (i: number): number => command[i] ?? 0;
+  if (operation === "format") {
+    // N, SC, GPL, D.
+    const t = makeTransfer(operation, command, [cylinder, (byte(1) >>> 2) & 1, 0, byte(2)]);
+    return { ...t, fill: byte(5), left: byte(3) };
+  }
+  const t = makeTransfer(operation, command, [byte(2), byte(3), byte(4), byte(5), byte(6), byte(8)]);
+  if (operation === "read-track") return { ...t, left: t.eot, r: 1 };
+  // EC: DTL counts sectors.
+  return operation === "verify" && (byte(1) & 0x80) !== 0 ? { ...t, left: t.last } : t;
+}
+
+export function decodeReadId(command: readonly number[]): Transfer {
+  return { ...makeTransfer("read", command, [0, 0, 0, 2]), left: READ_ID };
+}
+
+export const isReadId = (t: Transfer): boolean => t.left === READ_ID;
 
 export function isScan(operation: DataOperation): boolean {
   return operation === "scan-equal" || operation === "scan-low" || operation === "scan-high";
