@@ -9,7 +9,8 @@ import { FOOTER_BYTES, isFooter, MAX_VHD_BYTES, parseFooter } from "./vhd/footer
 import type { VhdFooter } from "./vhd/footer.ts";
 import { HEADER_BYTES, locatorPath, parseVhdHeader } from "./vhd/header.ts";
 import type { VhdHeader } from "./vhd/header.ts";
-import { FixedVhd, SparseVhd } from "./vhd/image.ts";
+import { FixedVhd } from "./vhd/fixed.ts";
+import { SparseVhd } from "./vhd/sparse.ts";
 
 /** Files below files: opens what an image names as its backing file, read-only. */
 export interface Surroundings {

@@ -1,57 +1,29 @@
 import { VmmError } from "../../base/index.ts";
 import type { ByteFile } from "./byte-file.ts";
 import { detectFormat } from "./detect.ts";
-import type { CheckResult, DiskImage, Extent, ImageFacts } from "./disk-image.ts";
+import type { ImageFacts } from "./disk-image.ts";
+import { FlatImage } from "./flat-image.ts";
 
 /** A file that is the disk. A length that is no whole number of sectors reads as if padded with zeros. */
-export class RawImage implements DiskImage {
-  readonly format = "raw";
-  readonly name: string;
-  readonly sectorBytes: 512 | 2048;
-  readonly readOnly: boolean;
-  readonly #file: ByteFile;
+export class RawImage extends FlatImage {
+  override readonly format = "raw";
   #sizeBytes: number;
 
   constructor(file: ByteFile, sectorBytes: 512 | 2048) {
-    this.#file = file;
-    this.name = file.name;
-    this.readOnly = file.readOnly;
-    this.sectorBytes = sectorBytes;
+    super(file, sectorBytes);
     this.#sizeBytes = Math.ceil(file.size / sectorBytes) * sectorBytes;
   }
-  get sizeBytes(): number {
+  override get sizeBytes(): number {
     return this.#sizeBytes;
   }
-  read(offset: number, into: Uint8Array): boolean {
-    return offset >= 0 && offset + into.length <= this.#sizeBytes && this.#file.read(offset, into);
+  override facts(): ImageFacts {
+    return { file: this.name, format: "raw", virtualBytes: this.#sizeBytes, fileBytes: this.file.size };
   }
-  write(offset: number, from: Uint8Array): boolean {
-    return !this.readOnly && offset >= 0 && offset + from.length <= this.#sizeBytes && this.#file.write(offset, from);
-  }
-  flush(): boolean {
-    return this.readOnly || this.#file.flush();
-  }
-  identity(): string {
-    return this.#file.stamp?.() ?? "";
-  }
-  close(): void {
-    this.flush();
-    this.#file.close();
-  }
-  extent(_offset: number, most: number): Extent {
-    return { bytes: most, zero: false };
-  }
-  facts(): ImageFacts {
-    return { file: this.name, format: "raw", virtualBytes: this.#sizeBytes, fileBytes: this.#file.size };
-  }
-  check(): CheckResult {
-    return { errors: [], errorCount: 0, leakedClusters: 0, allocatedClusters: 1, totalClusters: 1 };
-  }
-  resize(sizeBytes: number): void {
+  override resize(sizeBytes: number): void {
     if (this.readOnly) throw new VmmError("IMAGE_READ_ONLY", `${this.name}: is open for reading only`);
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % 512 !== 0)
       throw new VmmError("IMAGE_SIZE", `${this.name}: ${sizeBytes} is no possible disk size (a multiple of 512)`);
-    if (!this.#file.resize(sizeBytes) || !this.#file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized (no room?)`);
+    if (!this.file.resize(sizeBytes) || !this.file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized (no room?)`);
     this.#sizeBytes = sizeBytes;
   }
 }

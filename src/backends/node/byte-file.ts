@@ -3,6 +3,7 @@ import { VmmError } from "../../base/index.ts";
 import type { ByteFile } from "../formats/index.ts";
 import { errorCode } from "./lock.ts";
 import type { ImageLock } from "./lock.ts";
+import { readWhole, writeWhole } from "./whole-transfer.ts";
 
 /** A file or block device of the host under an image format. */
 export class NodeByteFile implements ByteFile {
@@ -39,33 +40,15 @@ export class NodeByteFile implements ByteFile {
   }
 
   read(at: number, into: Uint8Array): boolean {
-    let done = 0;
-    const wanted = Math.max(0, Math.min(into.length, this.#size - at));
-    try {
-      while (done < wanted) {
-        const n = fs.readSync(this.#fd, into, done, wanted - done, at + done);
-        if (n === 0) return false; // the file shrank under us
-        done += n;
-      }
-    } catch {
-      return false;
-    }
-    into.fill(0, wanted);
-    return true;
+    return readWhole(this.#fd, at, into, Math.max(0, Math.min(into.length, this.#size - at)));
   }
 
   write(at: number, from: Uint8Array): boolean {
     if (this.readOnly || this.#fd < 0) return false;
     this.#dirty = true;
-    let done = 0;
-    try {
-      while (done < from.length) done += fs.writeSync(this.#fd, from, done, from.length - done, at + done);
-    } catch {
-      return false;
-    } finally {
-      this.#size = Math.max(this.#size, at + done);
-    }
-    return true;
+    const done = writeWhole(this.#fd, at, from);
+    this.#size = Math.max(this.#size, at + done);
+    return done === from.length;
   }
 
   resize(bytes: number): boolean {

@@ -8,6 +8,7 @@ import { fileStamp, NodeByteFile } from "./byte-file.ts";
 import { nodeCodec } from "./codec.ts";
 import { errorCode, lockImage, lockShared } from "./lock.ts";
 import type { ImageLock } from "./lock.ts";
+import { readWhole, writeWhole } from "./whole-transfer.ts";
 
 export interface OpenImageOptions {
   /** Open without write access and without the lock. */
@@ -63,31 +64,14 @@ export class FileBackend implements BlockBackend {
 
   read(offset: number, into: Uint8Array): boolean {
     if (this.#closed || offset < 0 || offset + into.length > this.sizeBytes) return false;
-    let done = 0;
-    const wanted = Math.min(into.length, Math.max(0, this.#fileBytes - offset));
-    try {
-      while (done < wanted) {
-        const n = fs.readSync(this.#fd, into, done, wanted - done, offset + done);
-        if (n === 0) return false; // the file shrank under us
-        done += n;
-      }
-    } catch {
-      return false;
-    }
-    into.fill(0, wanted);
-    return true;
+    return readWhole(this.#fd, offset, into, Math.min(into.length, Math.max(0, this.#fileBytes - offset)));
   }
 
   write(offset: number, from: Uint8Array): boolean {
     if (this.#closed || this.readOnly || offset < 0 || offset + from.length > this.sizeBytes) return false;
     if (this.#guessed && disguises(offset, from)) return false;
     this.#dirty = true;
-    let done = 0;
-    try {
-      while (done < from.length) done += fs.writeSync(this.#fd, from, done, from.length - done, offset + done);
-    } catch {
-      return false;
-    }
+    if (writeWhole(this.#fd, offset, from) < from.length) return false;
     this.#fileBytes = Math.max(this.#fileBytes, offset + from.length);
     return true;
   }
