@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
+import { readBytes, writeBytes } from "../common/byte-access.ts";
 import { nsOfTick, ticksAt } from "../common/ticks.ts";
 
 export interface AcpiPmOptions {
@@ -82,7 +83,7 @@ export class AcpiPm {
       name: "acpi-pm",
       read: (offset, size) => this.#read(offset, size),
       write: (offset, size, value) => {
-        for (let i = 0; i < size; i++) this.#writeByte(offset + i, (value >>> (8 * i)) & 0xff);
+        writeBytes(offset, size, value, (at, byte) => this.#writeByte(at, byte));
         this.#update();
       },
     };
@@ -169,9 +170,7 @@ export class AcpiPm {
     // What the CPU polls comes first.
     if (offset === 8 && size === 4) return this.#ticks() % 0x100000000;
     if (this.#carriesNow() !== this.#carries) this.#update();
-    let value = 0;
-    for (let i = 0; i < size; i++) value |= this.#readByte(offset + i) << (8 * i);
-    return value >>> 0;
+    return readBytes(offset, size, (at) => this.#readByte(at));
   }
 
   #readByte(at: number): number {

@@ -1,9 +1,9 @@
 import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, DmaChannel, IrqPin } from "../../bus/index.ts";
+import { byteRegisters } from "../common/byte-access.ts";
 import { FloppyDrive } from "./drive.ts";
 import type { FloppyMedium } from "./drive.ts";
 import { Execution } from "./execution.ts";
-import { byteRegisters } from "./ports.ts";
 import { decodeCommand, DOR, MSR, ST0, ST3, statusA, stepMilliseconds } from "./registers.ts";
 import type { CommandKind, DataOperation } from "./registers.ts";
 import { SeekUnit } from "./seek.ts";

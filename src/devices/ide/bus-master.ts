@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, DmaView } from "../../bus/index.ts";
+import { byteRegisters } from "../common/byte-access.ts";
 import type { IdeDevice } from "./device.ts";
 
 const START = 0x01;
@@ -137,21 +138,10 @@ export class BusMaster {
 
 /** The 16 ports of BAR4: channel 0, then channel 1. */
 export function busMasterPorts(primary: BusMaster, secondary: BusMaster): BusDevice {
-  return {
-    name: "ide-bus-master",
-    read(offset, size) {
-      let value = 0;
-      for (let i = 0; i < size; i++) {
-        const at = (offset + i) & 15;
-        value |= (at < 8 ? primary : secondary).read(at & 7) << (8 * i);
-      }
-      return value >>> 0;
-    },
-    write(offset, size, value) {
-      for (let i = 0; i < size; i++) {
-        const at = (offset + i) & 15;
-        (at < 8 ? primary : secondary).write(at & 7, (value >>> (8 * i)) & 0xff);
-      }
-    },
-  };
+  const half = (offset: number): BusMaster => ((offset & 8) === 0 ? primary : secondary);
+  return byteRegisters(
+    "ide-bus-master",
+    (offset) => half(offset).read(offset & 7),
+    (offset, value) => half(offset).write(offset & 7, value),
+  );
 }

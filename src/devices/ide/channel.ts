@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { BusDevice, DmaView, IrqPin } from "../../bus/index.ts";
+import { readBytes, writeBytes } from "../common/byte-access.ts";
 import { AtaDisk } from "./ata-disk.ts";
 import type { AtaDiskStateV1 } from "./ata-disk.ts";
 import { AtapiDrive } from "./atapi-drive.ts";
@@ -65,16 +66,14 @@ export class IdeChannel {
       name: `${options.name}-command`,
       read: (offset, size) => {
         if (offset === 0) return this.#selected === undefined ? this.#floating(size) : this.#selected.readData(size);
-        let value = 0;
-        for (let i = 0; i < size; i++) value |= this.#readRegister(offset + i) << (8 * i);
-        return value >>> 0;
+        return readBytes(offset, size, (at) => this.#readRegister(at));
       },
       write: (offset, size, value) => {
         if (offset === 0) {
           this.#selected?.writeData(size, value);
           return;
         }
-        for (let i = 0; i < size; i++) this.#writeRegister(offset + i, (value >>> (8 * i)) & 0xff);
+        writeBytes(offset, size, value, (at, byte) => this.#writeRegister(at, byte));
       },
     };
     this.controlBlock = {

@@ -1,4 +1,5 @@
 import type { AccessSize, BusDevice, MsiSink } from "../../bus/index.ts";
+import { readBytes } from "../common/byte-access.ts";
 import { configU16, configU32 } from "./bytes.ts";
 
 /** Capability identifiers. Source: PCI Local Bus Specification 3.0, appendix H. */
@@ -144,9 +145,7 @@ export class MsixTable implements BusDevice {
   }
 
   read(offset: number, size: AccessSize): number {
-    let value = 0;
-    for (let i = 0; i < size; i++) value |= this.#byte(offset + i) << (8 * i);
-    return size === 4 ? value >>> 0 : value;
+    return readBytes(offset, size, (at) => this.#byte(at));
   }
 
   #byte(offset: number): number {

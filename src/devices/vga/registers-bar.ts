@@ -1,4 +1,5 @@
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
+import { readBytes, writeBytes } from "../common/byte-access.ts";
 import { edidBlock } from "./edid.ts";
 
 /** The size of the register BAR. */
@@ -39,13 +40,11 @@ export function registersBar(vga: { readonly ports: BusDevice; readonly dispiPor
     name: "vga-registers",
     read(offset: number, size: AccessSize): number {
       if (size === 2 && (offset & 1) === 0 && offset >= DISPI && offset < DISPI_END) return readDispi(offset);
-      let value = 0;
-      for (let i = 0; i < size; i++) value |= readByte(offset + i) << (8 * i);
-      return value >>> 0;
+      return readBytes(offset, size, readByte);
     },
     write(offset: number, size: AccessSize, value: number): void {
       if (offset >= VGA_PORTS && offset + size <= VGA_PORTS_END) {
-        for (let i = 0; i < size; i++) vga.ports.write(PORTS_AT_3C0 + offset - VGA_PORTS + i, 1, (value >>> (8 * i)) & 0xff);
+        writeBytes(PORTS_AT_3C0 + offset - VGA_PORTS, size, value, (port, byte) => vga.ports.write(port, 1, byte));
         return;
       }
       // The dispi registers are words: bytes of them cannot be written.

@@ -1,4 +1,5 @@
-import type { DmaView } from "../../../bus/index.ts";
+import type { AccessSize, DmaView } from "../../../bus/index.ts";
+import { writeBytes } from "../../common/byte-access.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
 import { SplitQueue } from "./queue.ts";
 import type { QueueStateV1 } from "./queue.ts";
@@ -75,6 +76,18 @@ export class VirtioCore implements VirtioHost {
         }),
     );
     model.connect(this);
+  }
+
+  /** A byte of the model's configuration; zero behind its end. */
+  readDeviceConfig(at: number): number {
+    return at < this.model.configBytes ? this.model.readConfig(at) & 0xff : 0;
+  }
+
+  /** Bytes behind the end of the model's configuration vanish. */
+  writeDeviceConfig(offset: number, size: AccessSize, value: number): void {
+    writeBytes(offset, size, value, (at, byte) => {
+      if (at < this.model.configBytes) this.model.writeConfig(at, byte);
+    });
   }
 
   get features(): bigint {

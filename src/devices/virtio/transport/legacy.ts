@@ -1,4 +1,5 @@
 import type { AccessSize, BusDevice } from "../../../bus/index.ts";
+import { readBytes } from "../../common/byte-access.ts";
 import type { VirtioModel } from "../api.ts";
 import { NO_VECTOR } from "./core.ts";
 import type { VirtioCore } from "./core.ts";
@@ -42,15 +43,13 @@ export class LegacyPorts implements BusDevice {
   }
 
   read(offset: number, size: AccessSize): number {
-    let value = 0;
-    for (let i = 0; i < size; i++) value |= this.#byte(offset + i) << (8 * i);
-    return size === 4 ? value >>> 0 : value;
+    return readBytes(offset, size, (at) => this.#byte(at));
   }
 
   #byte(at: number): number {
     const core = this.#core;
     const header = this.#wires.messages() ? HEADER_MSIX : HEADER;
-    if (at >= header) return at - header < core.model.configBytes ? core.model.readConfig(at - header) & 0xff : 0;
+    if (at >= header) return core.readDeviceConfig(at - header);
     const queue = core.queues[this.queueSelect];
     const shift = 8 * (at & 3);
     switch (at & ~3) {
@@ -74,10 +73,7 @@ export class LegacyPorts implements BusDevice {
     const messages = this.#wires.messages();
     const header = messages ? HEADER_MSIX : HEADER;
     if (offset >= header) {
-      for (let i = 0; i < size; i++) {
-        const at = offset - header + i;
-        if (at < core.model.configBytes) core.model.writeConfig(at, (value >>> (8 * i)) & 0xff);
-      }
+      core.writeDeviceConfig(offset - header, size, value);
       return;
     }
     const queue = core.queues[this.queueSelect];

@@ -1,4 +1,5 @@
 import type { AccessSize, BusDevice, DmaView, MsiSink } from "../../../bus/index.ts";
+import { readBytes } from "../../common/byte-access.ts";
 import { PCI_CAPABILITY, PciFunction } from "../../pci/index.ts";
 import type { BarOptions, PciFunctionStateV1 } from "../../pci/index.ts";
 import type { VirtioModel } from "../api.ts";
@@ -221,17 +222,9 @@ export class VirtioPci extends PciFunction {
 
   #read(offset: number, size: AccessSize): number {
     if (offset >= NOTIFY) return 0;
-    let value = 0;
-    for (let i = 0; i < size; i++) {
-      const at = offset + i;
-      const byte = at >= DEVICE ? this.#deviceByte(at - DEVICE) : at >= ISR ? (at === ISR ? this.#takeIsr() : 0) : this.#commonByte(at);
-      value |= byte << (8 * i);
-    }
-    return size === 4 ? value >>> 0 : value;
-  }
-
-  #deviceByte(at: number): number {
-    return at < this.core.model.configBytes ? this.core.model.readConfig(at) & 0xff : 0;
+    return readBytes(offset, size, (at) =>
+      at >= DEVICE ? this.core.readDeviceConfig(at - DEVICE) : at >= ISR ? (at === ISR ? this.#takeIsr() : 0) : this.#commonByte(at),
+    );
   }
 
   /** Common configuration (VIRTIO 1.2 §4.1.4.3), a byte at a time. */
@@ -276,10 +269,7 @@ export class VirtioPci extends PciFunction {
     if (offset >= NOTIFY) {
       if (this.#mayRun) this.core.kick((offset - NOTIFY) >>> 2, false);
     } else if (offset >= DEVICE) {
-      for (let i = 0; i < size; i++) {
-        const at = offset - DEVICE + i;
-        if (at < this.core.model.configBytes) this.core.model.writeConfig(at, (value >>> (8 * i)) & 0xff);
-      }
+      this.core.writeDeviceConfig(offset - DEVICE, size, value);
     } else if (offset < COMMON_BYTES) this.#writeCommon(offset, size, value);
   }
 
