@@ -2,19 +2,17 @@ import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
 import { installDiskData } from "../biosemul/int13/index.ts";
 import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
-import type { BiosConfig, Firmware, PortIo } from "../biosemul/index.ts";
+import type { Firmware } from "../biosemul/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
-import { VIDEO_ROM_BYTES } from "../biosemul/int10/index.ts";
-import type { PamSegment } from "../devices/pci/index.ts";
 import { AtapiDrive } from "../devices/ide/index.ts";
 import type { ResetKind } from "../devices/index.ts";
-import type { AccessSize, CpuEngine, GuestIo, VmEntry, VmExit } from "../vmm/index.ts";
+import type { CpuEngine, VmEntry, VmExit } from "../vmm/index.ts";
 import { ENTRY_RUN, ENTRY_SKIP, GuestRegisters, Vm } from "../vmm/index.ts";
 import type { Vcpu } from "../vmm/index.ts";
 import { MEM, MSR, PORT } from "../isa/index.ts";
 import { ApicGateway } from "./board/apic.ts";
-import { createBiosHandlers } from "./board/bios-handlers.ts";
-import type { BiosPieces } from "./board/bios-handlers.ts";
+import { biosConfig, createBiosHandlers } from "./board/bios.ts";
+import type { BiosPieces } from "./board/bios.ts";
 import { buildChips, COM_PORTS } from "./board/chips.ts";
 import type { Chips } from "./board/chips.ts";
 import { HostClock, VirtualClock } from "./run/clock.ts";
@@ -27,19 +25,14 @@ import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
 import { checkKernel, startKernel } from "./kernel.ts";
 import { codeSize, cpuMode } from "./automation/registers.ts";
 import type { BoardRequest } from "./run/run-loop.ts";
+import { MEMORY_REGIONS, MemoryMap, VRAM_BYTES } from "./board/memory-map.ts";
 import { programMemoryTypes } from "./board/memory-types.ts";
+import { PortGateway, portIo } from "./board/port-gateway.ts";
 import { ScopedClock } from "./run/scoped-clock.ts";
 import { SerialLine } from "./automation/serial-line.ts";
 import { loadChips, saveChips } from "./snapshot/chips.ts";
 import type { PcStateV1 } from "./snapshot/state.ts";
 import type { KeyPort } from "./automation/typist.ts";
-
-const ROM_BYTES = 0x10000;
-/** The video option ROM's place, C0000-C3FFF. */
-const VIDEO_ROM_GPA = MEM.VIDEO_ROM;
-const VRAM_BYTES = 16 * 1024 * 1024;
-/** The reset vector's copy of the ROM, just below 4 GiB. */
-const ROM_TOP = 0x100000000 - ROM_BYTES;
 
 const randomWord = new Uint32Array(1);
 const hostRandom = (): number => globalThis.crypto.getRandomValues(randomWord)[0] ?? 0;
@@ -58,13 +51,13 @@ class WiredPc implements Pc {
   readonly #drives: readonly Drive[];
   readonly lineClock: ScopedClock;
   readonly #io: PortGateway;
+  readonly #map: MemoryMap;
   readonly #apics: readonly ApicGateway[];
   #chips: Chips;
   #chipClock: ScopedClock;
   #bios: BiosEmul;
   #biosPieces: BiosPieces | undefined;
   #a20 = true;
-  #lfb: number | undefined;
   #request: BoardRequest | undefined;
   /** The registers of the CPU that called the BIOS. */
   readonly #biosRegs: GuestRegisters;
@@ -80,11 +73,7 @@ class WiredPc implements Pc {
     this.#io = new PortGateway(config.trapStyle === "port" ? BIOS_TRAP_PORT : -1);
     this.vm = new Vm(engine, {
       ramBytes: config.memoryBytes,
-      regions: [
-        { name: "rom", sizeBytes: ROM_BYTES },
-        { name: "video-rom", sizeBytes: VIDEO_ROM_BYTES },
-        { name: "vram", sizeBytes: VRAM_BYTES },
-      ],
+      regions: MEMORY_REGIONS,
       io: this.#io,
       cpus: config.cpus,
       localApics: this.#apics,
@@ -98,7 +87,7 @@ class WiredPc implements Pc {
       config.clock === "virtual"
         ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : HOST.now)
         : new HostClock(instructions, HOST.now);
-    this.#mapMemory();
+    this.#map = new MemoryMap(this.vm, config.memoryBytes);
     this.lineClock = new ScopedClock(this.clock);
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.lineClock, `com${i + 1}`, config.serial[i]));
     this.consoles = config.consoles.map((backend, i) => new SerialLine(this.lineClock, `hvc${i}`, backend));
@@ -117,78 +106,20 @@ class WiredPc implements Pc {
     return sum;
   }
 
-  /** RAM below A0000 and from 1 MiB; the display window is the VGA's; ROM at F0000 and below 4 GiB. */
-  #mapMemory(): void {
-    const ram = this.#region("ram");
-    const rom = this.#region("rom");
-    const videoRom = this.#region("video-rom");
-    this.vm.mapSlot({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: MEM.VGA, access: "rw" });
-    this.vm.mapSlot({ gpa: MEM.HIGH, region: ram, regionOffset: MEM.HIGH, sizeBytes: this.config.memoryBytes - MEM.HIGH, access: "rw" });
-    this.vm.mapSlot({ gpa: MEM.ROM_F, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
-    this.vm.mapSlot({ gpa: ROM_TOP, region: rom, regionOffset: 0, sizeBytes: ROM_BYTES, access: "ro" });
-    this.vm.mapSlot({ gpa: VIDEO_ROM_GPA, region: videoRom, regionOffset: 0, sizeBytes: VIDEO_ROM_BYTES, access: "ro" });
-  }
-
-  /** The linear frame buffer follows its BAR. */
-  #moveFrameBuffer(address: number | undefined): void {
-    if (this.#lfb !== undefined) this.vm.unmapSlot(this.#lfb, VRAM_BYTES);
-    // A guest may put the BAR over RAM or ROM; those keep their addresses then, as the host bridge decodes them first.
-    const free = address !== undefined && address >= this.config.memoryBytes && address + VRAM_BYTES <= ROM_TOP;
-    this.#lfb = free ? address : undefined;
-    if (this.#lfb !== undefined) {
-      this.vm.mapSlot({ gpa: this.#lfb, region: this.#region("vram"), regionOffset: 0, sizeBytes: VRAM_BYTES, access: "rw" });
-    }
-  }
-
-  /**
-   * Shadow RAM in C0000-FFFFF (440FX PAM). Write-only shadowing, in which software copies the ROM onto itself, is done here at
-   * once: the RAM gets the ROM's content, and writes vanish until reads are switched over.
-   */
-  #shadow({ start, sizeBytes, readRam, writeRam }: PamSegment): void {
-    const ram = this.#region("ram");
-    if (readRam) {
-      this.vm.mapSlot({ gpa: start, region: ram, regionOffset: start, sizeBytes, access: writeRam ? "rw" : "ro" });
-      return;
-    }
-    this.#unshadow(start, sizeBytes);
-    if (!writeRam) return;
-    const content = new Uint8Array(sizeBytes);
-    this.vm.memory.read(start, content);
-    ram.bytes.set(content, start);
-  }
-
-  #unshadowAll(): void {
-    for (let start: number = VIDEO_ROM_GPA; start < MEM.ROM_F; start += VIDEO_ROM_BYTES) this.#unshadow(start, VIDEO_ROM_BYTES);
-    this.#unshadow(MEM.ROM_F, ROM_BYTES);
-  }
-
-  #unshadow(start: number, sizeBytes: number): void {
-    const [name, size] =
-      start === MEM.ROM_F ? (["rom", ROM_BYTES] as const) : start === VIDEO_ROM_GPA ? (["video-rom", VIDEO_ROM_BYTES] as const) : [undefined, 0];
-    if (name === undefined) this.vm.unmapSlot(start, sizeBytes);
-    else this.vm.mapSlot({ gpa: start, region: this.#region(name), regionOffset: 0, sizeBytes: size, access: "ro" });
-  }
-
-  #region(name: string): ReturnType<Vm["region"]> & object {
-    const region = this.vm.region(name);
-    if (region === undefined) throw new Error(`the engine did not make the region ${name}`);
-    return region;
-  }
-
   #makeChips(): Chips {
     const memory = this.vm.memory;
     const chips = buildChips(this.config, {
       clock: this.#chipClock,
       dma: { read: (gpa, into) => memory.read(gpa, into), write: (gpa, from) => memory.write(gpa, from) },
-      vram: this.#region("vram").bytes,
+      vram: this.#map.vram,
       cpus: this.vm.vcpus,
       guestTsc: (cpu) => Number(this.vm.vcpus[cpu]?.regs.raw.getMsr(MSR.TSC) ?? 0n),
       a20: (enabled) => this.#setA20(enabled),
       clearFpuBusy: () => this.vm.setIgnne(true),
       reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
-      frameBuffer: (address) => this.#moveFrameBuffer(address),
-      shadow: (segment) => this.#shadow(segment),
+      frameBuffer: (address) => this.#map.moveFrameBuffer(address),
+      shadow: (segment) => this.#map.shadow(segment),
       serial: this.serial,
       consoles: this.consoles,
       arrived: () => this.onArrival?.(),
@@ -201,17 +132,17 @@ class WiredPc implements Pc {
 
   #makeBios(firmware?: Firmware): BiosEmul {
     const { pio, vga } = this.#chips;
-    const video = { lfbBase: () => this.#lfb ?? MEM.LFB, vramBytes: VRAM_BYTES };
+    const video = { lfbBase: () => this.#map.frameBuffer ?? MEM.LFB, vramBytes: VRAM_BYTES };
     const pieces = createBiosHandlers(this.config, video, this.#kernelStarter());
     const { handlers, font8x8, videoRom } = pieces;
     this.#biosPieces = pieces;
-    this.vm.memory.writeRom(VIDEO_ROM_GPA, videoRom);
+    this.#map.writeVideoRom(videoRom);
     return new BiosEmul({
       regs: this.#biosRegs,
       memory: this.vm.physical,
       ports: portIo(pio),
       drives: this.#drives,
-      config: this.#biosConfig(),
+      config: biosConfig(this.config, this.#drives),
       handlers,
       font8x8,
       video: vga,
@@ -226,33 +157,21 @@ class WiredPc implements Pc {
   #kernelStarter(): (() => void) | undefined {
     const { kernel } = this.config;
     if (kernel === undefined) return undefined;
-    const bios = this.#biosConfig();
+    const bios = biosConfig(this.config, this.#drives);
     checkKernel(kernel, bios);
     return () => startKernel(kernel, bios, this.vm.physical, this.vcpu.regs);
   }
 
   #powerOnSelfTest(): void {
-    this.#chips.apic.initBoot();
-    for (const cpu of this.vm.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
+    this.#prepareCpus();
     this.#bios.init();
     installDiskData(this.vm.physical, this.#drives);
   }
 
-  #biosConfig(): BiosConfig {
-    const floppies = this.#drives.filter((d) => d.kind === "floppy");
-    return {
-      ...DEFAULT_BIOS_CONFIG,
-      ramBytes: this.config.memoryBytes,
-      comPorts: COM_PORTS.map((c) => c.port),
-      lptPorts: this.config.printer === undefined ? [] : [0x378],
-      floppyTypes: floppies.map((d) => d.floppyType),
-      trapStyle: this.config.trapStyle,
-      cpus: this.config.cpus,
-      pci: true,
-      apic: true,
-      hpet: true,
-      acpi: true,
-    };
+  /** What firmware leaves behind in every CPU: the 8259s pass through the APIC, memory has its types. */
+  #prepareCpus(): void {
+    this.#chips.apic.initBoot();
+    for (const cpu of this.vm.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
   }
 
   #setA20(enabled: boolean): void {
@@ -353,15 +272,14 @@ class WiredPc implements Pc {
     this.#biosRegs.follow(this.vcpu.regs.raw);
     this.#setA20(true);
     if (kind === "warm" && this.#bios.resumeAfterCpuReset()) {
-      this.#chips.apic.initBoot();
-      for (const cpu of this.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
+      this.#prepareCpus();
       return;
     }
     this.#chipClock.cancelAll();
     for (const cpu of this.vcpus) cpu.setInterruptLine(false);
     const { pio, mmio, virtio } = this.#chips;
     virtio.dispose();
-    this.#unshadowAll();
+    this.#map.unshadowAll();
     this.#chipClock = new ScopedClock(this.clock);
     this.#chips = this.#makeChips();
     this.#chips.pio.hook = pio.hook;
@@ -486,47 +404,4 @@ class WiredPc implements Pc {
     for (const { tree } of this.config.shares) tree.close();
     this.vm.dispose();
   }
-}
-
-/** Ports and device memory answered below the exit. The chips behind it are exchanged at a hard reset. */
-class PortGateway implements GuestIo {
-  readonly #trapPort: number;
-  #chips: Chips | undefined;
-
-  constructor(trapPort: number) {
-    this.#trapPort = trapPort;
-  }
-  connect(chips: Chips): void {
-    this.#chips = chips;
-  }
-  portRead(port: number, size: AccessSize): number {
-    return this.#chips === undefined ? -1 : this.#chips.pio.read(port, size);
-  }
-  portWrite(port: number, size: AccessSize, value: number): boolean {
-    if (port === this.#trapPort || this.#chips === undefined) return false;
-    this.#chips.pio.write(port, size, value);
-    return true;
-  }
-  mmioRead(gpa: number, size: AccessSize): number {
-    return this.#chips === undefined ? -1 : this.#chips.mmio.read(gpa, size);
-  }
-  mmioWrite(gpa: number, size: AccessSize, value: number): boolean {
-    if (this.#chips === undefined) return false;
-    this.#chips.mmio.write(gpa, size, value);
-    return true;
-  }
-  interruptAcknowledge(): number {
-    return this.#chips?.pic.acknowledge() ?? 0xff;
-  }
-}
-
-function portIo(pio: PioBus): PortIo {
-  return {
-    in8: (port) => pio.read(port, 1),
-    in16: (port) => pio.read(port, 2),
-    in32: (port) => pio.read(port, 4),
-    out8: (port, value) => pio.write(port, 1, value),
-    out16: (port, value) => pio.write(port, 2, value),
-    out32: (port, value) => pio.write(port, 4, value),
-  };
 }

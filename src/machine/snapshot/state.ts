@@ -4,7 +4,7 @@ import type { BiosStateV1 } from "../../biosemul/index.ts";
 import type { DiskGeometry } from "../../backends/api/index.ts";
 import type { KernelRequest } from "../../loaders/index.ts";
 import type { VcpuStateV1 } from "../../vmm/index.ts";
-import type { BiosPiecesStateV1 } from "../board/bios-handlers.ts";
+import type { BiosPiecesStateV1 } from "../board/bios.ts";
 import type { BootDevice, ClockKind, DriveConfig, MachineConfig, TrapStyle } from "../config.ts";
 import type { LoopStateV1 } from "../run/run-loop.ts";
 import type { SavedTimer } from "../run/scoped-clock.ts";

@@ -4,8 +4,12 @@ import { createInt10 } from "../../biosemul/int10/index.ts";
 import type { Int10Options } from "../../biosemul/int10/index.ts";
 import { createInt13, createInt40, DiskServices } from "../../biosemul/int13/index.ts";
 import type { DiskServicesStateV1 } from "../../biosemul/int13/index.ts";
-import type { BiosContext, BiosHandler, BiosHandlers } from "../../biosemul/index.ts";
+import { DEFAULT_BIOS_CONFIG } from "../../biosemul/index.ts";
+import type { BiosConfig, BiosContext, BiosHandler, BiosHandlers } from "../../biosemul/index.ts";
+import { PORT } from "../../isa/index.ts";
 import type { BootDevice, MachineConfig } from "../config.ts";
+import { COM_PORTS } from "./chips.ts";
+import type { Drive } from "./drives.ts";
 
 const BOOT_KIND = { hd: "hard-disk", fd: "floppy", cd: "cdrom" } as const satisfies Record<BootDevice, string>;
 
@@ -74,6 +78,23 @@ export function createBiosHandlers(config: MachineConfig, video: Int10Options, s
       next = s.next;
       videoReady = s.videoReady;
     },
+  };
+}
+
+/** What this PC's BIOS finds on its board. */
+export function biosConfig(config: MachineConfig, drives: readonly Drive[]): BiosConfig {
+  return {
+    ...DEFAULT_BIOS_CONFIG,
+    ramBytes: config.memoryBytes,
+    comPorts: COM_PORTS.map((c) => c.port),
+    lptPorts: config.printer === undefined ? [] : [PORT.LPT1],
+    floppyTypes: drives.filter((d) => d.kind === "floppy").map((d) => d.floppyType),
+    trapStyle: config.trapStyle,
+    cpus: config.cpus,
+    pci: true,
+    apic: true,
+    hpet: true,
+    acpi: true,
   };
 }
 
