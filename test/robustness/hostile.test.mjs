@@ -35,6 +35,11 @@ const paging = (cr3) => [0xb8, ...le32(cr3), 0x0f, 0x22, 0xd8, 0x0f, 0x20, 0xc0,
 const LONG = [0xb9, ...le32(0xc0000080), 0x0f, 0x32, 0x80, 0xcc, 0x01, 0x0f, 0x30, 0xb8, ...le32(0x20), 0x0f, 0x22, 0xe0];
 /** IVT entry n to 0:offset. */
 const vector = (n, offset) => [0xc7, 0x06, ...le16(n * 4), ...le16(offset), 0xc7, 0x06, ...le16(n * 4 + 2), 0, 0];
+// 32-bit code.
+const store = (address, value) => [0xc7, 0x05, ...le32(address), ...le32(value)];
+const lgdt = (at) => [0x0f, 0x01, 0x15, ...le32(at)];
+const lidt = (at) => [0x0f, 0x01, 0x1d, ...le32(at)];
+const loadDs = (selector) => [0x66, 0xb8, ...le16(selector), 0x8e, 0xd8];
 const SPIN = [0xeb, 0xfe];
 const VMCALL = [0x0f, 0x01, 0xc1];
 /** `code`, and `more` at 7C00h + at. */
@@ -56,7 +61,6 @@ async function play(code, options) {
 }
 
 /** Everyone but self: INIT, then SIPI 7: zeros up to 7C00h, so that all processors end up in this very code. Then random commands for ever. */
-const store = (address, value) => [0xc7, 0x05, ...le32(address), ...le32(value)];
 const ICR = 0xfee00300;
 const IPI_STORM = (seed) => [
   ...PROTECTED,
@@ -209,103 +213,33 @@ const GUESTS = [
   ["executing a frame buffer that is not there", [...PROTECTED, 0xb8, ...le32(0xfd000000), 0xff, 0xe0], undefined],
   ["executing the I/O APIC's page", [...PROTECTED, 0xb8, ...le32(0xfec00000), 0xff, 0xe0], undefined],
   ["code that ends at 4 GiB", [...PROTECTED, 0xb8, ...le32(0xffffffff), 0xff, 0xe0], undefined],
-  ["page tables that point at themselves", [...PROTECTED, 0xc7, 0x05, ...le32(0x10000), ...le32(0x10007), ...paging(0x10000), ...SPIN], undefined],
+  ["page tables that point at themselves", [...PROTECTED, ...store(0x10000, 0x10007), ...paging(0x10000), ...SPIN], undefined],
   ["page tables in the display window", [...PROTECTED, ...paging(0xa0000), ...SPIN], undefined],
   ["page tables in ROM", [...PROTECTED, ...paging(0xf0000), ...SPIN], undefined],
   ["page tables beyond memory", [...PROTECTED, ...paging(0x7ffff000), ...SPIN], "crash"],
   ["page tables at the end of the address space", [...PROTECTED, ...paging(0xfffff000), ...SPIN], undefined],
   [
     "a GDT in the display window",
-    [
-      ...PROTECTED,
-      0xc7,
-      0x05,
-      ...le32(0x6000),
-      ...le32(0x0000ffff),
-      0xc7,
-      0x05,
-      ...le32(0x6004),
-      ...le32(0x0000000a),
-      0x0f,
-      0x01,
-      0x15,
-      ...le32(0x6000),
-      0x66,
-      0xb8,
-      0x18,
-      0x00,
-      0x8e,
-      0xd8,
-      ...SPIN,
-    ],
+    [...PROTECTED, ...store(0x6000, 0x0000ffff), ...store(0x6004, 0x0000000a), ...lgdt(0x6000), ...loadDs(0x18), ...SPIN],
     undefined,
   ],
   [
     "a GDT that wraps at 4 GiB",
-    [
-      ...PROTECTED,
-      0xc7,
-      0x05,
-      ...le32(0x6000),
-      ...le32(0xfff8ffff),
-      0xc7,
-      0x05,
-      ...le32(0x6004),
-      ...le32(0x0000ffff),
-      0x0f,
-      0x01,
-      0x15,
-      ...le32(0x6000),
-      0x66,
-      0xb8,
-      0x18,
-      0x00,
-      0x8e,
-      0xd8,
-      ...SPIN,
-    ],
+    [...PROTECTED, ...store(0x6000, 0xfff8ffff), ...store(0x6004, 0x0000ffff), ...lgdt(0x6000), ...loadDs(0x18), ...SPIN],
     undefined,
   ],
-  [
-    "an IDT where nothing is",
-    [
-      ...PROTECTED,
-      0xc7,
-      0x05,
-      ...le32(0x6000),
-      ...le32(0x000007ff),
-      0xc7,
-      0x05,
-      ...le32(0x6004),
-      ...le32(0x0000ec00),
-      0x0f,
-      0x01,
-      0x1d,
-      ...le32(0x6000),
-      0xcc,
-      ...SPIN,
-    ],
-    "crash",
-  ],
+  ["an IDT where nothing is", [...PROTECTED, ...store(0x6000, 0x000007ff), ...store(0x6004, 0x0000ec00), ...lidt(0x6000), 0xcc, ...SPIN], "crash"],
   [
     "a task switch to an empty task",
     [...PROTECTED, 0x66, 0xb8, 0x20, 0x00, 0x0f, 0x00, 0xd8, 0x80, 0x25, ...le32(GDT_AT + 0x25), 0xfd, 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
     undefined,
   ],
-  [
-    "a task in the display window",
-    [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x890a0000), 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
-    undefined,
-  ],
-  [
-    "a task that lies over the GDT",
-    [...PROTECTED, 0xc7, 0x05, ...le32(GDT_AT + 0x22), ...le32(0x89007d80), 0xea, ...le32(0), 0x20, 0x00, ...SPIN],
-    undefined,
-  ],
+  ["a task in the display window", [...PROTECTED, ...store(GDT_AT + 0x22, 0x890a0000), 0xea, ...le32(0), 0x20, 0x00, ...SPIN], undefined],
+  ["a task that lies over the GDT", [...PROTECTED, ...store(GDT_AT + 0x22, 0x89007d80), 0xea, ...le32(0), 0x20, 0x00, ...SPIN], undefined],
   ["an IRET with NT and no back link", [...PROTECTED, 0x9c, 0x80, 0x4c, 0x24, 0x01, 0x40, 0x9d, 0xcf, ...SPIN], undefined],
   ["long mode without page tables", [...PROTECTED, ...LONG, ...paging(0x7ffff000), ...SPIN], "crash"],
   ["long mode with tables in the display window", [...PROTECTED, ...LONG, ...paging(0xa0000), ...SPIN], undefined],
-  ["long mode that maps itself", [...PROTECTED, ...LONG, 0xc7, 0x05, ...le32(0x10000), ...le32(0x10007), ...paging(0x10000), ...SPIN], undefined],
+  ["long mode that maps itself", [...PROTECTED, ...LONG, ...store(0x10000, 0x10007), ...paging(0x10000), ...SPIN], undefined],
   // loop: inc byte [loop+…]; jmp loop
   ["code that counts in itself", [...REAL, 0xbb, 0, 0, 0xfe, 0x06, ...le16(0x7c0d), 0xeb, 0xf7], "stopped"],
   ["code that overwrites its page again and again", [...REAL, 0xbf, 0x00, 0x7d, 0xb9, 0x80, 0, 0xb0, 0x90, 0xf3, 0xaa, 0xeb, 0xf4], "stopped"],
