@@ -7,7 +7,7 @@ import { INTERRUPTS } from "./interrupts.ts";
 import { IO } from "./io.ts";
 import { MSRS } from "./msr.ts";
 import { PROCESSOR } from "./processor.ts";
-import { REP } from "./rep.ts";
+import { REP } from "./rep/index.ts";
 import { SEGMENTS } from "./segments.ts";
 import { SYSCALLS } from "./syscall.ts";
 import { TABLES } from "./tables.ts";
