@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes docs/generated from the code in dist/, and says which paths named in a page do not exist. With --check nothing is written, and a page that is
-// out of date ends it with 1, as a path that does not exist always does.
+// Writes docs/generated from the code in dist/, and says which paths named in a page do not exist and which room has no README: that ends
+// it with 1. With --check nothing is written, and a page that is out of date ends it with 1 too.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -22,11 +22,21 @@ async function implemented() {
   return new Set([SEMANTICS, SYSTEM, FALLBACK, FPU, XMM, SIMD].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
 }
 
-/** Paths in the pages (code spans that look like files or folders of ours, and links) that lead nowhere. Built files (`dist/`) are not looked for. */
-function pathsThatLeadNowhere() {
-  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
+/** Every file of ours that is there. */
+function ourFiles() {
+  return execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
     .split("\n")
     .filter((file) => file !== "" && fs.existsSync(path.join(ROOT, file)));
+}
+
+/** Rooms (folders of `src` with a TypeScript project) that no README explains. */
+function roomsWithoutReadme(files) {
+  const rooms = files.filter((file) => /^src\/.+\/tsconfig\.json$/.test(file)).map((file) => path.dirname(file));
+  return rooms.filter((room) => !files.includes(`${room}/README.md`)).map((room) => `${room} has no README.md`);
+}
+
+/** Paths in the pages (code spans that look like files or folders of ours, and links) that lead nowhere. Built files (`dist/`) are not looked for. */
+function pathsThatLeadNowhere(files) {
   const known = new Set(files);
   for (const file of files) for (let folder = path.dirname(file); folder !== "."; folder = path.dirname(folder)) known.add(folder);
   const exists = (name) => {
@@ -70,6 +80,7 @@ for (const [name, text] of Object.entries(PAGES)) {
     console.log(`docs/generated/${name}: ${text.length} characters`);
   }
 }
-const missing = pathsThatLeadNowhere();
-for (const line of missing) console.error(line);
-process.exit(stale === 0 && missing.length === 0 ? 0 : 1);
+const files = ourFiles();
+const findings = [...roomsWithoutReadme(files), ...pathsThatLeadNowhere(files)];
+for (const line of findings) console.error(line);
+process.exit(stale === 0 && findings.length === 0 ? 0 : 1);

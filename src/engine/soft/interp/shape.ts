@@ -1,7 +1,7 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { OpSize } from "../ir/emit.ts";
 
-/** What makes two instructions share a handler: see handlerKey in handlers.ts. */
+/** What makes two instructions share a handler: see handlerKey. */
 export interface Shape {
   readonly sem: string;
   readonly size: OpSize;
