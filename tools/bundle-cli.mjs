@@ -107,6 +107,13 @@ await build({
 const script = fs.readFileSync(`${dist}bin/main.cjs`, "latin1").replace(/^#!.*\n/, "");
 fs.writeFileSync(`${dist}bin/main.cjs`, `(function (exports, require, module, __filename, __dirname, interpreterModule) {${script}\n})`, "latin1");
 
+/**
+ * When V8 optimises: small functions not at once, but once their callers have taken them in; all of them later, and baseline code sooner. The
+ * many short functions between a guest's instruction and a chip otherwise cost a core more to compile than a short run has to do.
+ */
+const WANTED = ["--max-bytecode-size-for-early-opt=0", "--ticks-before-optimization=12", "--baseline-batch-compilation-threshold=1024"];
+const known = execFileSync(process.execPath, ["--v8-options"], { encoding: "utf8" });
+const TIERING = WANTED.filter((flag) => known.includes(`${flag.replace(/=.*/, "")} `)).join(" ");
 fs.writeFileSync(
   `${dist}bin/whyve.cjs`,
   `#!/usr/bin/env node
@@ -127,6 +134,10 @@ try {
 } catch {}
 const script = new vm.Script(fs.readFileSync(filename, "latin1"), { filename, cachedData });
 if (process.env.WHYVE_WRITE_CODE_CACHE === "1") process.on("exit", () => fs.writeFileSync(cache, script.createCachedData()));
+else if ((process.argv[2] === "run" || process.argv[2] === "demo") && process.versions.v8 === "${process.versions.v8}") {
+  // After the cache was read, which is for V8 as it comes. Another V8 may not know the flags, and would say so on stderr.
+  require("node:v8").setFlagsFromString("${TIERING}");
+}
 script.runInThisContext()(exports, require, module, filename, __dirname, interpreterModule);
 `,
 );

@@ -44,6 +44,8 @@ export interface VideoWindow {
   fill16(gpa: number, count: number, value: number): void;
   /** Moves bytes as memmove does. */
   move(to: number, from: number, bytes: number): void;
+  /** What two 16-bit OUTs to the CRTC at `port` (3B4h or 3D4h) do that set its cursor address, a count of cells; without it they are made. */
+  setCursor?(port: number, address: number): void;
 }
 
 /** What a BIOS service works on: the guest stopped at its stub. */

@@ -86,7 +86,7 @@ export class PioBus {
   read(port: number, size: AccessSize): number {
     const claim = this.#claims[this.#map[port & 0xffff] ?? 0];
     const value =
-      claim !== undefined && size <= claim.maxSize && fits(claim, port, size)
+      claim !== undefined && size <= claim.maxSize && port + size <= claim.base + claim.count
         ? claim.device.read(port - claim.base, size)
         : this.#readSplit(port, size);
     if (this.hook !== undefined) this.hook(false, port, size, value, claim?.device);
@@ -97,7 +97,7 @@ export class PioBus {
   write(port: number, size: AccessSize, value: number): void {
     const claim = this.#claims[this.#map[port & 0xffff] ?? 0];
     const v = size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
-    if (claim !== undefined && size <= claim.maxSize && fits(claim, port, size)) claim.device.write(port - claim.base, size, v);
+    if (claim !== undefined && size <= claim.maxSize && port + size <= claim.base + claim.count) claim.device.write(port - claim.base, size, v);
     else this.#writeSplit(port, size, v);
     if (this.hook !== undefined) this.hook(true, port, size, v, claim?.device);
   }
@@ -176,10 +176,6 @@ export class PioBus {
     }
     return found;
   }
-}
-
-function fits(claim: Claim, port: number, size: number): boolean {
-  return port + size <= claim.base + claim.count;
 }
 
 /** The largest of 4, 2, 1 that the device takes, that is left to do, and that stays in its range. */

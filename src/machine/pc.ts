@@ -220,11 +220,12 @@ class WiredPc implements Pc {
   }
 
   callBios(exit: VmExit, vcpu: Vcpu = this.vcpu): VmEntry | undefined {
-    if (exit.kind === "io-out" && exit.port !== BIOS_TRAP_PORT) return undefined;
-    if (exit.kind === "io-in") return undefined;
+    if (exit.kind !== "vmcall" && (exit.kind !== "io-out" || exit.port !== BIOS_TRAP_PORT)) return undefined;
     if (this.#biosRegs !== vcpu.regs) this.#biosRegs.follow(vcpu.regs.raw);
     const { pio, mmio } = this.#chips;
-    if (pio.hook === undefined && mmio.hook === undefined) return this.#service(exit);
+    if (pio.hook === undefined && mmio.hook === undefined) {
+      return exit.kind === "vmcall" ? (this.#bios.call() === "handled" ? ENTRY_RUN : undefined) : this.#service(exit);
+    }
     // A trace of accesses shows the guest's own, not those that the services make on its behalf.
     const [pioHook, mmioHook] = [pio.hook, mmio.hook];
     pio.hook = undefined;

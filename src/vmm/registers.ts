@@ -14,9 +14,6 @@ export class GuestRegisters {
   follow(raw: RegisterAccess): void {
     this.#raw = raw;
   }
-  #get16(i: number): number {
-    return this.#raw.getGpr32(i) & 0xffff;
-  }
   #set16(i: number, v: number): void {
     this.#raw.setGpr32(i, ((this.#raw.getGpr32(i) & 0xffff0000) | (v & 0xffff)) >>> 0);
   }
@@ -75,49 +72,49 @@ export class GuestRegisters {
     this.#raw.setGpr32(7, v >>> 0);
   }
   get ax(): number {
-    return this.#get16(0);
+    return this.#raw.getGpr32(0) & 0xffff;
   }
   set ax(v: number) {
     this.#set16(0, v);
   }
   get cx(): number {
-    return this.#get16(1);
+    return this.#raw.getGpr32(1) & 0xffff;
   }
   set cx(v: number) {
     this.#set16(1, v);
   }
   get dx(): number {
-    return this.#get16(2);
+    return this.#raw.getGpr32(2) & 0xffff;
   }
   set dx(v: number) {
     this.#set16(2, v);
   }
   get bx(): number {
-    return this.#get16(3);
+    return this.#raw.getGpr32(3) & 0xffff;
   }
   set bx(v: number) {
     this.#set16(3, v);
   }
   get sp(): number {
-    return this.#get16(4);
+    return this.#raw.getGpr32(4) & 0xffff;
   }
   set sp(v: number) {
     this.#set16(4, v);
   }
   get bp(): number {
-    return this.#get16(5);
+    return this.#raw.getGpr32(5) & 0xffff;
   }
   set bp(v: number) {
     this.#set16(5, v);
   }
   get si(): number {
-    return this.#get16(6);
+    return this.#raw.getGpr32(6) & 0xffff;
   }
   set si(v: number) {
     this.#set16(6, v);
   }
   get di(): number {
-    return this.#get16(7);
+    return this.#raw.getGpr32(7) & 0xffff;
   }
   set di(v: number) {
     this.#set16(7, v);

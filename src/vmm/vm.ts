@@ -41,9 +41,11 @@ export class Vm {
   mapSlot(slot: MemorySlot): void {
     this.#slots.push(slot);
     this.#engine.mapSlot(slot);
+    this.physical.remapped();
   }
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#engine.unmapSlot(gpa, sizeBytes);
+    this.physical.remapped();
   }
   get slots(): readonly MemorySlot[] {
     return this.#slots;

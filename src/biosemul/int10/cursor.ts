@@ -35,7 +35,15 @@ export function setCursorShape(ctx: BiosContext, ch: number, cl: number): void {
 /** Puts the CRTC cursor of the shown page where the data area says. */
 export function showCursor(ctx: BiosContext, row: number, column: number): void {
   const at = (ctx.mem.read16(VIDEO.PAGE_START) >> 1) + row * columnsOf(ctx) + column;
-  const port = crtcPort(ctx);
+  placeCursor(ctx, crtcPort(ctx), at);
+}
+
+/** Puts the CRTC cursor at a cell, counted from the start of video memory. */
+export function placeCursor(ctx: BiosContext, port: number, at: number): void {
+  if (ctx.video.setCursor !== undefined) {
+    ctx.video.setCursor(port, at & 0xffff);
+    return;
+  }
   ctx.ports.out16(port, (at & 0xff00) | 0x0e);
   ctx.ports.out16(port, ((at & 0xff) << 8) | 0x0f);
 }

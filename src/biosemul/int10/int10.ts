@@ -69,7 +69,10 @@ export function createInt10(options: Int10Options): Int10 {
   };
   return {
     handler: (ctx) => {
-      dispatch(ctx, env);
+      const { ax } = ctx.regs;
+      // What most calls are: a guest prints.
+      if (ax >> 8 === 0x0e) teletype(ctx, ax & 0xff, env);
+      else dispatch(ctx, ax, env);
       return "done";
     },
     romParts: {
@@ -92,17 +95,17 @@ export function createInt10(options: Int10Options): Int10 {
       mem.write8(VIDEO.DCC_INDEX, 8);
       mem.write8(VIDEO.DPMS, 0);
       setMode(ctx, 3);
+      // Scrolls the empty screen once: what V8 compiles of the printing path before a guest's first scroll it would compile again after it.
+      ctx.mem.write16(VIDEO.CURSOR_POSITION, ctx.mem.read8(VIDEO.ROWS) << 8);
+      teletype(ctx, 0x0a, env);
+      setCursorPosition(ctx, 0, 0, 0);
     },
   };
 }
 
-function dispatch(ctx: BiosContext, env: VideoEnv): void {
+function dispatch(ctx: BiosContext, ax: number, env: VideoEnv): void {
   const r = ctx.regs;
-  const ax = r.ax;
   switch (ax >> 8) {
-    case 0x0e:
-      teletype(ctx, ax & 0xff, r.bh, r.bl, env);
-      return;
     case 0x00: {
       const mode = setMode(ctx, ax & 0xff);
       if (mode !== undefined) r.al = mode.mode === 6 ? 0x3f : mode.mode > 7 ? 0x20 : 0x30;

@@ -1,6 +1,6 @@
 /** Text-mode characters, scrolling and teletype (AH=06-0A, 0E, 13). Hot: a printing guest calls AH=0E for every character. */
 import type { BiosContext } from "../api.ts";
-import { setCursorPosition, showCursor } from "./cursor.ts";
+import { placeCursor, setCursorPosition, showCursor } from "./cursor.ts";
 import type { VideoEnv } from "./env.ts";
 import { drawCharacter, readCharacter, scrollGraphics } from "./graphics-text.ts";
 import { columnsOf, rowsOf, saneColumns, saneCrtcPort, VIDEO } from "./state.ts";
@@ -27,7 +27,7 @@ function pageOf(ctx: BiosContext, page: number): number {
  * AH=0E: writes `ch` at the cursor of the shown page, moves the cursor, scrolls at the end of the screen. BH is documented as the page,
  * but VGA BIOSes write to the active one, and programs rely on it (MikeOS leaves BH at whatever it was).
  */
-export function teletype(ctx: BiosContext, ch: number, _bh: number, color: number, env: VideoEnv): void {
+export function teletype(ctx: BiosContext, ch: number, env: VideoEnv): void {
   const { mem } = ctx;
   // The data area in double words: one call a character reads all of it.
   const modeAndColumns = mem.read32(VIDEO.MODE - 1);
@@ -39,7 +39,8 @@ export function teletype(ctx: BiosContext, ch: number, _bh: number, color: numbe
   let column = at & 0xff;
   let row = at >> 8;
   const columns = saneColumns(modeAndColumns >>> 16);
-  const base = textBaseOf((modeAndColumns >>> 8) & 0x7f);
+  const mode = (modeAndColumns >>> 8) & 0x7f;
+  const base = mode <= 3 ? 0xb8000 : textBaseOf(mode);
   switch (ch) {
     case BELL:
       env.onBell?.();
@@ -55,25 +56,20 @@ export function teletype(ctx: BiosContext, ch: number, _bh: number, color: numbe
       break;
     default:
       if (base !== 0) ctx.video.write8(base + ((page * (sizeAndStart & 0xffff) + (row * columns + column) * 2) & 0x7fff), ch);
-      else drawCharacter(ctx, env, page, row, column, ch, color);
+      else drawCharacter(ctx, env, page, row, column, ch, ctx.regs.bl);
       column++;
       if (column >= columns) {
         column = 0;
         row++;
       }
   }
-  const rows = rowsOf(ctx);
-  if (row >= rows) {
-    row = rows - 1;
+  const lastRow = mem.read8(VIDEO.ROWS);
+  if (row > lastRow) {
+    row = lastRow;
     scrollForTeletype(ctx, env, page, base, row, columns);
   }
   mem.write16(VIDEO.CURSOR_POSITION + page * 2, (row << 8) | column);
-  if (page === active) {
-    const address = (sizeAndStart >>> 17) + row * columns + column;
-    const port = saneCrtcPort((pageAndPort >>> 8) & 0xffff);
-    ctx.ports.out16(port, (address & 0xff00) | 0x0e);
-    ctx.ports.out16(port, ((address & 0xff) << 8) | 0x0f);
-  }
+  if (page === active) placeCursor(ctx, saneCrtcPort((pageAndPort >>> 8) & 0xffff), (sizeAndStart >>> 17) + row * columns + column);
 }
 
 function scrollForTeletype(ctx: BiosContext, env: VideoEnv, page: number, base: number, lastRow: number, columns: number): void {

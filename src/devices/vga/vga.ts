@@ -142,6 +142,13 @@ export class Vga implements MemoryControls, ScanoutSource {
   move(to: number, from: number, bytes: number): void {
     this.memory.move(to - 0xa0000, from - 0xa0000, bytes);
   }
+  /** The CRTC's cursor address, as two 16-bit writes to its ports set it. */
+  setCursor(port: number, address: number): void {
+    if (!this.#active(port)) return;
+    this.crtc[0x0e] = address >>> 8;
+    this.crtc[0x0f] = address & 0xff;
+    this.#crtcIndex = 0x0f;
+  }
 
   /** Byte offset in video memory shown one to one at A0000-AFFFF, or -1 (then accesses must come through `window`). */
   get linearWindow(): number {
@@ -335,6 +342,10 @@ export class Vga implements MemoryControls, ScanoutSource {
   #writeCrtc(v: number): void {
     const i = this.#crtcIndex;
     const crtc = this.crtc;
+    if (i >= 0x0c && i <= 0x0f) {
+      crtc[i] = v;
+      return;
+    }
     if (i >= CRTC_COUNT) return;
     if (((crtc[0x11] ?? 0) & 0x80) !== 0 && i <= 7) {
       // Protected: only line compare bit 8 of the overflow register can change.
@@ -342,7 +353,6 @@ export class Vga implements MemoryControls, ScanoutSource {
       return;
     }
     crtc[i] = v;
-    if (i >= 0x0c && i <= 0x0f) return;
     this.#timing = undefined;
     if (i === 0x11) this.#retraceControl();
   }

@@ -30,7 +30,7 @@ export const SYSTEM_ROWS: readonly OpcodeRow[] = [
   op("LMSW", "0F 01 /6", [r("Ew")], CR),
   op("INVLPG", "0F 01 /7", [n("M")], { cpl0: true, ends: true, exits: "invlpg" }),
   // Group 7, register forms
-  op("VMCALL", "NP 0F 01 C1", [], { feature: "vmx", exits: "vmcall", ends: true }),
+  op("VMCALL", "NP 0F 01 C1", [], { feature: "vmx", exits: "vmcall" }),
   op("VMLAUNCH", "NP 0F 01 C2", [], VMX),
   op("VMRESUME", "NP 0F 01 C3", [], VMX),
   op("VMXOFF", "NP 0F 01 C4", [], VMX),
@@ -41,7 +41,7 @@ export const SYSTEM_ROWS: readonly OpcodeRow[] = [
   op("XGETBV", "NP 0F 01 D0", [], XSAVE),
   op("XSETBV", "NP 0F 01 D1", [], { ...XSAVE, cpl0: true, ends: true, exits: "xsetbv" }),
   op("VMFUNC", "NP 0F 01 D4", [], { feature: "vmx", ends: true }),
-  op("VMMCALL", "0F 01 D9", [], { feature: "svm", exits: "vmcall", ends: true }),
+  op("VMMCALL", "0F 01 D9", [], { feature: "svm", exits: "vmcall" }),
   op("RDPKRU", "NP 0F 01 EE", [], { feature: "pku" }),
   op("WRPKRU", "NP 0F 01 EF", [], { feature: "pku", ends: true }),
   op("SWAPGS", "0F 01 F8", [], { mode: "only64", cpl0: true, feature: "lm" }),

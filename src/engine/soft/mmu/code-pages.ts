@@ -631,6 +631,7 @@ export class CodePages {
     this.#cpu.u8.fill(0, bitmap, bitmap + SMC_BITMAP_BYTES);
     const page = new CodePage(number, bitmap);
     this.#pages.set(number, page);
+    this.#mmu.physical.holdsCode(number);
     for (const mmu of this.#mmus) mmu.protectCodePage(number, bitmap);
     return page;
   }
@@ -659,6 +660,7 @@ export class CodePages {
     this.mend();
     this.onFlush();
     this.#pages.clear();
+    this.#mmu.physical.forgetCode();
     this.#byRecord.clear();
     this.#nextRecord = 0;
     this.#nextBitmap = 0;

@@ -3,6 +3,8 @@ import type { EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../
 import { guestBase } from "../state-layout.ts";
 
 const PAGES_4G = 1 << 20;
+const FOUR_G = 0x1_0000_0000;
+const FILTER = 0xfff;
 const pagesOf = (region: MemoryRegion): readonly [first: number, count: number] => [
   Math.floor(region.bytes.byteOffset / 4096),
   Math.ceil(region.sizeBytes / 4096),
@@ -21,14 +23,15 @@ export class PhysicalMap implements GuestMemory {
   readonly #high = new Map<number, number>();
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
-  /** Called before bytes of [gpa, gpa+length) change under the decoder's feet. */
+  /** Called before bytes of [gpa, gpa+length) change under the decoder's feet, when a page of them may hold code. */
   onWrite: (gpa: number, length: number) => void = () => {};
   /** Called when TLBs must forget which pages may be written without being noted. */
   onNoteWrites: () => void = () => {};
   /** While writes to some region are noted: one byte a page of the WebAssembly memory, 1 = written. */
   #written: Uint8Array | undefined;
   readonly #noted = new Set<MemoryRegion>();
-  a20Mask = -1;
+  /** By the low bits of a page's number: whether there is a page that holds decoded code. */
+  readonly #mayHoldCode = new Uint8Array(FILTER + 1);
 
   static bytesNeeded(options: EngineVmOptions): number {
     let total = guestBase(options.cpus ?? 1);
@@ -97,64 +100,80 @@ export class PhysicalMap implements GuestMemory {
     if (this.#written !== undefined) this.#written[entry] = 1;
   }
   #write(gpa: number, length: number): void {
-    this.onWrite(gpa, length);
+    const last = Math.floor((gpa + length - 1) / 4096);
+    for (let page = Math.floor(gpa / 4096); page <= last; page++) {
+      if (this.#mayHoldCode[page & FILTER] === 0) continue;
+      this.onWrite(gpa, length);
+      break;
+    }
     if (this.#written === undefined) return;
-    for (let page = Math.floor(gpa / 4096); page <= Math.floor((gpa + length - 1) / 4096); page++) this.#written[Math.abs(this.page(page))] = 1;
+    for (let page = Math.floor(gpa / 4096); page <= last; page++) this.#written[Math.abs(this.page(page))] = 1;
+  }
+  /** Writes to this page are for `onWrite`, until `forgetCode`. */
+  holdsCode(page: number): void {
+    this.#mayHoldCode[page & FILTER] = 1;
+  }
+  forgetCode(): void {
+    this.#mayHoldCode.fill(0);
   }
 
   /** Entry of a guest-physical page number. */
   page(page: number): number {
     return page < PAGES_4G ? this.#pages[page] : (this.#high.get(page) ?? 0);
   }
+  /** Entry of the page that holds an address. */
+  #entry(gpa: number): number {
+    return gpa < FOUR_G ? this.#pages[gpa >>> 12] : (this.#high.get(Math.floor(gpa / 4096)) ?? 0);
+  }
   /** Wasm address of a mapped byte, or 0. */
   host(gpa: number): number {
-    const entry = this.page(Math.floor(gpa / 4096));
-    return entry === 0 ? 0 : Math.abs(entry) * 4096 + (gpa % 4096);
-  }
-  #writable(gpa: number): number {
-    const entry = this.page(Math.floor(gpa / 4096));
-    return entry <= 0 ? 0 : entry * 4096 + (gpa % 4096);
+    const entry = this.#entry(gpa);
+    return entry === 0 ? 0 : (entry < 0 ? -entry : entry) * 4096 + (gpa & 0xfff);
   }
 
+  // Few calls and few steps each: BIOS services come here before V8 has compiled anything.
   read8(gpa: number): number {
-    const h = this.host(gpa);
-    return h === 0 ? 0xff : this.#bytes[h];
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    return entry === 0 ? 0xff : this.#bytes[(entry < 0 ? -entry : entry) * 4096 + (gpa & 0xfff)];
   }
   read16(gpa: number): number {
-    const h = this.host(gpa);
-    if (h !== 0 && gpa % 4096 !== 4095) return this.#view.getUint16(h, true);
-    return this.read8(gpa) | (this.read8(gpa + 1) << 8);
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    if (entry === 0 || (gpa & 0xfff) === 0xfff) return this.read8(gpa) | (this.read8(gpa + 1) << 8);
+    return this.#view.getUint16((entry < 0 ? -entry : entry) * 4096 + (gpa & 0xfff), true);
   }
   read32(gpa: number): number {
-    const h = this.host(gpa);
-    if (h !== 0 && gpa % 4096 <= 4092) return this.#view.getUint32(h, true);
-    return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    if (entry === 0 || (gpa & 0xfff) > 0xffc) return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
+    return this.#view.getUint32((entry < 0 ? -entry : entry) * 4096 + (gpa & 0xfff), true);
   }
   write8(gpa: number, value: number): void {
-    const h = this.#writable(gpa);
-    if (h === 0) return;
-    this.#write(gpa, 1);
-    this.#bytes[h] = value;
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    if (entry <= 0) return;
+    if (this.#mayHoldCode[(gpa >>> 12) & FILTER] !== 0) this.onWrite(gpa, 1);
+    if (this.#written !== undefined) this.#written[entry] = 1;
+    this.#bytes[entry * 4096 + (gpa & 0xfff)] = value;
   }
   write16(gpa: number, value: number): void {
-    const h = this.#writable(gpa);
-    if (h !== 0 && gpa % 4096 !== 4095) {
-      this.#write(gpa, 2);
-      this.#view.setUint16(h, value, true);
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    if (entry <= 0 || (gpa & 0xfff) === 0xfff) {
+      this.write8(gpa, value);
+      this.write8(gpa + 1, value >>> 8);
       return;
     }
-    this.write8(gpa, value);
-    this.write8(gpa + 1, value >>> 8);
+    if (this.#mayHoldCode[(gpa >>> 12) & FILTER] !== 0) this.onWrite(gpa, 2);
+    if (this.#written !== undefined) this.#written[entry] = 1;
+    this.#view.setUint16(entry * 4096 + (gpa & 0xfff), value, true);
   }
   write32(gpa: number, value: number): void {
-    const h = this.#writable(gpa);
-    if (h !== 0 && gpa % 4096 <= 4092) {
-      this.#write(gpa, 4);
-      this.#view.setUint32(h, value, true);
+    const entry = gpa < FOUR_G ? this.#pages[gpa >>> 12] : this.#entry(gpa);
+    if (entry <= 0 || (gpa & 0xfff) > 0xffc) {
+      this.write16(gpa, value);
+      this.write16(gpa + 2, value >>> 16);
       return;
     }
-    this.write16(gpa, value);
-    this.write16(gpa + 2, value >>> 16);
+    if (this.#mayHoldCode[(gpa >>> 12) & FILTER] !== 0) this.onWrite(gpa, 4);
+    if (this.#written !== undefined) this.#written[entry] = 1;
+    this.#view.setUint32(entry * 4096 + (gpa & 0xfff), value, true);
   }
   /** Visits page pieces of a range. */
   #pieces(gpa: number, length: number, visit: (gpa: number, at: number, bytes: number) => void): void {
@@ -173,10 +192,9 @@ export class PhysicalMap implements GuestMemory {
   }
   write(gpa: number, from: Uint8Array): void {
     this.#pieces(gpa, from.length, (g, at, n) => {
-      const h = this.#writable(g);
-      if (h === 0) return;
+      if (this.#entry(g) <= 0) return;
       this.#write(g, n);
-      this.#bytes.set(from.subarray(at, at + n), h);
+      this.#bytes.set(from.subarray(at, at + n), this.host(g));
     });
   }
   writeRom(gpa: number, from: Uint8Array): void {
@@ -189,12 +207,16 @@ export class PhysicalMap implements GuestMemory {
   }
   #contiguous(gpa: number, length: number, write: boolean): number {
     if (gpa < 0 || length <= 0) return 0;
-    const first = this.page(Math.floor(gpa / 4096));
+    const first = this.#entry(gpa);
     if (first === 0 || (write && first < 0)) return 0;
-    const pages = Math.floor((gpa + length - 1) / 4096) - Math.floor(gpa / 4096);
     const step = first < 0 ? -1 : 1;
-    for (let i = 1; i <= pages; i++) if (this.page(Math.floor(gpa / 4096) + i) !== first + i * step) return 0;
-    return Math.abs(first) * 4096 + (gpa % 4096);
+    const last = Math.floor((gpa + length - 1) / 4096);
+    let entry = first;
+    if (last < PAGES_4G) {
+      const pages = this.#pages;
+      for (let page = gpa >>> 12; page < last; ) if (pages[++page] !== (entry += step)) return 0;
+    } else for (let page = Math.floor(gpa / 4096); page < last; ) if (this.page(++page) !== (entry += step)) return 0;
+    return first * step * 4096 + (gpa & 0xfff);
   }
   viewForWrite(gpa: number, length: number): Uint8Array | undefined {
     const h = this.#contiguous(gpa, length, true);

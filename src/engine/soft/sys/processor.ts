@@ -220,8 +220,8 @@ function vmxRegisters(insn: Insn, n: number, info: number): number {
 }
 
 /** VMCALL (and AMD's VMMCALL): exits at any privilege and in every mode, before all checks. */
-const VMCALL: VmExit = { kind: "vmcall", reason: 18, qualification: 0n, instructionLength: 3, instructionInfo: 0 };
-const vmcall: SystemHelper = (cpu, insn) => {
+export const VMCALL: VmExit = { kind: "vmcall", reason: 18, qualification: 0n, instructionLength: 3, instructionInfo: 0 };
+export const vmcall: SystemHelper = (cpu, insn) => {
   // The hypercall of every BIOS service: one shared object for the encoding without prefixes.
   cpu.exit = insn.length === 3 ? VMCALL : { kind: "vmcall", ...common(18, insn) };
   return "exit";

@@ -3,6 +3,7 @@ import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { IN_REGION } from "../interp/codes.ts";
+import { VMCALL, vmcall } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 
 /** Work of a chunk of a repeated string, see WORK_LIMIT. */
@@ -72,7 +73,15 @@ export class Callouts {
     },
     portOut: (port: number, bytes: number, value: number): number =>
       this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff) ? (this.#looked() ? 1 : 0) : 2,
-    helper: (rec: number): number => this.#helper(rec),
+    helper: (rec: number): number => {
+      const { cpu } = this;
+      const hypercall =
+        cpu.mmu.code.helpers[cpu.i32[(rec + REC.link) >> 2]] === vmcall &&
+        cpu.u8[rec + REC.length] === 3 &&
+        this.onVmcall !== undefined &&
+        !this.stepping;
+      return hypercall ? this.#hypercall(rec) : this.#helper(rec);
+    },
     findLink: (rec: number): number => this.#findLink(rec),
     findIp: (rec: number): number => this.#findIp(rec),
     breakAt: (rec: number): number => this.#breakAt(rec),
@@ -155,10 +164,9 @@ export class Callouts {
   }
   /** Whether something waits that the run loop must see before the next instruction. */
   #mustStop(): boolean {
-    if (this.kicked || this.stepping) return true;
-    const cpu = this.cpu;
-    if (cpu.halted || cpu.pendingDebug !== 0) return true;
-    const flags = cpu.systemFlags;
+    const { cpu } = this;
+    if (this.kicked || this.stepping || cpu.halted || cpu.pendingDebug !== 0) return true;
+    const flags = cpu.u32[CPU.eflags.offset >> 2];
     if ((flags & TF) !== 0) return true;
     const pending = cpu.u32[CPU.pending.offset >> 2];
     if (cpu.u32[CPU.shadow.offset >> 2] !== 0) {
@@ -191,10 +199,6 @@ export class Callouts {
     try {
       switch (code.helpers[index]?.(cpu, insn) ?? "jump") {
         case "exit":
-          if (this.#vmcallDone()) {
-            this.#charge(count);
-            break;
-          }
           this.#charge(count);
           this.setRip(ipOff);
           this.left = LEFT_EXIT;
@@ -242,19 +246,37 @@ export class Callouts {
     }
     return this.#findOrFault();
   }
-  /** A VMCALL that the monitor took care of without an exit. */
-  #vmcallDone(): boolean {
-    const { cpu, onVmcall } = this;
-    const { exit } = cpu;
-    if (onVmcall === undefined || exit?.kind !== "vmcall" || this.stepping) return false;
-    cpu.exit = undefined;
-    if (!onVmcall(exit)) {
-      cpu.exit = exit;
-      return false;
+  /** VMCALL, which the monitor may take care of without an exit. A path of its own, and short: BIOS calls run it before V8 has compiled anything. */
+  #hypercall(rec: number): number {
+    const { cpu } = this;
+    const { u16, u32 } = cpu;
+    this.helperCalls++;
+    this.work++;
+    u32[CPU.curRec.offset >> 2] = rec;
+    const count = u16[(rec + REC.count) >> 1];
+    this.setRip(u16[(rec + REC.ipOff) >> 1]);
+    const behind = u32[CPU.rip.offset >> 2] + 3;
+    if (this.onVmcall?.(VMCALL) !== true) {
+      cpu.exit = VMCALL;
+      this.#charge(count);
+      this.left = LEFT_EXIT;
+      return 0;
     }
     // The edited state is for the checks of the next VM entry.
-    if (cpu.edited) cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
-    return true;
+    if (cpu.edited) u32[CPU.pending.offset >> 2] |= PENDING.stop;
+    // What the monitor did instead of the CPU is not an instruction.
+    if (this.#mustStop()) {
+      this.#charge(count);
+      this.left = LEFT_STOP;
+      return 0;
+    }
+    // Behind the call, as nearly always: on with the block.
+    if (u32[CPU.rip.offset >> 2] === behind && cpu.mmu.code.flushes === this.flushes) {
+      cpu.i32[CPU.budget.offset >> 2]++;
+      return 1;
+    }
+    this.#charge(count);
+    return this.#findOrFault();
   }
   /** Between two blocks: the record that ran last is charged already. */
   fetching = false;

@@ -17,8 +17,9 @@ export class VcpuRegisters implements RegisterAccess {
   setGpr(index: number, value: bigint): void {
     this.cpu.setR64(index, BigInt.asUintN(64, value));
   }
+  // These are asked several times a BIOS call: no call of another method in them.
   getGpr32(index: number): number {
-    return this.cpu.r32(index);
+    return this.cpu.u32[(CPU.gpr.offset >> 2) + index * 2];
   }
   setGpr32(index: number, value: number): void {
     this.cpu.u32[(CPU.gpr.offset >> 2) + index * 2] = value;
@@ -35,7 +36,7 @@ export class VcpuRegisters implements RegisterAccess {
   }
   advanceRip(bytes: number): void {
     const { cpu } = this;
-    if (cpu.code64) {
+    if (cpu.u32[CPU.codeSize.offset >> 2] === 64) {
       cpu.edited = true;
       cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(bytes));
     } else cpu.u32[CPU.rip.offset >> 2] += bytes;
@@ -54,16 +55,16 @@ export class VcpuRegisters implements RegisterAccess {
     return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
   }
   getSegmentSelector(segment: number): number {
-    return this.cpu.selector(segment);
+    return this.cpu.u16[(CPU.segSelector.offset >> 1) + segment];
   }
   getSegmentBase32(segment: number): number {
     return this.cpu.u32[(CPU.segBase.offset >> 2) + segment * 2];
   }
   getSegmentAccess(segment: number): number {
-    return this.cpu.access(segment);
+    return this.cpu.u32[(CPU.segAccess.offset >> 2) + segment];
   }
   getCr0(): number {
-    return this.cpu.cr0;
+    return this.cpu.u32[CPU.cr0.offset >> 2];
   }
   setSegment(name: SegmentName, state: SegmentState): void {
     this.cpu.edited = true;
