@@ -45,6 +45,28 @@ for (const [name, engine] of Object.entries(ENGINES)) {
     assert.equal(below.vcpu.exitCounts().get("vmcall"), after.vcpu.exitCounts().get("vmcall"));
   });
 
+  test(`wherever a budget ends around an answered VMCALL, it ends exactly [${name}]`, () => {
+    // INC AX; VMCALL; INC CX; INC DX; JMP back: four instructions a round.
+    const code = [0x40, ...VMCALL, 0x41, 0x42, 0xeb, 0xf8];
+    for (let budget = 1; budget <= 13; budget++) {
+      const vm = machine(code);
+      vm.vcpu.regs.dx = 0;
+      vm.vcpu.setHypercall(() => {
+        answer(vm.vcpu);
+        return true;
+      });
+      for (let total = budget; total <= 5 * budget; total += budget) {
+        assert.equal(vm.vcpu.run({ kind: "run" }, budget).kind, "budget");
+        assert.equal(vm.vcpu.instructionCount(), total);
+        const { ax, bx, cx, dx } = vm.vcpu.regs;
+        const done = [0, 1, 2].map((n) => Math.floor((total + 3 - n) / 4));
+        assert.deepEqual([ax, cx, dx], done, `budget ${budget}, ${total} in all`);
+        // The VMCALL takes no budget: it is answered before or after the end of a run that falls on it.
+        assert.ok(bx === ax || bx === ax - 1, `budget ${budget}, ${total} in all`);
+      }
+    }
+  });
+
   test(`one that is not taken exits, and so does every one while the CPU is stepped [${name}]`, () => {
     const vm = machine(loop);
     let asked = 0;

@@ -226,6 +226,19 @@ describe("dispi", () => {
     expect(b.vga.mode().width).toBe(640);
   });
 
+  test("setCursor does what two 16-bit OUTs to the CRTC do, and nothing at the port that is silent", () => {
+    const [b, outs] = [makeVga(), makeVga()];
+    for (const [port, address] of [
+      [0x3d4, 0x7ff],
+      [0x3b4, 0x123],
+      [0x3d4, 0xfe01],
+    ] as const) {
+      b.vga.setCursor(port, address);
+      outs.vga.ports.write(port - 0x3b0, 2, (address & 0xff00) | 0x0e);
+      outs.vga.ports.write(port - 0x3b0, 2, ((address & 0xff) << 8) | 0x0f);
+      expect(b.vga.saveState()).toEqual(outs.vga.saveState());
+    }
+  });
   test("the A0000 window shows the selected bank, and linearWindow says where", () => {
     const b = makeVga(0x1000000);
     b.dispi(1, 640);
