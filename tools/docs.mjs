@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 // Writes docs/generated from the code in dist/, and says which paths named in a page do not exist and which room has no README: that ends
 // it with 1. With --check nothing is written, and a page that is out of date ends it with 1 too.
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,11 +21,11 @@ async function implemented() {
   return new Set([SEMANTICS, SYSTEM, FALLBACK, FPU, XMM, SIMD].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
 }
 
-/** Every file of ours that is there. */
-function ourFiles() {
-  return execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: ROOT, encoding: "utf8" })
-    .split("\n")
-    .filter((file) => file !== "" && fs.existsSync(path.join(ROOT, file)));
+/** Every file of ours, from the repository's folder on. */
+function ourFiles(folder = "") {
+  const entries = fs.readdirSync(path.join(ROOT, folder), { withFileTypes: true });
+  const kept = entries.filter(({ name }) => !/^(\.(?!ci$|oxlintrc)|node_modules$|dist$)/.test(name));
+  return kept.flatMap((entry) => (entry.isDirectory() ? ourFiles(path.posix.join(folder, entry.name)) : [path.posix.join(folder, entry.name)]));
 }
 
 /** Rooms (folders of `src` with a TypeScript project) that no README explains. */
