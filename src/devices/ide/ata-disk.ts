@@ -1,5 +1,7 @@
 import { ataGeometry } from "../../backends/api/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
+import { ATA, FEATURE, SMART, TRANSFERS } from "./ata-commands.ts";
+import type { TransferCommand } from "./ata-commands.ts";
 import { BUFFER_BYTES, ER, IdeDevice, ST } from "./device.ts";
 import type { IdeDeviceOptions, IdeDeviceStateV1 } from "./device.ts";
 import { identifyDevice, MAX_MULTIPLE } from "./identify.ts";
@@ -34,41 +36,6 @@ type Addressing = "chs" | "lba28" | "lba48";
 
 const SECTOR = 512;
 const CHUNK_SECTORS = BUFFER_BYTES / SECTOR;
-
-/** How each transfer command works: direction, DMA, block form, address width. Source: ATA/ATAPI-6 §8, ATA-1 for the retry forms. */
-interface TransferCommand {
-  readonly write: boolean;
-  readonly dma: boolean;
-  readonly multiple: boolean;
-  readonly ext: boolean;
-}
-const transfer = (write: boolean, form: "single" | "multiple" | "dma", ext: boolean): TransferCommand => ({
-  write,
-  dma: form === "dma",
-  multiple: form === "multiple",
-  ext,
-});
-const TRANSFERS: ReadonlyMap<number, TransferCommand> = new Map([
-  [0x20, transfer(false, "single", false)],
-  [0x21, transfer(false, "single", false)],
-  [0x24, transfer(false, "single", true)],
-  [0x25, transfer(false, "dma", true)],
-  [0x29, transfer(false, "multiple", true)],
-  [0x30, transfer(true, "single", false)],
-  [0x31, transfer(true, "single", false)],
-  [0x34, transfer(true, "single", true)],
-  [0x35, transfer(true, "dma", true)],
-  [0x39, transfer(true, "multiple", true)],
-  [0x3c, transfer(true, "single", false)], // WRITE VERIFY
-  [0x3d, transfer(true, "dma", true)], // FUA
-  [0xc4, transfer(false, "multiple", false)],
-  [0xc5, transfer(true, "multiple", false)],
-  [0xc8, transfer(false, "dma", false)],
-  [0xc9, transfer(false, "dma", false)],
-  [0xca, transfer(true, "dma", false)],
-  [0xcb, transfer(true, "dma", false)],
-  [0xce, transfer(true, "multiple", true)], // FUA
-]);
 
 /** An ATA hard disk over a block backend. */
 export class AtaDisk extends IdeDevice {
@@ -197,77 +164,78 @@ export class AtaDisk extends IdeDevice {
     if (t !== undefined) return this.#startTransfer(t);
     if (command >= 0x10 && command <= 0x1f) return this.#ok(); // RECALIBRATE
     if (command >= 0x70 && command <= 0x7f) {
+      // SEEK
       const lba = this.#readAddress(false);
       return lba < 0 || lba >= this.#maxSectors ? this.#fail(ER.IDNF) : this.#ok();
     }
     switch (command) {
-      case 0x40:
-      case 0x41:
-      case 0x42:
-        return this.#verify(command === 0x42);
-      case 0x27:
-      case 0xf8:
-        this.#addressing = command === 0x27 ? "lba48" : "lba28";
+      case ATA.READ_VERIFY:
+      case ATA.READ_VERIFY_NO_RETRY:
+      case ATA.READ_VERIFY_EXT:
+        return this.#verify(command === ATA.READ_VERIFY_EXT);
+      case ATA.READ_NATIVE_MAX_EXT:
+      case ATA.READ_NATIVE_MAX:
+        this.#addressing = command === ATA.READ_NATIVE_MAX_EXT ? "lba48" : "lba28";
         this.#nativeMaxRead = true;
-        this.#setAddress(command === 0x27 ? this.#nativeSectors - 1 : Math.min(this.#nativeSectors - 1, 0x0fffffff));
+        this.#setAddress(command === ATA.READ_NATIVE_MAX_EXT ? this.#nativeSectors - 1 : Math.min(this.#nativeSectors - 1, 0x0fffffff));
         return this.#ok();
-      case 0x37:
-      case 0xf9: {
-        const lba = this.#readAddress(command === 0x37);
-        if (!sawNativeMax || (command === 0xf9 && this.feature !== 0) || lba < 0 || lba >= this.#nativeSectors) return this.#fail(ER.ABRT);
+      case ATA.SET_MAX_EXT:
+      case ATA.SET_MAX: {
+        const lba = this.#readAddress(command === ATA.SET_MAX_EXT);
+        if (!sawNativeMax || (command === ATA.SET_MAX && this.feature !== 0) || lba < 0 || lba >= this.#nativeSectors) return this.#fail(ER.ABRT);
         this.#maxSectors = lba + 1;
         return this.#ok();
       }
-      case 0x90:
+      case ATA.DIAGNOSTIC:
         return this.runDiagnostic(true);
-      case 0x91:
-        // INITIALIZE DEVICE PARAMETERS: the CHS translation for later commands.
+      case ATA.INITIALIZE_PARAMETERS:
+        // The CHS translation for later commands.
         if (this.count === 0) return this.#fail(ER.ABRT);
         this.#sectors = this.count;
         this.#heads = (this.select & 15) + 1;
         return this.#ok();
-      case 0x94:
-      case 0xe0:
-      case 0x96:
-      case 0xe2:
-      case 0x99:
-      case 0xe6:
+      case ATA.OLD_STANDBY_IMMEDIATE:
+      case ATA.STANDBY_IMMEDIATE:
+      case ATA.OLD_STANDBY:
+      case ATA.STANDBY:
+      case ATA.OLD_SLEEP:
+      case ATA.SLEEP:
         this.#standby = true;
         return this.#ok();
-      case 0x95:
-      case 0xe1:
-      case 0x97:
-      case 0xe3:
+      case ATA.OLD_IDLE_IMMEDIATE:
+      case ATA.IDLE_IMMEDIATE:
+      case ATA.OLD_IDLE:
+      case ATA.IDLE:
         this.#standby = false;
         return this.#ok();
-      case 0x98:
-      case 0xe5:
+      case ATA.OLD_CHECK_POWER:
+      case ATA.CHECK_POWER:
         this.count = this.#standby ? 0x00 : 0xff;
         return this.#ok();
-      case 0xb0:
+      case ATA.SMART:
         return this.#smartCommand();
-      case 0xc6: {
+      case ATA.SET_MULTIPLE: {
         const n = this.count;
         if (n > MAX_MULTIPLE || (n & (n - 1)) !== 0) return this.#fail(ER.ABRT);
         this.#multiple = n;
         return this.#ok();
       }
-      case 0xe4:
+      case ATA.READ_BUFFER:
         return this.#answer(this.#sectorBuffer);
-      case 0xe8:
+      case ATA.WRITE_BUFFER:
         this.#fixed = true;
         this.position = 0;
         this.dataEnd = SECTOR;
         return this.openBlock(2, SECTOR, false);
-      case 0xe7:
-      case 0xea:
+      case ATA.FLUSH_CACHE:
+      case ATA.FLUSH_CACHE_EXT:
         return this.#backend.flush() ? this.#ok() : this.#fault();
-      case 0xec:
+      case ATA.IDENTIFY:
         return this.#answer(this.#identify());
-      case 0xef:
+      case ATA.SET_FEATURES:
         return this.#setFeatures();
-      case 0xf5:
-        return this.#ok(); // SECURITY FREEZE LOCK: frozen already
+      case ATA.SECURITY_FREEZE_LOCK:
+        return this.#ok(); // frozen already
       default:
         return this.#fail(ER.ABRT);
     }
@@ -311,25 +279,25 @@ export class AtaDisk extends IdeDevice {
 
   #setFeatures(): void {
     switch (this.feature) {
-      case 0x02:
-      case 0x82:
-        this.#writeCache = this.feature === 0x02;
+      case FEATURE.WRITE_CACHE_ON:
+      case FEATURE.WRITE_CACHE_OFF:
+        this.#writeCache = this.feature === FEATURE.WRITE_CACHE_ON;
         return this.#ok();
-      case 0x03: {
+      case FEATURE.TRANSFER_MODE: {
         const mode = this.count;
         const known = mode <= 0x01 || (mode >= 0x08 && mode <= 0x0c) || (mode >= 0x20 && mode <= 0x22) || (mode >= 0x40 && mode <= 0x45);
         if (!known) return this.#fail(ER.ABRT);
         this.#transferMode = mode;
         return this.#ok();
       }
-      case 0xaa:
-      case 0x55:
-        this.#lookAhead = this.feature === 0xaa;
+      case FEATURE.LOOK_AHEAD_ON:
+      case FEATURE.LOOK_AHEAD_OFF:
+        this.#lookAhead = this.feature === FEATURE.LOOK_AHEAD_ON;
         return this.#ok();
-      case 0x66:
-      case 0xcc:
-      case 0xbb:
-      case 0x44:
+      case FEATURE.KEEP_OVER_RESET:
+      case FEATURE.DEFAULTS_AT_RESET:
+      case FEATURE.ECC_BYTES_VENDOR:
+      case FEATURE.ECC_BYTES_4:
         return this.#ok();
       default:
         return this.#fail(ER.ABRT);
@@ -338,29 +306,29 @@ export class AtaDisk extends IdeDevice {
 
   #smartCommand(): void {
     if (this.lbaMid !== 0x4f || this.lbaHigh !== 0xc2) return this.#fail(ER.ABRT);
-    if (this.feature === 0xd8) {
+    if (this.feature === SMART.ENABLE) {
       this.#smart = true;
       return this.#ok();
     }
     if (!this.#smart) return this.#fail(ER.ABRT);
     switch (this.feature) {
-      case 0xd0:
+      case SMART.READ_DATA:
         return this.#answer(smartData(0));
-      case 0xd1:
+      case SMART.READ_THRESHOLDS:
         return this.#answer(smartThresholds());
-      case 0xd2: // autosave
-      case 0xd3: // save attributes
-      case 0xd4: // off-line test: done at once, without error
-      case 0xdb:
+      case SMART.AUTOSAVE: // autosave
+      case SMART.SAVE: // save attributes
+      case SMART.OFFLINE_TEST: // off-line test: done at once, without error
+      case SMART.AUTO_OFFLINE:
         return this.#ok();
-      case 0xd5: {
+      case SMART.READ_LOG: {
         const log = smartLog(this.lbaLow);
         return log === undefined || this.count !== 1 ? this.#fail(ER.ABRT) : this.#answer(log);
       }
-      case 0xd9:
+      case SMART.DISABLE:
         this.#smart = false;
         return this.#ok();
-      case 0xda:
+      case SMART.RETURN_STATUS:
         // Mid and high unchanged: no threshold exceeded.
         return this.#ok();
       default:

@@ -1,8 +1,11 @@
 import type { BlockBackend } from "../../backends/api/index.ts";
+import { ATA, FEATURE } from "./ata-commands.ts";
 import { BUFFER_BYTES, ER, IdeDevice, ST } from "./device.ts";
 import type { IdeDeviceOptions, IdeDeviceStateV1 } from "./device.ts";
 import { identifyPacketDevice } from "./identify.ts";
 import * as mmc from "./mmc.ts";
+import { MEDIUM_COMMANDS, NO_ATTENTION, PACKET, SENSE } from "./packet-commands.ts";
+import type { Sense } from "./packet-commands.ts";
 import { RAW_SECTOR, sealRawSector } from "./raw-sector.ts";
 
 export interface AtapiDriveOptions extends IdeDeviceOptions {
@@ -44,23 +47,15 @@ const REASON_COMMAND = 1;
 const REASON_IN = 2;
 const REASON_DONE = 3;
 
-/** Sense keys and additional codes (SPC-2). */
-const SENSE_NONE = [0, 0, 0] as const;
-const NO_MEDIUM = [2, 0x3a, 0] as const;
-const MEDIUM_ERROR = [3, 0x11, 0] as const;
-const BAD_OPCODE = [5, 0x20, 0] as const;
-const OUT_OF_RANGE = [5, 0x21, 0] as const;
-const BAD_FIELD = [5, 0x24, 0] as const;
-const NO_SAVED_VALUES = [5, 0x39, 0] as const;
-const WRONG_MEDIUM = [5, 0x30, 0x02] as const;
-const ILLEGAL_MODE = [5, 0x64, 0] as const;
-const MEDIUM_CHANGED = [6, 0x28, 0] as const;
-const REMOVAL_PREVENTED = [5, 0x53, 0x02] as const;
-
-type Sense = readonly [number, number, number];
-
-/** Packet commands that report a changed medium only later, or never (MMC-3 §6, SPC-2 §7). */
-const NO_ATTENTION = new Set([0x03, 0x12, 0x46, 0x4a, 0x1e, 0xbd]);
+/** SET FEATURES that change nothing here. */
+const ACCEPTED_FEATURES: ReadonlySet<number> = new Set([
+  FEATURE.KEEP_OVER_RESET,
+  FEATURE.DEFAULTS_AT_RESET,
+  FEATURE.ADVANCED_POWER_ON,
+  FEATURE.ADVANCED_POWER_OFF,
+  FEATURE.RELEASE_INTERRUPT_ON,
+  FEATURE.RELEASE_INTERRUPT_OFF,
+]);
 
 /** An ATAPI CD/DVD-ROM drive. */
 export class AtapiDrive extends IdeDevice {
@@ -71,7 +66,7 @@ export class AtapiDrive extends IdeDevice {
   #medium: BlockBackend | undefined;
   #phase: Phase = "idle";
   readonly #packet = new Uint8Array(PACKET_BYTES);
-  #sense: Sense = SENSE_NONE;
+  #sense: Sense = SENSE.NONE;
   /** A medium came in that the host has not been told of. */
   #attention = false;
   /** For GET EVENT STATUS: 0 none, 2 new medium, 3 removed. */
@@ -127,7 +122,7 @@ export class AtapiDrive extends IdeDevice {
     // A packet device shows no DRDY until its first command.
     this.status = 0;
     this.#phase = "idle";
-    this.#sense = SENSE_NONE;
+    this.#sense = SENSE.NONE;
   }
 
   runDiagnostic(interrupt: boolean): void {
@@ -144,7 +139,7 @@ export class AtapiDrive extends IdeDevice {
     switch (command) {
       case RUN_PACKET:
         return this.#runPacket();
-      case 0xa0:
+      case ATA.PACKET:
         this.#phase = "packet";
         this.#dma = (this.feature & 1) !== 0;
         this.#byteLimit = this.lbaMid | (this.lbaHigh << 8);
@@ -152,7 +147,7 @@ export class AtapiDrive extends IdeDevice {
         this.position = 0;
         this.dataEnd = PACKET_BYTES;
         return this.openBlock(2, PACKET_BYTES, false);
-      case 0xa1: {
+      case ATA.IDENTIFY_PACKET: {
         const id = { model: this.#model, serial: this.#serial, firmware: "1.0", transferMode: this.#transferMode, unit: this.unit };
         this.buffer.set(identifyPacketDevice(id));
         this.position = 0;
@@ -160,25 +155,25 @@ export class AtapiDrive extends IdeDevice {
         this.#phase = "idle";
         return this.openBlock(1, 512, true);
       }
-      case 0x90:
+      case ATA.DIAGNOSTIC:
         return this.runDiagnostic(true);
-      case 0xef:
-        if (this.feature === 0x03) this.#transferMode = this.count;
-        else if (![0x66, 0xcc, 0x05, 0x85, 0x5d, 0xdd].includes(this.feature)) return this.#abort();
+      case ATA.SET_FEATURES:
+        if (this.feature === FEATURE.TRANSFER_MODE) this.#transferMode = this.count;
+        else if (!ACCEPTED_FEATURES.has(this.feature)) return this.#abort();
         return this.complete(ST.DRDY | ST.DSC);
-      case 0xe0:
-      case 0xe1:
-      case 0xe2:
-      case 0xe3:
-      case 0xe6:
-      case 0xe7:
+      case ATA.STANDBY_IMMEDIATE:
+      case ATA.IDLE_IMMEDIATE:
+      case ATA.STANDBY:
+      case ATA.IDLE:
+      case ATA.SLEEP:
+      case ATA.FLUSH_CACHE:
         return this.complete(ST.DRDY | ST.DSC);
-      case 0xe5:
+      case ATA.CHECK_POWER:
         this.count = 0xff;
         return this.complete(ST.DRDY | ST.DSC);
-      case 0xec:
-      case 0x20:
-      case 0x21:
+      case ATA.IDENTIFY:
+      case ATA.READ_SECTORS:
+      case ATA.READ_SECTORS_NO_RETRY:
         // Refused, with the signature by which hosts recognise a packet device.
         this.setSignature();
         return this.#abort();
@@ -209,7 +204,7 @@ export class AtapiDrive extends IdeDevice {
 
   #finish(): void {
     this.#phase = "idle";
-    this.#sense = SENSE_NONE;
+    this.#sense = SENSE.NONE;
     this.count = REASON_DONE;
     this.complete(ST.DRDY | ST.DSC);
   }
@@ -225,7 +220,7 @@ export class AtapiDrive extends IdeDevice {
 
   /** Sends the first `allocation` bytes of an answer. */
   #reply(bytes: Uint8Array | undefined, allocation: number): void {
-    if (bytes === undefined) return this.#fail(BAD_FIELD);
+    if (bytes === undefined) return this.#fail(SENSE.BAD_FIELD);
     const n = Math.min(bytes.length, allocation);
     if (n === 0) return this.#finish();
     this.buffer.set(bytes.subarray(0, n));
@@ -262,19 +257,19 @@ export class AtapiDrive extends IdeDevice {
     const n = Math.min(this.#blocksLeft, Math.floor(BUFFER_BYTES / this.#blockBytes));
     const medium = this.#medium;
     if (medium === undefined) {
-      this.#fail(NO_MEDIUM);
+      this.#fail(SENSE.NO_MEDIUM);
       return false;
     }
     if (this.#blockBytes === BLOCK) {
       if (!medium.read(this.#lba * BLOCK, this.buffer.subarray(0, n * BLOCK))) {
-        this.#fail(MEDIUM_ERROR);
+        this.#fail(SENSE.MEDIUM_ERROR);
         return false;
       }
     } else {
       for (let i = 0; i < n; i++) {
         const sector = this.buffer.subarray(i * RAW_SECTOR, (i + 1) * RAW_SECTOR);
         if (!medium.read((this.#lba + i) * BLOCK, sector.subarray(16, 16 + BLOCK))) {
-          this.#fail(MEDIUM_ERROR);
+          this.#fail(SENSE.MEDIUM_ERROR);
           return false;
         }
         sealRawSector(sector, this.#lba + i);
@@ -288,7 +283,7 @@ export class AtapiDrive extends IdeDevice {
   }
 
   #read(lba: number, count: number, blockBytes: number): void {
-    if (lba + count > this.#blocks) return this.#fail(OUT_OF_RANGE);
+    if (lba + count > this.#blocks) return this.#fail(SENSE.OUT_OF_RANGE);
     if (count === 0) return this.#finish();
     this.#lba = lba;
     this.#blocksLeft = count;
@@ -311,45 +306,45 @@ export class AtapiDrive extends IdeDevice {
     const op = p[0] ?? 0;
     if (this.#attention && !NO_ATTENTION.has(op)) {
       this.#attention = false;
-      return this.#fail(MEDIUM_CHANGED);
+      return this.#fail(SENSE.MEDIUM_CHANGED);
     }
     const hasMedium = this.#medium !== undefined;
     switch (op) {
-      case 0x03: {
-        const [key, code, qualifier] = this.#attention && this.#sense[0] === 0 ? MEDIUM_CHANGED : this.#sense;
+      case PACKET.REQUEST_SENSE: {
+        const [key, code, qualifier] = this.#attention && this.#sense[0] === 0 ? SENSE.MEDIUM_CHANGED : this.#sense;
         if (this.#sense[0] === 0) this.#attention = false;
         return this.#reply(new mmc.Reply(18).u8(0, 0x70).u8(2, key).u8(7, 10).u8(12, code).u8(13, qualifier).bytes, p[4] ?? 0);
       }
-      case 0x12:
+      case PACKET.INQUIRY:
         // Vital product data pages do not exist here.
-        return (p[1] ?? 0) & 1 ? this.#fail(BAD_FIELD) : this.#reply(mmc.inquiry(this.#model), p[4] ?? 0);
-      case 0x1b:
+        return (p[1] ?? 0) & 1 ? this.#fail(SENSE.BAD_FIELD) : this.#reply(mmc.inquiry(this.#model), p[4] ?? 0);
+      case PACKET.START_STOP:
         return this.#startStop();
-      case 0x1e:
+      case PACKET.PREVENT_REMOVAL:
         this.#locked = ((p[4] ?? 0) & 1) !== 0;
         return this.#finish();
-      case 0x46:
+      case PACKET.GET_CONFIGURATION:
         return this.#reply(mmc.configuration(this.#blocks, (p[1] ?? 0) & 3, this.#u16(2)), this.#u16(7));
-      case 0x4a: {
-        if (((p[1] ?? 0) & 1) === 0) return this.#fail(BAD_FIELD);
+      case PACKET.GET_EVENT_STATUS: {
+        if (((p[1] ?? 0) & 1) === 0) return this.#fail(SENSE.BAD_FIELD);
         const event = this.#mediaEvent;
         if (((p[4] ?? 0) & 0x10) !== 0) this.#mediaEvent = 0;
         return this.#reply(mmc.eventStatus(p[4] ?? 0, event, hasMedium, this.#trayOpen), this.#u16(7));
       }
-      case 0x5a: {
+      case PACKET.MODE_SENSE: {
         const control = (p[2] ?? 0) >>> 6;
-        if (control === 3) return this.#fail(NO_SAVED_VALUES);
+        if (control === 3) return this.#fail(SENSE.NO_SAVED_VALUES);
         return this.#reply(mmc.modeSense((p[2] ?? 0) & 0x3f, control, hasMedium, this.#locked), this.#u16(7));
       }
-      case 0x55:
+      case PACKET.MODE_SELECT:
         return this.#modeSelect(this.#u16(7));
-      case 0xbb: // SET CD SPEED
-      case 0x4e: // STOP PLAY/SCAN
+      case PACKET.SET_CD_SPEED:
+      case PACKET.STOP_PLAY:
         return this.#finish();
-      case 0xbd:
+      case PACKET.MECHANISM_STATUS:
         return this.#reply(mmc.mechanismStatus(), this.#u16(8));
       default:
-        if (!hasMedium && MEDIUM_COMMANDS.has(op)) return this.#fail(NO_MEDIUM);
+        if (!hasMedium && MEDIUM_COMMANDS.has(op)) return this.#fail(SENSE.NO_MEDIUM);
         return this.#runMediumPacket(op);
     }
   }
@@ -359,22 +354,22 @@ export class AtapiDrive extends IdeDevice {
     const p = this.#packet;
     const asMsf = ((p[1] ?? 0) & 2) !== 0;
     switch (op) {
-      case 0x00: // TEST UNIT READY
-      case 0x35: // SYNCHRONIZE CACHE
+      case PACKET.TEST_UNIT_READY:
+      case PACKET.SYNCHRONIZE_CACHE:
         return this.#finish();
-      case 0x25:
+      case PACKET.READ_CAPACITY:
         return this.#reply(new mmc.Reply(8).u32(0, this.#blocks - 1).u32(4, BLOCK).bytes, 8);
-      case 0x28:
+      case PACKET.READ_10:
         return this.#read(this.#u32(2), this.#u16(7), BLOCK);
-      case 0xa8:
+      case PACKET.READ_12:
         return this.#read(this.#u32(2), this.#u32(6), BLOCK);
-      case 0x2b:
-        return this.#u32(2) < this.#blocks ? this.#finish() : this.#fail(OUT_OF_RANGE);
-      case 0x2f:
-        return this.#u32(2) + this.#u16(7) <= this.#blocks ? this.#finish() : this.#fail(OUT_OF_RANGE);
-      case 0x42:
+      case PACKET.SEEK:
+        return this.#u32(2) < this.#blocks ? this.#finish() : this.#fail(SENSE.OUT_OF_RANGE);
+      case PACKET.VERIFY:
+        return this.#u32(2) + this.#u16(7) <= this.#blocks ? this.#finish() : this.#fail(SENSE.OUT_OF_RANGE);
+      case PACKET.READ_SUB_CHANNEL:
         return this.#reply(mmc.subChannel(((p[2] ?? 0) & 0x40) !== 0, p[3] ?? 0), this.#u16(7));
-      case 0x43: {
+      case PACKET.READ_TOC: {
         const format = (p[2] ?? 0) & 15 || (p[9] ?? 0) >>> 6;
         const bytes =
           format === 0
@@ -386,32 +381,32 @@ export class AtapiDrive extends IdeDevice {
                 : undefined;
         return this.#reply(bytes, this.#u16(7));
       }
-      case 0x44: // READ HEADER
+      case PACKET.READ_HEADER:
         return this.#u32(2) < this.#blocks
           ? this.#reply(new mmc.Reply(8).u8(0, 1).u32(4, this.#u32(2)).bytes, this.#u16(7))
-          : this.#fail(OUT_OF_RANGE);
-      case 0x45:
-      case 0x47:
-      case 0xa5:
-        return this.#fail(ILLEGAL_MODE); // audio play of a data track
-      case 0x4b:
-        return this.#fail([5, 0x2c, 0]); // PAUSE/RESUME: nothing plays
-      case 0x51:
+          : this.#fail(SENSE.OUT_OF_RANGE);
+      case PACKET.PLAY_AUDIO_10:
+      case PACKET.PLAY_AUDIO_MSF:
+      case PACKET.PLAY_AUDIO_12:
+        return this.#fail(SENSE.ILLEGAL_MODE); // audio play of a data track
+      case PACKET.PAUSE_RESUME:
+        return this.#fail(SENSE.COMMAND_SEQUENCE); // nothing plays
+      case PACKET.READ_DISC_INFORMATION:
         return this.#reply(mmc.discInformation(), this.#u16(7));
-      case 0x52:
+      case PACKET.READ_TRACK_INFORMATION:
         return this.#reply(mmc.trackInformation(this.#blocks), this.#u16(7));
-      case 0xad:
-        if (mmc.profileOf(this.#blocks) !== 0x10) return this.#fail(WRONG_MEDIUM);
+      case PACKET.READ_DVD_STRUCTURE:
+        if (mmc.profileOf(this.#blocks) !== 0x10) return this.#fail(SENSE.WRONG_MEDIUM);
         return this.#reply((p[7] ?? 0) === 0 ? mmc.dvdPhysicalFormat(this.#blocks) : undefined, this.#u16(8));
-      case 0xb9: {
+      case PACKET.READ_CD_MSF: {
         const frame = (at: number): number => ((p[at] ?? 0) * 60 + (p[at + 1] ?? 0)) * 75 + (p[at + 2] ?? 0) - 150;
         const start = frame(3);
-        return start < 0 || frame(6) < start ? this.#fail(BAD_FIELD) : this.#readCd(start, frame(6) - start);
+        return start < 0 || frame(6) < start ? this.#fail(SENSE.BAD_FIELD) : this.#readCd(start, frame(6) - start);
       }
-      case 0xbe:
+      case PACKET.READ_CD:
         return this.#readCd(this.#u32(2), this.#u24(6));
       default:
-        return this.#fail(BAD_OPCODE);
+        return this.#fail(SENSE.BAD_OPCODE);
     }
   }
 
@@ -419,19 +414,19 @@ export class AtapiDrive extends IdeDevice {
   #readCd(lba: number, count: number): void {
     const type = ((this.#packet[1] ?? 0) >>> 2) & 7;
     // Any type, mode 1 (2): data is what we have. CD-DA and mode 2 do not match.
-    if (type !== 0 && type !== 2) return this.#fail(ILLEGAL_MODE);
+    if (type !== 0 && type !== 2) return this.#fail(SENSE.ILLEGAL_MODE);
     const parts = (this.#packet[9] ?? 0) & 0xf8;
-    if (((this.#packet[10] ?? 0) & 7) !== 0) return this.#fail(BAD_FIELD);
-    if (parts === 0 || count === 0) return lba + count <= this.#blocks ? this.#finish() : this.#fail(OUT_OF_RANGE);
+    if (((this.#packet[10] ?? 0) & 7) !== 0) return this.#fail(SENSE.BAD_FIELD);
+    if (parts === 0 || count === 0) return lba + count <= this.#blocks ? this.#finish() : this.#fail(SENSE.OUT_OF_RANGE);
     if (parts === 0x10) return this.#read(lba, count, BLOCK);
     if (parts === 0xf8) return this.#read(lba, count, RAW_SECTOR);
-    this.#fail(BAD_FIELD);
+    this.#fail(SENSE.BAD_FIELD);
   }
 
   #startStop(): void {
     const bits = (this.#packet[4] ?? 0) & 3;
     if (bits === 2) {
-      if (this.#locked) return this.#fail(REMOVAL_PREVENTED);
+      if (this.#locked) return this.#fail(SENSE.REMOVAL_PREVENTED);
       const had = this.#medium !== undefined;
       this.#medium = undefined;
       this.#attention = false;
@@ -449,7 +444,7 @@ export class AtapiDrive extends IdeDevice {
   /** MODE SELECT(10): takes the parameters and ignores them. */
   #modeSelect(bytes: number): void {
     if (bytes === 0) return this.#finish();
-    if (bytes > BUFFER_BYTES || this.#dma) return this.#fail(BAD_FIELD);
+    if (bytes > BUFFER_BYTES || this.#dma) return this.#fail(SENSE.BAD_FIELD);
     this.#phase = "data-out";
     this.position = 0;
     this.dataEnd = bytes;
@@ -498,5 +493,3 @@ export class AtapiDrive extends IdeDevice {
     this.loadDevice(s.device);
   }
 }
-
-const MEDIUM_COMMANDS = new Set([0x00, 0x25, 0x28, 0xa8, 0x2b, 0x2f, 0x35, 0x42, 0x43, 0x44, 0x45, 0x47, 0xa5, 0x4b, 0x51, 0x52, 0xad, 0xb9, 0xbe]);

@@ -1,0 +1,84 @@
+/** Packet commands by their standards' names. Source: MMC-3 §6, SPC-2 §7. */
+export const PACKET = {
+  TEST_UNIT_READY: 0x00,
+  REQUEST_SENSE: 0x03,
+  INQUIRY: 0x12,
+  START_STOP: 0x1b,
+  PREVENT_REMOVAL: 0x1e,
+  READ_CAPACITY: 0x25,
+  READ_10: 0x28,
+  SEEK: 0x2b,
+  VERIFY: 0x2f,
+  SYNCHRONIZE_CACHE: 0x35,
+  READ_SUB_CHANNEL: 0x42,
+  READ_TOC: 0x43,
+  READ_HEADER: 0x44,
+  PLAY_AUDIO_10: 0x45,
+  GET_CONFIGURATION: 0x46,
+  PLAY_AUDIO_MSF: 0x47,
+  GET_EVENT_STATUS: 0x4a,
+  PAUSE_RESUME: 0x4b,
+  STOP_PLAY: 0x4e,
+  READ_DISC_INFORMATION: 0x51,
+  READ_TRACK_INFORMATION: 0x52,
+  MODE_SELECT: 0x55,
+  MODE_SENSE: 0x5a,
+  PLAY_AUDIO_12: 0xa5,
+  READ_12: 0xa8,
+  READ_DVD_STRUCTURE: 0xad,
+  READ_CD_MSF: 0xb9,
+  SET_CD_SPEED: 0xbb,
+  MECHANISM_STATUS: 0xbd,
+  READ_CD: 0xbe,
+} as const;
+
+/** Those that report a changed medium only later, or never. */
+export const NO_ATTENTION: ReadonlySet<number> = new Set([
+  PACKET.REQUEST_SENSE,
+  PACKET.INQUIRY,
+  PACKET.GET_CONFIGURATION,
+  PACKET.GET_EVENT_STATUS,
+  PACKET.PREVENT_REMOVAL,
+  PACKET.MECHANISM_STATUS,
+]);
+
+/** Those that an empty drive answers with "no medium". */
+export const MEDIUM_COMMANDS: ReadonlySet<number> = new Set([
+  PACKET.TEST_UNIT_READY,
+  PACKET.READ_CAPACITY,
+  PACKET.READ_10,
+  PACKET.READ_12,
+  PACKET.SEEK,
+  PACKET.VERIFY,
+  PACKET.SYNCHRONIZE_CACHE,
+  PACKET.READ_SUB_CHANNEL,
+  PACKET.READ_TOC,
+  PACKET.READ_HEADER,
+  PACKET.PLAY_AUDIO_10,
+  PACKET.PLAY_AUDIO_MSF,
+  PACKET.PLAY_AUDIO_12,
+  PACKET.PAUSE_RESUME,
+  PACKET.READ_DISC_INFORMATION,
+  PACKET.READ_TRACK_INFORMATION,
+  PACKET.READ_DVD_STRUCTURE,
+  PACKET.READ_CD_MSF,
+  PACKET.READ_CD,
+]);
+
+/** Sense key, additional code, qualifier. Source: SPC-2, REQUEST SENSE. */
+export type Sense = readonly [number, number, number];
+
+export const SENSE = {
+  NONE: [0, 0, 0],
+  NO_MEDIUM: [2, 0x3a, 0],
+  MEDIUM_ERROR: [3, 0x11, 0],
+  BAD_OPCODE: [5, 0x20, 0],
+  OUT_OF_RANGE: [5, 0x21, 0],
+  BAD_FIELD: [5, 0x24, 0],
+  COMMAND_SEQUENCE: [5, 0x2c, 0],
+  WRONG_MEDIUM: [5, 0x30, 0x02],
+  NO_SAVED_VALUES: [5, 0x39, 0],
+  REMOVAL_PREVENTED: [5, 0x53, 0x02],
+  ILLEGAL_MODE: [5, 0x64, 0],
+  MEDIUM_CHANGED: [6, 0x28, 0],
+} as const satisfies Record<string, Sense>;
