@@ -19,6 +19,7 @@ import {
 } from "./registers.ts";
 import { LapicTimer } from "./timer.ts";
 import type { LapicTimerStateV1 } from "./timer.ts";
+import { VectorSet } from "./vector-set.ts";
 
 /** The wires from a local APIC into its CPU. */
 export interface LapicCpu {
@@ -70,21 +71,6 @@ export interface LocalApicStateV1 {
 
 export const DEFAULT_BASE = 0xfee00000;
 
-/** The highest set bit of a 256-bit vector map, -1 for none. */
-function highest(words: Uint32Array): number {
-  for (let i = 7; i >= 0; i--) {
-    const word = words[i] ?? 0;
-    if (word !== 0) return i * 32 + 31 - Math.clz32(word);
-  }
-  return -1;
-}
-function setBit(words: Uint32Array, vector: number, on: boolean): void {
-  const at = vector >>> 5;
-  const bit = 1 << (vector & 31);
-  words[at] = on ? (words[at] ?? 0) | bit : (words[at] ?? 0) & ~bit;
-}
-const hasBit = (words: Uint32Array, vector: number): boolean => ((words[vector >>> 5] ?? 0) & (1 << (vector & 31))) !== 0;
-
 /**
  * One CPU's local APIC: registers by index, interrupt acceptance, IPIs. What the register page and the MSRs add (access rules, #GP) is in
  * `port.ts`. Source: SDM vol. 3A chapter 11.
@@ -97,11 +83,9 @@ export class LocalApic {
   readonly #cpu: LapicCpu;
   readonly #acknowledgePic: () => number;
   /** Pending, in service, and which of those are level-triggered. */
-  readonly #irr = new Uint32Array(8);
-  readonly #isr = new Uint32Array(8);
-  readonly #tmr = new Uint32Array(8);
-  #irrTop = -1;
-  #isrTop = -1;
+  readonly #irr = new VectorSet();
+  readonly #isr = new VectorSet();
+  readonly #tmr = new VectorSet();
   readonly #lvt = new Uint32Array(LVT_COUNT);
   /** Levels of LINT0 and LINT1. */
   readonly #lint = [false, false];
@@ -170,7 +154,7 @@ export class LocalApic {
     return this.enabled && (this.#svr & SVR_ENABLE) !== 0;
   }
   get processorPriority(): number {
-    const service = this.#isrTop < 0 ? 0 : this.#isrTop & 0xf0;
+    const service = this.#isr.top < 0 ? 0 : this.#isr.top & 0xf0;
     return (this.#tpr & 0xf0) >= service ? this.#tpr : service;
   }
 
@@ -228,9 +212,9 @@ export class LocalApic {
           this.#error(ESR.RECEIVE_VECTOR);
           return true;
         }
-        setBit(this.#irr, vector, true);
-        setBit(this.#tmr, vector, level);
-        if (vector > this.#irrTop) this.#irrTop = vector;
+        this.#irr.add(vector);
+        if (level) this.#tmr.add(vector);
+        else this.#tmr.remove(vector);
         this.#update();
         return true;
       case DELIVERY.NMI:
@@ -260,11 +244,9 @@ export class LocalApic {
   /** The CPU takes an interrupt: its vector, now in service; from the 8259s when nothing of our own is due. */
   acknowledge(): number {
     if (this.#isDue()) {
-      const vector = this.#irrTop;
-      setBit(this.#irr, vector, false);
-      setBit(this.#isr, vector, true);
-      this.#irrTop = highest(this.#irr);
-      this.#isrTop = vector;
+      const vector = this.#irr.top;
+      this.#irr.remove(vector);
+      this.#isr.add(vector);
       this.#update();
       return vector;
     }
@@ -288,9 +270,9 @@ export class LocalApic {
 
   /** A register by index; xAPIC form. Undefined: there is none. */
   read(index: number): number | undefined {
-    if (index >= REG.ISR && index < REG.ISR + 8) return this.#isr[index - REG.ISR] ?? 0;
-    if (index >= REG.TMR && index < REG.TMR + 8) return this.#tmr[index - REG.TMR] ?? 0;
-    if (index >= REG.IRR && index < REG.IRR + 8) return this.#irr[index - REG.IRR] ?? 0;
+    if (index >= REG.ISR && index < REG.ISR + 8) return this.#isr.word(index - REG.ISR);
+    if (index >= REG.TMR && index < REG.TMR + 8) return this.#tmr.word(index - REG.TMR);
+    if (index >= REG.IRR && index < REG.IRR + 8) return this.#irr.word(index - REG.IRR);
     if (index >= REG.LVT_TIMER && index <= REG.LVT_ERROR) return this.#lvt[index - REG.LVT_TIMER] ?? 0;
     switch (index) {
       case REG.ID:
@@ -383,11 +365,10 @@ export class LocalApic {
   }
 
   endOfInterrupt(): void {
-    const vector = this.#isrTop;
+    const vector = this.#isr.top;
     if (vector < 0) return;
-    setBit(this.#isr, vector, false);
-    this.#isrTop = highest(this.#isr);
-    if (hasBit(this.#tmr, vector)) {
+    this.#isr.remove(vector);
+    if (this.#tmr.has(vector)) {
       if ((this.#svr & SVR_SUPPRESS_EOI) === 0) this.#bus.endOfInterrupt(vector);
       const entry = this.#lvt[LVT.LINT0] ?? 0;
       if ((entry & LVT_REMOTE_IRR) !== 0 && (entry & 0xff) === vector) {
@@ -456,9 +437,9 @@ export class LocalApic {
       errors: this.#errors,
       icrLow: this.#icrLow,
       icrHigh: this.#icrHigh,
-      irr: Array.from(this.#irr),
-      isr: Array.from(this.#isr),
-      tmr: Array.from(this.#tmr),
+      irr: this.#irr.saveState(),
+      isr: this.#isr.saveState(),
+      tmr: this.#tmr.saveState(),
       lvt: Array.from(this.#lvt),
       lint: [...this.#lint],
       extInt: this.#extInt,
@@ -478,15 +459,13 @@ export class LocalApic {
     this.#errors = s.errors;
     this.#icrLow = s.icrLow;
     this.#icrHigh = s.icrHigh;
-    this.#irr.set(s.irr.slice(0, 8));
-    this.#isr.set(s.isr.slice(0, 8));
-    this.#tmr.set(s.tmr.slice(0, 8));
+    this.#irr.loadState(s.irr);
+    this.#isr.loadState(s.isr);
+    this.#tmr.loadState(s.tmr);
     this.#lvt.set(s.lvt.slice(0, LVT_COUNT));
     this.#lint[0] = s.lint[0] ?? false;
     this.#lint[1] = s.lint[1] ?? false;
     this.#extInt = s.extInt;
-    this.#irrTop = highest(this.#irr);
-    this.#isrTop = highest(this.#isr);
     this.timer.loadState(s.timer);
     this.#placePage();
     this.#line = this.#isDue() || this.#picWaits();
@@ -494,11 +473,9 @@ export class LocalApic {
   }
 
   #clear(): void {
-    this.#irr.fill(0);
-    this.#isr.fill(0);
-    this.#tmr.fill(0);
-    this.#irrTop = -1;
-    this.#isrTop = -1;
+    this.#irr.clear();
+    this.#isr.clear();
+    this.#tmr.clear();
     this.#lvt.fill(LVT_MASKED);
     this.#extInt = false;
     this.#tpr = 0;
@@ -522,7 +499,7 @@ export class LocalApic {
   }
 
   #isDue(): boolean {
-    return this.#irrTop >= 0 && (this.#irrTop & 0xf0) > (this.processorPriority & 0xf0) && this.enabled;
+    return this.#irr.top >= 0 && (this.#irr.top & 0xf0) > (this.processorPriority & 0xf0) && this.enabled;
   }
 
   #picWaits(): boolean {
