@@ -1,7 +1,9 @@
 import { ERRNO, FILE_TYPE } from "../../../backends/api/index.ts";
 import type { Errno, FileStat, FileTree, TreePath } from "../../../backends/api/index.ts";
+import { attributesOf, isDirectory, isPossible, readAttributeRequest, SET, writeAttributes, writeQid } from "./attributes.ts";
 import { FidTable } from "./fids.ts";
 import type { Fid, FidStateV1 } from "./fids.ts";
+import { below, MAX_NAME, MAX_PATH, step } from "./paths.ts";
 import { HEADER_BYTES, MessageReader, MessageWriter, T } from "./wire.ts";
 
 const VERSION = "9P2000.L";
@@ -12,40 +14,22 @@ export const MAX_MESSAGE = 1024 * 1024;
 /** What Rread and Twrite add to their data. */
 const IO_HEADER = 24;
 const MAX_WALK = 16;
-const MAX_NAME = 255;
-/** Bytes of a path with its separators, as PATH_MAX. */
-const MAX_PATH = 4096;
-
 /** Open flags of Linux on most architectures, which 9P2000.L uses. */
 const O_ACCMODE = 3;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_DIRECTORY = 0o200000;
 const AT_REMOVEDIR = 0x200;
-const SET = { MODE: 1, UID: 2, GID: 4, SIZE: 8, ATIME: 0x10, MTIME: 0x20, ATIME_SET: 0x80, MTIME_SET: 0x100 } as const;
-/** All that stat gives, without birth time, generation and version. */
-const GETATTR_BASIC = 0x7ffn;
-const QID = { DIRECTORY: 0x80, SYMLINK: 0x02 } as const;
 /** Linux's V9FS_MAGIC, for statfs. */
 const FS_TYPE = 0x01021997;
 const LOCK_SUCCESS = 0;
 const F_UNLCK = 2;
-const NS = 1_000_000_000n;
 
 export interface P9ServerStateV1 {
   readonly v: 1;
   readonly messageBytes: number;
   readonly fids: readonly FidStateV1[];
 }
-
-/** A name that means one entry of a directory and nothing else. */
-function checkName(name: string): Errno {
-  if (name === "" || name.includes("/") || name.includes("\0")) return ERRNO.EINVAL;
-  if (name === "." || name === "..") return ERRNO.EINVAL;
-  return name.length > MAX_NAME ? ERRNO.ENAMETOOLONG : 0;
-}
-
-const pathBytes = (path: TreePath): number => path.reduce((sum, name) => sum + name.length + 1, 0);
 
 /**
  * A 9P2000.L server: one client, messages answered one after the other and at once. Knows files only through `FileTree`; paths are lists
@@ -186,7 +170,7 @@ export class P9Server {
     const stat = this.#tree.stat([]);
     if (typeof stat === "number") return stat;
     const fault = this.#fids.add(fid, []);
-    if (fault === 0) this.#qid(stat);
+    if (fault === 0) writeQid(this.#out, stat);
     return fault;
   }
 
@@ -200,31 +184,36 @@ export class P9Server {
     if (count > 0 && from.file !== undefined) return ERRNO.EINVAL;
     let path = from.path;
     const stats: FileStat[] = [];
+    let fault: Errno = 0;
     for (let i = 0; i < count; i++) {
       const name = m.string();
       if (!m.ok) return ERRNO.EINVAL;
-      const next = name === ".." ? path.slice(0, -1) : name === "." ? path : [...path, name];
-      const fault = name === ".." || name === "." ? 0 : checkName(name);
-      const stat = fault !== 0 ? fault : pathBytes(next) > MAX_PATH ? ERRNO.ENAMETOOLONG : this.#tree.stat(next);
+      const next = step(path, name);
+      if (typeof next === "number") {
+        fault = next;
+        break;
+      }
+      const stat = this.#tree.stat(next);
       if (typeof stat === "number") {
-        if (i === 0) return stat;
+        fault = stat;
         break;
       }
       path = next;
       stats.push(stat);
     }
+    if (fault !== 0 && stats.length === 0) return fault;
     // A walk that came only half the way says how far and leaves the new number unused.
     if (stats.length === count) {
       if (this.#fids.get(to) === from) {
         this.#fids.closeFiles(from);
         from.path = path;
       } else {
-        const fault = this.#fids.add(to, path);
-        if (fault !== 0) return fault;
+        const refused = this.#fids.add(to, path);
+        if (refused !== 0) return refused;
       }
     }
     this.#out.u16(stats.length);
-    for (const stat of stats) this.#qid(stat);
+    for (const stat of stats) writeQid(this.#out, stat);
     return 0;
   }
 
@@ -264,48 +253,26 @@ export class P9Server {
     if (fid === undefined) return ERRNO.EBADF;
     const s = this.#statOf(fid);
     if (typeof s === "number") return s;
-    const out = this.#out;
-    out.u64(GETATTR_BASIC);
-    this.#qid(s);
-    for (const v of [s.mode, s.uid, s.gid]) out.u32(v);
-    for (const v of [s.links, s.rdev, s.size, 4096, s.blocks]) out.u64(BigInt(v));
-    for (const t of [s.atimeNs, s.mtimeNs, s.ctimeNs]) {
-      out.u64(t / NS);
-      out.u64(t % NS);
-    }
-    for (let i = 0; i < 4; i++) out.u64(0n);
+    writeAttributes(this.#out, s);
     return 0;
   }
 
   #setattr(m: MessageReader): Errno {
     const fid = this.#fids.get(m.u32());
-    const valid = m.u32();
-    const mode = m.u32();
-    const uid = m.u32();
-    const gid = m.u32();
-    const size = m.u64();
-    const atimeNs = m.u64() * NS + m.u64();
-    const mtimeNs = m.u64() * NS + m.u64();
+    const wanted = readAttributeRequest(m);
     if (!m.ok) return ERRNO.EINVAL;
     if (fid === undefined) return ERRNO.EBADF;
     if (this.#tree.readOnly) return ERRNO.EROFS;
-    const limit = 1n << 62n;
-    if (((valid & SET.SIZE) !== 0 && size > BigInt(Number.MAX_SAFE_INTEGER)) || atimeNs > limit || mtimeNs > limit) return ERRNO.EINVAL;
+    if (!isPossible(wanted)) return ERRNO.EINVAL;
+    const size = Number(wanted.size);
     let resize: { readonly size?: number } = {};
-    if ((valid & SET.SIZE) !== 0) {
+    if ((wanted.valid & SET.SIZE) !== 0) {
       if (fid.file !== undefined && fid.writable) {
-        const fault = fid.file.truncate(Number(size));
+        const fault = fid.file.truncate(size);
         if (fault !== 0) return fault;
-      } else resize = { size: Number(size) };
+      } else resize = { size };
     }
-    const attributes = {
-      ...resize,
-      ...((valid & SET.MODE) !== 0 ? { mode } : {}),
-      ...((valid & SET.UID) !== 0 ? { uid } : {}),
-      ...((valid & SET.GID) !== 0 ? { gid } : {}),
-      ...((valid & SET.ATIME) !== 0 ? { atimeNs: (valid & SET.ATIME_SET) !== 0 ? atimeNs : ("now" as const) } : {}),
-      ...((valid & SET.MTIME) !== 0 ? { mtimeNs: (valid & SET.MTIME_SET) !== 0 ? mtimeNs : ("now" as const) } : {}),
-    };
+    const attributes = { ...resize, ...attributesOf(wanted) };
     return Object.keys(attributes).length === 0 ? 0 : this.#tree.setAttributes(fid.path, attributes);
   }
 
@@ -327,7 +294,7 @@ export class P9Server {
       if (typeof file === "number") return file;
       this.#fids.attachFile(fid, file, write);
     }
-    this.#qid(stat);
+    writeQid(this.#out, stat);
     this.#out.u32(this.#messageBytes - IO_HEADER);
     return 0;
   }
@@ -339,7 +306,7 @@ export class P9Server {
     const mode = m.u32();
     if (!m.ok) return ERRNO.EINVAL;
     if (fid === undefined || fid.file !== undefined || fid.directory !== undefined) return ERRNO.EBADF;
-    const path = this.#below(fid, name);
+    const path = below(fid.path, name);
     if (typeof path === "number") return path;
     if (!this.#fids.roomToOpen) return ERRNO.EMFILE;
     const file = this.#tree.create(path, { mode, exclusive: (flags & O_EXCL) !== 0, truncate: (flags & O_TRUNC) !== 0 });
@@ -351,7 +318,7 @@ export class P9Server {
     }
     fid.path = path;
     this.#fids.attachFile(fid, file, (flags & O_ACCMODE) !== 0);
-    this.#qid(stat);
+    writeQid(this.#out, stat);
     this.#out.u32(this.#messageBytes - IO_HEADER);
     return 0;
   }
@@ -421,7 +388,7 @@ export class P9Server {
       const stat = i === 0 ? this.#tree.stat(path) : i === 1 ? this.#tree.stat(path.slice(0, -1)) : directory.stat(name);
       // Gone since the listing.
       if (typeof stat === "number") continue;
-      this.#qid(stat);
+      writeQid(this.#out, stat);
       out.u64(BigInt(i + 1));
       out.u8((stat.mode & FILE_TYPE.MASK) >>> 12);
       out.string(name);
@@ -444,7 +411,7 @@ export class P9Server {
     const fid = this.#fids.get(m.u32());
     const name = m.string();
     if (fid === undefined) return ERRNO.EBADF;
-    const path = this.#below(fid, name);
+    const path = below(fid.path, name);
     if (typeof path === "number") return path;
     if (this.#tree.readOnly) return ERRNO.EROFS;
     // `make` reads on in the message: short ones are refused before anything happens.
@@ -453,7 +420,7 @@ export class P9Server {
     if (fault !== 0) return fault;
     const stat = this.#tree.stat(path);
     if (typeof stat === "number") return stat;
-    this.#qid(stat);
+    writeQid(this.#out, stat);
     return 0;
   }
 
@@ -478,7 +445,7 @@ export class P9Server {
     const name = m.string();
     if (!m.ok) return ERRNO.EINVAL;
     if (directory === undefined || existing === undefined) return ERRNO.EBADF;
-    const path = this.#below(directory, name);
+    const path = below(directory.path, name);
     return typeof path === "number" ? path : this.#tree.hardLink(existing.path, path);
   }
 
@@ -488,7 +455,7 @@ export class P9Server {
     const name = m.string();
     if (!m.ok) return ERRNO.EINVAL;
     if (fid === undefined || directory === undefined) return ERRNO.EBADF;
-    const to = this.#below(directory, name);
+    const to = below(directory.path, name);
     return typeof to === "number" ? to : this.#move(fid.path, to);
   }
 
@@ -499,9 +466,9 @@ export class P9Server {
     const newName = m.string();
     if (!m.ok) return ERRNO.EINVAL;
     if (oldDirectory === undefined || newDirectory === undefined) return ERRNO.EBADF;
-    const from = this.#below(oldDirectory, oldName);
+    const from = below(oldDirectory.path, oldName);
     if (typeof from === "number") return from;
-    const to = this.#below(newDirectory, newName);
+    const to = below(newDirectory.path, newName);
     return typeof to === "number" ? to : this.#move(from, to);
   }
 
@@ -517,7 +484,7 @@ export class P9Server {
     const flags = m.u32();
     if (!m.ok) return ERRNO.EINVAL;
     if (fid === undefined) return ERRNO.EBADF;
-    const path = this.#below(fid, name);
+    const path = below(fid.path, name);
     return typeof path === "number" ? path : this.#tree.remove(path, (flags & AT_REMOVEDIR) !== 0);
   }
 
@@ -545,21 +512,4 @@ export class P9Server {
     out.string(client);
     return 0;
   }
-
-  #below(directory: Fid, name: string): TreePath | Errno {
-    const fault = checkName(name);
-    if (fault !== 0) return fault;
-    const path = [...directory.path, name];
-    return pathBytes(path) > MAX_PATH ? ERRNO.ENAMETOOLONG : path;
-  }
-
-  /** Kind, version, identity. */
-  #qid(stat: FileStat): void {
-    const type = stat.mode & FILE_TYPE.MASK;
-    this.#out.u8(type === FILE_TYPE.DIRECTORY ? QID.DIRECTORY : type === FILE_TYPE.SYMLINK ? QID.SYMLINK : 0);
-    this.#out.u32(Number((stat.mtimeNs ^ BigInt(stat.size)) & 0xffffffffn));
-    this.#out.u64(stat.inode);
-  }
 }
-
-const isDirectory = (stat: FileStat): boolean => (stat.mode & FILE_TYPE.MASK) === FILE_TYPE.DIRECTORY;
