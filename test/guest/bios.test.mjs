@@ -7,22 +7,12 @@ import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { createMachine, machineConfig } from "../../dist/machine/index.js";
-import { ROOT, whyve, workDirectory } from "./support.mjs";
-
-const nasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
-
-function assemble(t, name) {
-  const file = path.join(workDirectory(t), `${name}.bin`);
-  const made = spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, `test/guest/${name}.asm`)], { encoding: "utf8" });
-  assert.equal(made.status, 0, made.stderr);
-  return fs.readFileSync(file);
-}
+import { floppyWith } from "../support/floppy.mjs";
+import { assemble, needsNasm, whyve, workDirectory } from "./support.mjs";
 
 async function run(code, trapStyle) {
-  const floppy = new Uint8Array(1474560);
-  floppy.set(code);
   const drives = [
-    { kind: "floppy", image: new MemoryBlockBackend("floppy", floppy) },
+    { kind: "floppy", image: new MemoryBlockBackend("floppy", floppyWith(code)) },
     { kind: "hard-disk", image: new MemoryBlockBackend("disk", new Uint8Array(1 << 20)) },
   ];
   const serial = [{ onInput: undefined, writeByte() {} }];
@@ -36,7 +26,7 @@ async function run(code, trapStyle) {
 }
 
 for (const style of ["vmcall", "port"])
-  test(`a hook on INT 13h sees every call, one on INT 40h those for floppies (${style})`, nasm, async (t) => {
+  test(`a hook on INT 13h sees every call, one on INT 40h those for floppies (${style})`, needsNasm, async (t) => {
     const bytes = await run(assemble(t, "bios-disk"), style);
     const calls = (count, at) => Array.from({ length: bytes[count] }, (_, i) => ((bytes[at + 2 * i] << 8) | bytes[at + 2 * i + 1]).toString(16));
     assert.deepEqual([...bytes.subarray(4, 13)], [1, 1, 1, 1, 1, 1, 1, 1, 0x5a]);
@@ -44,12 +34,12 @@ for (const style of ["vmcall", "port"])
     assert.deepEqual(calls(2, 0x80), ["200", "200", "200", "800"]);
   });
 
-test("a copy of the ROM gives the same answers where its traps are plain OUTs, as for an interpreter (port)", nasm, async (t) => {
+test("a copy of the ROM gives the same answers where its traps are plain OUTs, as for an interpreter (port)", needsNasm, async (t) => {
   const bytes = await run(assemble(t, "bios-interpreted"), "port");
   assert.deepEqual([...bytes.subarray(0, 12)], [...Array(11).fill(1), 0x5a]);
 });
 
-test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any order; block moves go past it", nasm, async (t) => {
+test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any order; block moves go past it", needsNasm, async (t) => {
   const bytes = await run(assemble(t, "bios-a20"), "vmcall");
   assert.deepEqual([...bytes.subarray(0, 13)], [...Array(9).fill(3), 1, 1, 1, 0x5a]);
 });

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { bootSector, whyve, workDirectory } from "./support.mjs";
+import { bootDisk } from "../support/floppy.mjs";
+import { whyve, workDirectory } from "./support.mjs";
 
 const HALT = [0xfa, 0xf4]; // cli; hlt
 const SPIN = [0xeb, 0xfe]; // jmp $
@@ -14,11 +15,9 @@ const PRINT_A = [0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xfa, 0xf4];
 // mov ax,0301h; mov cx,2; xor dx,dx; mov bx,7C00h; int 13h; cli; hlt  (writes sector 2 of A:)
 const WRITE = [0xb8, 1, 3, 0xb9, 2, 0, 0x31, 0xd2, 0xbb, 0, 0x7c, 0xcd, 0x13, 0xfa, 0xf4];
 
-function image(t, code, size = 1474560) {
+function image(t, code, size) {
   const file = path.join(workDirectory(t), "disk.img");
-  const bytes = new Uint8Array(size);
-  bytes.set(bootSector(code));
-  fs.writeFileSync(file, bytes);
+  fs.writeFileSync(file, bootDisk(code, size));
   return file;
 }
 

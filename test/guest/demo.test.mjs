@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as path from "node:path";
 import { test } from "node:test";
-import { ROOT, whyve } from "./support.mjs";
+import { needsNasm, ROOT, whyve } from "./support.mjs";
 
 test("whyve demo runs through by itself: long mode, then power off, exit code 0", async () => {
   const { code, stdout, stderr } = await whyve(["demo", "--dump-screen", "--timeout", "100"]);
@@ -23,8 +23,7 @@ test("both trap styles show the same demonstration", async () => {
   assert.equal(code, 0);
 });
 
-const nasm = spawnSync("nasm", ["-v"]).status === 0;
-test("the committed image is what the source assembles to", nasm ? {} : { skip: "nasm is not installed" }, () => {
+test("the committed image is what the source assembles to", needsNasm, () => {
   const { status, stderr } = spawnSync(process.execPath, [path.join(ROOT, "demo/build.mjs"), "--check"], { encoding: "utf8" });
   assert.equal(status, 0, stderr);
 });

@@ -1,26 +1,17 @@
 // Several processors in one PC: a guest that starts them all, has them share memory and sends them interrupts.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import * as fs from "node:fs";
-import * as path from "node:path";
 import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { createMachine, machineConfig } from "../../dist/machine/index.js";
-import { ROOT, workDirectory } from "./support.mjs";
+import { floppyWith } from "../support/floppy.mjs";
+import { assemble, needsNasm } from "./support.mjs";
 
-const nasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
 const ENGINES = { interpreter: createSoftEngine(), translator: createSoftEngine({ jit: true }) };
 const hex = (n) => n.toString(16).toUpperCase().padStart(8, "0");
 
-function image(t) {
-  const file = path.join(workDirectory(t), "smp.bin");
-  const made = spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, "test/guest/smp.asm")], { encoding: "utf8" });
-  assert.equal(made.status, 0, made.stderr);
-  const floppy = new Uint8Array(1474560);
-  floppy.set(fs.readFileSync(file));
-  return floppy;
-}
+const image = (t) => floppyWith(assemble(t, "smp"));
+
 async function run(floppy, cpus, clock, engine) {
   const drives = [{ kind: "floppy", image: new MemoryBlockBackend("smp", floppy.slice()) }];
   const serial = [{ onInput: undefined, writeByte() {} }];
@@ -40,7 +31,7 @@ async function run(floppy, cpus, clock, engine) {
 
 for (const [name, engine] of Object.entries(ENGINES)) {
   for (const cpus of [1, 2, 3, 4, 16]) {
-    test(`${cpus} processors count together and answer interrupts [${name}]`, nasm, async (t) => {
+    test(`${cpus} processors count together and answer interrupts [${name}]`, needsNasm, async (t) => {
       const floppy = image(t);
       const got = await run(floppy, cpus, "virtual", engine);
       const expected = `cpus=${hex(cpus)} sum=${hex(500 * cpus)} locked=${hex(500 * cpus)} ipis=${hex(20 * (cpus - 1))}`;
@@ -53,7 +44,7 @@ for (const [name, engine] of Object.entries(ENGINES)) {
     });
   }
 }
-test("four processors on the host's clock", nasm, async (t) => {
+test("four processors on the host's clock", needsNasm, async (t) => {
   const got = await run(image(t), 4, "host", ENGINES.interpreter);
   assert.equal(got.text, `cpus=${hex(4)} sum=${hex(2000)} locked=${hex(2000)} ipis=${hex(60)}`);
 });

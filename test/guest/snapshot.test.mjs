@@ -1,13 +1,14 @@
 // Snapshots: a machine that is restored goes on as the one that was saved, bit for bit under the virtual clock; and `whyve ctl`.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { boot } from "../../dist/machine/index.js";
-import { CLI, guest, needs, ROOT, workDirectory } from "./support.mjs";
+import { floppyWith } from "../support/floppy.mjs";
+import { assemble, CLI, guest, needs, needsNasm, workDirectory } from "./support.mjs";
 
 const FREEDOS = "freedos/freedos-360k.img";
 const MIB = 1 << 20;
@@ -66,12 +67,8 @@ test("keys that are not typed yet and writes to an overlay are in the snapshot",
   await copy.dispose();
 });
 
-const nasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
-test("a restored PC with four processors goes on exactly as the saved one", nasm, async (t) => {
-  const file = path.join(workDirectory(t), "smp.bin");
-  assert.equal(spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, "test/guest/smp.asm")]).status, 0);
-  const floppy = new Uint8Array(1474560);
-  floppy.set(fs.readFileSync(file));
+test("a restored PC with four processors goes on exactly as the saved one", needsNasm, async (t) => {
+  const floppy = floppyWith(assemble(t, "smp"));
   const image = () => ({ kind: "floppy", backend: new MemoryBlockBackend("smp", floppy.slice()) });
   const vm = await boot({ disk: image(), clock: "virtual", cpus: 4, memoryBytes: 16 * MIB, start: false });
   let compared = 0;

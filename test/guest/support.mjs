@@ -1,4 +1,5 @@
 // What every guest test needs: where the guest disks are, and a booted machine from dist/ (no transform in the way).
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -22,45 +23,41 @@ export function needs(...names) {
 }
 
 const CACHE = path.join(ROOT, ".cache/guests");
-const DEBIAN_SCRIPT = "debian/make-debian-guests.sh";
 
 /**
- * A disk made of Debian packages ("grub2-hdd.img"), from `.cache/guests/debian`; made there once by the guest set's own script when
- * this machine has its tools. The second value says what is missing.
+ * A disk from `directory`, or made there by `run` (a script that makes one disk in the folder that it is given), where this machine has the
+ * `tools`. The second value says what is missing.
  */
-export function debianGuest(name) {
-  const directory = process.env["WHYVE_DEBIAN_GUESTS"] ?? path.join(CACHE, "debian");
+function madeDisk(name, directory, tools, run) {
   const file = path.join(directory, name);
-  if (fs.existsSync(file)) return [file, ""];
-  const script = guest(DEBIAN_SCRIPT);
-  if (script === undefined) return [undefined, `guest not here: ${name} (set WHYVE_DEBIAN_GUESTS)`];
-  const tools = ["apt-get", "dpkg-deb", "mformat", "mke2fs", "xorriso", "grub-mkimage", "syslinux", "cpio"];
   const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0);
   if (missing.length > 0) return [undefined, `${name} cannot be made without ${missing.join(", ")}`];
   // Made beside its place, so that a half-made disk is never taken for a whole one; the packages stay for the next target.
   const work = path.join(directory, ".make");
-  const made = spawnSync("bash", [script, work, path.parse(name).name], { encoding: "utf8", timeout: 300_000 });
+  const made = spawnSync("bash", run(work, path.parse(name).name), { encoding: "utf8", timeout: 300_000 });
   if (made.status !== 0) return [undefined, `${name} cannot be made: ${made.stderr.trim().split("\n").at(-1)}`];
   fs.renameSync(path.join(work, name), file);
   return [file, ""];
 }
 
+/** A disk made of Debian packages ("grub2-hdd.img"), from `.cache/guests/debian`; made there once by the guest set's own script. See `madeDisk`. */
+export function debianGuest(name) {
+  const directory = process.env["WHYVE_DEBIAN_GUESTS"] ?? path.join(CACHE, "debian");
+  if (fs.existsSync(path.join(directory, name))) return [path.join(directory, name), ""];
+  const script = guest("debian/make-debian-guests.sh");
+  if (script === undefined) return [undefined, `guest not here: ${name} (set WHYVE_DEBIAN_GUESTS)`];
+  const tools = ["apt-get", "dpkg-deb", "mformat", "mke2fs", "xorriso", "grub-mkimage", "syslinux", "cpio"];
+  return madeDisk(name, directory, tools, (work, target) => [script, work, target]);
+}
+
 /** The same for the disks of tools/guests/make-loader-disks.sh, from `.cache/guests/loaders`. */
 export function loaderGuest(name) {
   const directory = process.env["WHYVE_LOADER_GUESTS"] ?? path.join(CACHE, "loaders");
-  const file = path.join(directory, name);
-  if (fs.existsSync(file)) return [file, ""];
+  if (fs.existsSync(path.join(directory, name))) return [path.join(directory, name), ""];
   const dos = guest("freedos/freedos-720k.img");
   if (dos === undefined) return [undefined, `guest not here: ${name} (set WHYVE_LOADER_GUESTS)`];
   const tools = ["apt-get", "dpkg-deb", "mformat", "mke2fs", "grub-mkimage", "syslinux", "cpio", "python3"];
-  const missing = tools.filter((tool) => spawnSync("which", [tool]).status !== 0);
-  if (missing.length > 0) return [undefined, `${name} cannot be made without ${missing.join(", ")}`];
-  const work = path.join(directory, ".make");
-  const script = path.join(ROOT, "tools/guests/make-loader-disks.sh");
-  const made = spawnSync("bash", [script, work, dos, path.parse(name).name], { encoding: "utf8", timeout: 300_000 });
-  if (made.status !== 0) return [undefined, `${name} cannot be made: ${made.stderr.trim().split("\n").at(-1)}`];
-  fs.renameSync(path.join(work, name), file);
-  return [file, ""];
+  return madeDisk(name, directory, tools, (work, target) => [path.join(ROOT, "tools/guests/make-loader-disks.sh"), work, dos, target]);
 }
 
 /** Options for `test` that skip it by name when such a disk is neither here nor can be made. */
@@ -115,11 +112,13 @@ export function workDirectory(t) {
   return dir;
 }
 
-/** A 512-byte boot sector from machine code. */
-export function bootSector(code) {
-  const sector = new Uint8Array(512);
-  sector.set(code);
-  sector[510] = 0x55;
-  sector[511] = 0xaa;
-  return sector;
+/** Options for `test` that skip it by name where there is no assembler. */
+export const needsNasm = spawnSync("nasm", ["-v"]).status === 0 ? {} : { skip: "nasm is not installed" };
+
+/** The bytes of `test/guest/NAME.asm`. */
+export function assemble(t, name) {
+  const file = path.join(workDirectory(t), `${name}.bin`);
+  const made = spawnSync("nasm", ["-f", "bin", "-o", file, path.join(ROOT, `test/guest/${name}.asm`)], { encoding: "utf8" });
+  assert.equal(made.status, 0, made.stderr);
+  return fs.readFileSync(file);
 }

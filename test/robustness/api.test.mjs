@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boot } from "../../dist/machine/index.js";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
+import { bootDisk } from "../support/floppy.mjs";
 
 const PRINT_A_AND_IDLE = [0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xfb, 0xf4, 0xeb, 0xfd];
 
 function machine(options = {}) {
-  const bytes = new Uint8Array(1474560);
-  bytes.set(PRINT_A_AND_IDLE);
-  bytes.set([0x55, 0xaa], 510);
-  return boot({ disk: { kind: "floppy", backend: new MemoryBlockBackend("a.img", bytes) }, memoryBytes: 4 << 20, ...options });
+  const backend = new MemoryBlockBackend("a.img", bootDisk(PRINT_A_AND_IDLE));
+  return boot({ disk: { kind: "floppy", backend }, memoryBytes: 4 << 20, ...options });
 }
 
 test("several saves at a time, and one while the machine is being paused, take turns", async () => {

@@ -6,6 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { bootDisk } from "../support/floppy.mjs";
 
 const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-cli-"));
@@ -16,12 +17,9 @@ const SPIN = [0xfa, 0xeb, 0xfe];
 /** Prints A for ever on COM1. */
 const SERIAL_FLOOD = [0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xeb, 0xfd];
 
-function image(name, code, size = 1474560) {
+function image(name, code, size) {
   const file = path.join(dir, name);
-  const bytes = new Uint8Array(size);
-  bytes.set(code);
-  if (size >= 512) bytes.set([0x55, 0xaa], 510);
-  fs.writeFileSync(file, bytes.subarray(0, size));
+  fs.writeFileSync(file, size === 0 ? "" : bootDisk(code, size));
   return file;
 }
 const good = image("good.img", PRINT_A);

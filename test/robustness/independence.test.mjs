@@ -8,6 +8,7 @@ import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { createMachine, machineConfig } from "../../dist/machine/index.js";
 import { step } from "../../tools/fuzz/bios.mjs";
+import { bootDisk } from "../support/floppy.mjs";
 
 const GUESTS = process.env["WHYVE_GUESTS"] ?? fileURLToPath(new URL("../../../shared/guests", import.meta.url));
 
@@ -19,13 +20,6 @@ const worker = (letter) => [
   ...[0xfb, 0x66, 0xff, 0x06, 0x00, 0x05, 0xb4, 0x00, 0xcd, 0x1a, 0x89, 0x16, 0x04, 0x05, 0xb8, letter, 0x0e, 0xcd, 0x10],
   ...[0xb8, 1, 3, 0xb9, 5, 0, 0x31, 0xd2, 0xbb, 0, 0x7c, 0xcd, 0x13, 0xeb, 0xe2],
 ];
-
-function floppy(code) {
-  const bytes = new Uint8Array(1474560);
-  bytes.set(code);
-  bytes.set([0x55, 0xaa], 510);
-  return bytes;
-}
 
 function machine(bytes, engine, memoryMiB = 2) {
   const image = new MemoryBlockBackend("floppy", bytes);
@@ -52,13 +46,13 @@ function fingerprint(vm, bytes) {
 test("two machines in one process, run by turns, are each what they are alone", () => {
   const engine = createSoftEngine();
   const alone = [0x41, 0x42].map((letter) => {
-    const bytes = floppy(worker(letter));
+    const bytes = bootDisk(worker(letter));
     const vm = machine(bytes, engine);
     for (let i = 0; i < 60; i++) step(vm.pc, letter * 20);
     return fingerprint(vm, bytes);
   });
   const pair = [0x41, 0x42].map((letter) => {
-    const bytes = floppy(worker(letter));
+    const bytes = bootDisk(worker(letter));
     return { letter, bytes, vm: machine(bytes, engine) };
   });
   for (let i = 0; i < 60; i++) for (const { letter, vm } of pair) step(vm.pc, letter * 20);
@@ -81,9 +75,9 @@ test("two machines in one process, run by turns, are each what they are alone", 
 
 test("two running machines end on their own", async () => {
   const engine = createSoftEngine();
-  const crash = machine(floppy([0x0f, 0x01, 0x1e, 0x00, 0x05, 0xcc]), engine);
-  const halt = machine(floppy([0xfa, 0xf4]), engine);
-  const loop = machine(floppy(worker(0x43)), engine);
+  const crash = machine(bootDisk([0x0f, 0x01, 0x1e, 0x00, 0x05, 0xcc]), engine);
+  const halt = machine(bootDisk([0xfa, 0xf4]), engine);
+  const loop = machine(bootDisk(worker(0x43)), engine);
   for (const vm of [crash, halt, loop]) vm.start();
   assert.equal((await crash.ended).kind, "crash");
   assert.equal((await halt.ended).kind, "halted");
@@ -114,7 +108,7 @@ const disk = (name) => {
   return fs.existsSync(file) ? new Uint8Array(fs.readFileSync(file)) : undefined;
 };
 for (const [name, bytes, plan] of [
-  ["a guest of ours", floppy(worker(0x44)), { guestMs: 60 }],
+  ["a guest of ours", bootDisk(worker(0x44)), { guestMs: 60 }],
   ["bootOS and its command line", disk("bootsectors/bootos.img"), { prompt: /^\$/m, keys: { text: "ver\n", answer: /bootOS/ } }],
   ["FreeDOS to its prompt, ver", disk("freedos/freedos-160k.img"), { prompt: /A:\\>/, keys: { text: "ver\n", answer: /version|FreeCom/i } }],
   ["tetros", disk("bootsectors/tetros.img"), { guestMs: 300 }],
