@@ -1,5 +1,5 @@
 import type { FrameOffload, NetBackend, NetOffloads } from "../api/index.ts";
-import { ANY_BROADCAST, formatIpv4, LAN, isGuestAddress, onLan } from "./address.ts";
+import { ANY_BROADCAST, LAN, isGuestAddress, onLan } from "./address.ts";
 import { get16, getMac } from "./bytes.ts";
 import { Counters } from "./counters.ts";
 import { DhcpServer } from "./dhcp.ts";
@@ -194,11 +194,6 @@ export class UserNet implements NetBackend {
   /** Traffic and reasons of drops, connections and sockets. */
   stats(): Readonly<Record<string, number>> {
     return { ...this.#counters.all(), tcpConnections: this.#tcp.size, udpSockets: this.#udp.mappings };
-  }
-
-  /** For people: `tcp 127.0.0.1:8080 -> 10.0.2.15:80`. */
-  static describeForward(forward: HostForward): string {
-    return `${forward.protocol} ${forward.hostAddress}:${forward.hostPort} -> ${formatIpv4(forward.guestIp)}:${forward.guestPort}`;
   }
 
   #forget(connection: TcpConnection): void {

@@ -179,11 +179,6 @@ export class DiskServices {
     for (const d of drives) this.#notice(d);
   }
 
-  /** The medium was replaced by an equal one (same backend object): raises the change line by hand. */
-  markChanged(drive: BiosDrive): void {
-    if (drive.kind !== "hard-disk") this.#changed.add(this.#key(drive));
-  }
-
   /** State of the change line. */
   isChanged(drive: BiosDrive): boolean {
     return this.#changed.has(this.#key(drive));

@@ -251,11 +251,6 @@ export class PciFunction {
     this.onConfigWrite(0, 256);
   }
 
-  /** Where a BAR is decoded now. */
-  mappedAddress(index: number | "rom"): number | undefined {
-    return this.#bars.find((b) => b.index === index)?.mapped;
-  }
-
   /** The BARs with their sizes, for firmware that assigns them. */
   get bars(): readonly (Omit<BarOptions, "onMap"> & { readonly offset: number })[] {
     return this.#bars;

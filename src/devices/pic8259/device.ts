@@ -64,11 +64,6 @@ export class Pic8259 {
     return pin;
   }
 
-  /** The INT wire to the CPU. */
-  get intrLevel(): boolean {
-    return this.#level;
-  }
-
   /** The two INTA cycles: the vector. With nothing pending the chip answers as its input 7 (spurious IRQ7 or IRQ15). */
   acknowledge(): number {
     const input = this.#master.takeRequest();

@@ -93,12 +93,6 @@ export class Pit8254 implements BusDevice {
     this.#catchUp.arm(this.#clock.nowNs() + Math.max(MIN_EDGE_NS, Math.floor(periodNs / 2)));
   }
 
-  /** Counter 0's period, in nanoseconds; undefined when it is not periodic. */
-  get irq0PeriodNs(): number | undefined {
-    const c0 = this.#counters[0];
-    return c0.periodic ? nsOfTick(c0.count, PIT_HZ) : undefined;
-  }
-
   saveState(): Pit8254StateV1 {
     return {
       v: 1,

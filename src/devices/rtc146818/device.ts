@@ -99,12 +99,6 @@ export class Rtc146818 implements BusDevice {
     return this.#nmiMasked;
   }
 
-  /** A CMOS byte as the guest would read it, without side effects. */
-  getByte(index: number): number {
-    this.#sync();
-    return this.#bytes[index & 0x7f] ?? 0;
-  }
-
   /** Sets a CMOS byte from the host side (memory sizes, drive types, boot order). Not for the registers below 0Eh. */
   setByte(index: number, value: number): void {
     if (index > REG_D && index < 0x80) this.#bytes[index] = value & 0xff;

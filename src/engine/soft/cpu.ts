@@ -371,23 +371,8 @@ export class Cpu {
   readLinear8(la: number, user = this.cpl === 3): number {
     return this.mmu.read(la, 1, user);
   }
-  readLinear16(la: number, user = this.cpl === 3): number {
-    return this.mmu.read(la, 2, user);
-  }
-  readLinear32(la: number, user = this.cpl === 3): number {
-    return this.mmu.read(la, 4, user);
-  }
   readLinear64(la: number, user = this.cpl === 3): bigint {
     return this.mmu.read64(la, user);
-  }
-  writeLinear8(la: number, v: number, user = this.cpl === 3): void {
-    this.mmu.write(la, 1, v, user);
-  }
-  writeLinear16(la: number, v: number, user = this.cpl === 3): void {
-    this.mmu.write(la, 2, v, user);
-  }
-  writeLinear32(la: number, v: number, user = this.cpl === 3): void {
-    this.mmu.write(la, 4, v, user);
   }
   writeLinear64(la: number, v: bigint, user = this.cpl === 3): void {
     this.mmu.write64(la, v, user);

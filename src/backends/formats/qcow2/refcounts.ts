@@ -81,14 +81,6 @@ export class Refcounts {
   isMetadata(offset: number): boolean {
     return this.#metadata.has(offset / this.#clusterBytes);
   }
-  /** Clusters that the table can describe without growing. */
-  get coveredClusters(): number {
-    return this.#table.length * this.#perBlock;
-  }
-  /** First clusters of ranges that have no block; everything there counts 0. */
-  blockOffset(index: number): number {
-    return this.#table[index] ?? 0;
-  }
   get perBlock(): number {
     return this.#perBlock;
   }
