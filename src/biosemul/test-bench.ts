@@ -1,138 +1,36 @@
-import type { GuestIo, GuestMemory, RegisterAccess, SegmentName, SegmentState } from "../vmm/index.ts";
-import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../vmm/index.ts";
+import type { GuestIo } from "../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
 import type { BiosDrive, BiosHandlers, PortIo } from "./api.ts";
 import { BiosEmul } from "./biosemul.ts";
 import { DEFAULT_BIOS_CONFIG } from "./config.ts";
 import type { BiosConfig } from "./config.ts";
+import { ByteMemory, FakeRegisters } from "./test-fakes.ts";
 
 /** Plain memory: `bytes` from 0, reads beyond give ones. */
-export class FlatMemory implements GuestMemory {
+export class FlatMemory extends ByteMemory {
   readonly bytes: Uint8Array;
   constructor(sizeBytes: number) {
+    super();
     this.bytes = new Uint8Array(sizeBytes);
   }
-  get sizeBytes(): number {
+  override get sizeBytes(): number {
     return this.bytes.length;
   }
-  read8(at: number): number {
+  override read8(at: number): number {
     return this.bytes[at] ?? 0xff;
   }
-  read16(at: number): number {
-    return this.read8(at) | (this.read8(at + 1) << 8);
-  }
-  read32(at: number): number {
-    return (this.read16(at) | (this.read16(at + 2) << 16)) >>> 0;
-  }
-  write8(at: number, value: number): void {
+  override write8(at: number, value: number): void {
     if (at < this.bytes.length) this.bytes[at] = value;
   }
-  write16(at: number, value: number): void {
-    this.write8(at, value & 0xff);
-    this.write8(at + 1, (value >>> 8) & 0xff);
-  }
-  write32(at: number, value: number): void {
-    this.write16(at, value & 0xffff);
-    this.write16(at + 2, value >>> 16);
-  }
-  read(at: number, into: Uint8Array): void {
-    for (let i = 0; i < into.length; i++) into[i] = this.read8(at + i);
-  }
-  write(at: number, from: Uint8Array): void {
-    for (let i = 0; i < from.length; i++) this.write8(at + i, from[i] ?? 0);
-  }
-  writeRom(at: number, from: Uint8Array): void {
+  override writeRom(at: number, from: Uint8Array): void {
     this.write(at, from);
   }
-  viewForWrite(at: number, length: number): Uint8Array | undefined {
+  override viewForWrite(at: number, length: number): Uint8Array | undefined {
     return at + length <= this.bytes.length ? this.bytes.subarray(at, at + length) : undefined;
   }
-  viewForRead(at: number, length: number): Uint8Array | undefined {
+  override viewForRead(at: number, length: number): Uint8Array | undefined {
     return this.viewForWrite(at, length);
   }
-}
-
-/** A register file without a CPU. */
-export class FakeRegisters implements RegisterAccess {
-  readonly #gpr = new BigUint64Array(16);
-  readonly #segments = new Map<SegmentName, SegmentState>();
-  readonly #control = new Map<string, bigint>();
-  readonly #tables = new Map<string, { base: bigint; limit: number }>();
-  #rip = 0n;
-  #rflags = 2;
-  getGpr(i: number): bigint {
-    return this.#gpr[i] ?? 0n;
-  }
-  setGpr(i: number, value: bigint): void {
-    this.#gpr[i] = value;
-  }
-  getGpr32(i: number): number {
-    return Number((this.#gpr[i] ?? 0n) & 0xffffffffn);
-  }
-  setGpr32(i: number, value: number): void {
-    this.#gpr[i] = ((this.#gpr[i] ?? 0n) & 0xffffffff00000000n) | BigInt(value >>> 0);
-  }
-  getRip(): bigint {
-    return this.#rip;
-  }
-  setRip(value: bigint): void {
-    this.#rip = value;
-  }
-  getRip32(): number {
-    return Number(this.#rip & 0xffffffffn);
-  }
-  advanceRip(bytes: number): void {
-    this.#rip += BigInt(bytes);
-  }
-  getSegmentSelector(segment: number): number {
-    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").selector;
-  }
-  getSegmentBase32(segment: number): number {
-    return Number(this.getSegment(SEGMENT_NAMES[segment] ?? "cs").base & 0xffffffffn);
-  }
-  getSegmentAccess(segment: number): number {
-    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").access;
-  }
-  getCr0(): number {
-    return Number(this.getControl("cr0") & 0xffffffffn);
-  }
-  getRflags(): number {
-    return this.#rflags;
-  }
-  setRflags(value: number): void {
-    this.#rflags = value;
-  }
-  getSegment(name: SegmentName): SegmentState {
-    return this.#segments.get(name) ?? { selector: 0, base: 0n, limit: 0xffff, access: 0x93 };
-  }
-  setSegment(name: SegmentName, state: SegmentState): void {
-    this.#segments.set(name, state);
-  }
-  getControl(name: string): bigint {
-    return this.#control.get(name) ?? 0n;
-  }
-  setControl(name: string, value: bigint): void {
-    this.#control.set(name, value);
-  }
-  getDescriptorTable(name: string): { readonly base: bigint; readonly limit: number } {
-    return this.#tables.get(name) ?? { base: 0n, limit: 0xffff };
-  }
-  setDescriptorTable(name: string, base: bigint, limit: number): void {
-    this.#tables.set(name, { base, limit });
-  }
-  getMsr(): undefined {
-    return undefined;
-  }
-  setMsr(): boolean {
-    return false;
-  }
-  getFpu() {
-    return { controlWord: 0, statusWord: 0, tagWord: 0, registers: [], mxcsr: 0 };
-  }
-  setFpu(): void {}
-  getXmm(): Uint8Array {
-    return new Uint8Array(16);
-  }
-  setXmm(): void {}
 }
 
 /** Ports that remember writes; CMOS and a byte map behind them; reads elsewhere give `idle`. */

@@ -2,17 +2,19 @@ import { expect, test } from "vitest";
 import { ManualClock } from "../../base/index.ts";
 import { cp437ToString, Vga } from "../../devices/vga/index.ts";
 import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
-import type { GuestIo, GuestMemory, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
+import type { GuestIo, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
 import { SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { BiosContext } from "../api.ts";
+import { ByteMemory } from "../test-fakes.ts";
 import { createInt10 } from "./index.ts";
 
 /** RAM below A0000, the VGA window, the option ROM, and the frame buffer at E0000000. */
-class FakeMemory implements GuestMemory {
-  readonly sizeBytes = 0x100000;
+class FakeMemory extends ByteMemory {
+  override readonly sizeBytes = 0x100000;
   readonly ram = new Uint8Array(0x100000);
   readonly #vram: Uint8Array;
   constructor(vram: Uint8Array) {
+    super();
     this.#vram = vram;
   }
   #slot(gpa: number, length: number): Uint8Array | undefined {
@@ -20,17 +22,11 @@ class FakeMemory implements GuestMemory {
     if (gpa >= 0xe0000000 && gpa + length <= 0xe0000000 + this.#vram.length) return this.#vram.subarray(gpa - 0xe0000000, gpa - 0xe0000000 + length);
     return undefined;
   }
-  read8(gpa: number): number {
+  override read8(gpa: number): number {
     if (gpa < 0xa0000) return this.ram[gpa] ?? 0xff;
     return this.#slot(gpa, 1)?.[0] ?? 0xff;
   }
-  read16(gpa: number): number {
-    return this.read8(gpa) | (this.read8(gpa + 1) << 8);
-  }
-  read32(gpa: number): number {
-    return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
-  }
-  write8(gpa: number, value: number): void {
+  override write8(gpa: number, value: number): void {
     if (gpa < 0xa0000) {
       this.ram[gpa] = value;
       return;
@@ -39,27 +35,13 @@ class FakeMemory implements GuestMemory {
     const s = this.#slot(gpa, 1);
     if (s !== undefined) s[0] = value;
   }
-  write16(gpa: number, value: number): void {
-    this.write8(gpa, value & 0xff);
-    this.write8(gpa + 1, value >>> 8);
-  }
-  write32(gpa: number, value: number): void {
-    this.write16(gpa, value & 0xffff);
-    this.write16(gpa + 2, value >>> 16);
-  }
-  read(gpa: number, into: Uint8Array): void {
-    for (let i = 0; i < into.length; i++) into[i] = this.read8(gpa + i);
-  }
-  write(gpa: number, from: Uint8Array): void {
-    for (let i = 0; i < from.length; i++) this.write8(gpa + i, from[i] ?? 0);
-  }
-  writeRom(gpa: number, from: Uint8Array): void {
+  override writeRom(gpa: number, from: Uint8Array): void {
     this.#slot(gpa, from.length)?.set(from);
   }
-  viewForWrite(gpa: number, length: number): Uint8Array | undefined {
+  override viewForWrite(gpa: number, length: number): Uint8Array | undefined {
     return gpa >= 0xc0000 && gpa < 0x100000 ? undefined : this.#slot(gpa, length);
   }
-  viewForRead(gpa: number, length: number): Uint8Array | undefined {
+  override viewForRead(gpa: number, length: number): Uint8Array | undefined {
     return this.#slot(gpa, length);
   }
 }

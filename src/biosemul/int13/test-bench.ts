@@ -1,16 +1,18 @@
 import { MemoryBlockBackend } from "../../backends/api/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
-import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../../vmm/index.ts";
-import type { ControlRegister, FpuState, GuestIo, GuestMemory, RegisterAccess, SegmentName, SegmentState } from "../../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
+import type { GuestIo } from "../../vmm/index.ts";
 import type { BiosContext, BiosDrive, PortIo, VideoWindow } from "../api.ts";
+import { ByteMemory, FakeRegisters } from "../test-fakes.ts";
 
-/** Guest memory over one array: RAM, a video hole A0000-BFFFF that is MMIO, ROM from C0000 to FFFFF. For unit tests. */
-export class BenchMemory implements GuestMemory {
+/** Guest memory over one array: RAM, a video hole A0000-BFFFF that is MMIO, ROM from C0000 to FFFFF. */
+class BenchMemory extends ByteMemory {
   readonly bytes: Uint8Array;
   constructor(sizeBytes: number) {
+    super();
     this.bytes = new Uint8Array(sizeBytes);
   }
-  get sizeBytes(): number {
+  override get sizeBytes(): number {
     return this.bytes.length;
   }
   #readable(gpa: number, n: number): boolean {
@@ -19,118 +21,21 @@ export class BenchMemory implements GuestMemory {
   #writable(gpa: number, n: number): boolean {
     return this.#readable(gpa, n) && !(gpa < 0x100000 && gpa + n > 0xa0000);
   }
-  read8(gpa: number): number {
+  override read8(gpa: number): number {
     return this.#readable(gpa, 1) ? (this.bytes[gpa] ?? 0) : 0xff;
   }
-  read16(gpa: number): number {
-    return this.read8(gpa) | (this.read8(gpa + 1) << 8);
-  }
-  read32(gpa: number): number {
-    return (this.read16(gpa) | (this.read16(gpa + 2) << 16)) >>> 0;
-  }
-  write8(gpa: number, value: number): void {
+  override write8(gpa: number, value: number): void {
     if (this.#writable(gpa, 1)) this.bytes[gpa] = value;
   }
-  write16(gpa: number, value: number): void {
-    this.write8(gpa, value);
-    this.write8(gpa + 1, value >>> 8);
-  }
-  write32(gpa: number, value: number): void {
-    this.write16(gpa, value);
-    this.write16(gpa + 2, value >>> 16);
-  }
-  read(gpa: number, into: Uint8Array): void {
-    for (let i = 0; i < into.length; i++) into[i] = this.read8(gpa + i);
-  }
-  write(gpa: number, from: Uint8Array): void {
-    for (let i = 0; i < from.length; i++) this.write8(gpa + i, from[i] ?? 0);
-  }
-  writeRom(gpa: number, from: Uint8Array): void {
+  override writeRom(gpa: number, from: Uint8Array): void {
     this.bytes.set(from, gpa);
   }
-  viewForWrite(gpa: number, length: number): Uint8Array | undefined {
+  override viewForWrite(gpa: number, length: number): Uint8Array | undefined {
     return this.#writable(gpa, length) ? this.bytes.subarray(gpa, gpa + length) : undefined;
   }
-  viewForRead(gpa: number, length: number): Uint8Array | undefined {
+  override viewForRead(gpa: number, length: number): Uint8Array | undefined {
     return this.#readable(gpa, length) ? this.bytes.subarray(gpa, gpa + length) : undefined;
   }
-}
-
-class BenchRegisters implements RegisterAccess {
-  readonly #gpr: bigint[] = Array.from({ length: 16 }, () => 0n);
-  readonly #segments = new Map<SegmentName, SegmentState>();
-  #rip = 0n;
-  #rflags = 2;
-  getGpr(index: number): bigint {
-    return this.#gpr[index] ?? 0n;
-  }
-  setGpr(index: number, value: bigint): void {
-    this.#gpr[index] = BigInt.asUintN(64, value);
-  }
-  getGpr32(index: number): number {
-    return Number(this.getGpr(index) & 0xffffffffn);
-  }
-  setGpr32(index: number, value: number): void {
-    this.#gpr[index] = ((this.getGpr(index) >> 32n) << 32n) | BigInt(value >>> 0);
-  }
-  getRip(): bigint {
-    return this.#rip;
-  }
-  setRip(value: bigint): void {
-    this.#rip = value;
-  }
-  getRip32(): number {
-    return Number(this.#rip & 0xffffffffn);
-  }
-  advanceRip(bytes: number): void {
-    this.#rip += BigInt(bytes);
-  }
-  getSegmentSelector(segment: number): number {
-    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").selector;
-  }
-  getSegmentBase32(segment: number): number {
-    return Number(this.getSegment(SEGMENT_NAMES[segment] ?? "cs").base & 0xffffffffn);
-  }
-  getSegmentAccess(segment: number): number {
-    return this.getSegment(SEGMENT_NAMES[segment] ?? "cs").access;
-  }
-  getCr0(): number {
-    return 0;
-  }
-  getRflags(): number {
-    return this.#rflags;
-  }
-  setRflags(value: number): void {
-    this.#rflags = value;
-  }
-  getSegment(name: SegmentName): SegmentState {
-    return this.#segments.get(name) ?? { selector: 0, base: 0n, limit: 0xffff, access: 0x93 };
-  }
-  setSegment(name: SegmentName, state: SegmentState): void {
-    this.#segments.set(name, state);
-  }
-  getControl(_name: ControlRegister): bigint {
-    return 0n;
-  }
-  setControl(): void {}
-  getDescriptorTable(): { base: bigint; limit: number } {
-    return { base: 0n, limit: 0 };
-  }
-  setDescriptorTable(): void {}
-  getMsr(): bigint | undefined {
-    return undefined;
-  }
-  setMsr(): boolean {
-    return false;
-  }
-  getFpu(): FpuState {
-    return { controlWord: 0, statusWord: 0, tagWord: 0, registers: [], mxcsr: 0 };
-  }
-  setFpu(): void {}
-  getXmm(): Uint8Array {
-    return new Uint8Array(16);
-  }
-  setXmm(): void {}
 }
 
 /** A BIOS call on a bench: registers, memory, drives; flags of the caller's stack image as plain fields. */
@@ -138,7 +43,7 @@ export class BenchContext implements BiosContext {
   readonly memory = new BenchMemory(2 * 1024 * 1024);
   /** What reached the MMIO window, by address. */
   readonly mmio = new Map<number, number>();
-  readonly regs = new GuestRegisters(new BenchRegisters());
+  readonly regs = new GuestRegisters(new FakeRegisters());
   readonly mem: PhysicalMemory;
   readonly drives: BiosDrive[];
   /** Answers of port reads; FFFFFFFFh elsewhere. */
