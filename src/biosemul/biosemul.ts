@@ -68,6 +68,7 @@ export interface Firmware {
   readonly tables: readonly PlacedTable[];
 }
 
+/** What a BIOS remembers outside guest memory. */
 export interface BiosStateV1 {
   readonly v: 1;
   readonly posted: boolean;

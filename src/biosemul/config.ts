@@ -50,9 +50,12 @@ export interface BiosConfig {
   readonly bootOrder: readonly BootDevice[];
 }
 
+/** How a stub reaches the host: the VMCALL instruction, or an OUT to the trap port. */
 export type TrapStyle = "vmcall" | "port";
+/** What INT 19h looks for. */
 export type BootDevice = "floppy" | "hard-disk" | "cdrom";
 
+/** A small PC with one serial port; a machine says what differs. */
 export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   ramBytes: 64 * 1024 * 1024,
   lowRamLimit: 0xc0000000,

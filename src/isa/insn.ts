@@ -2,11 +2,13 @@
 
 /** Code segment kind: CS.D = 0, CS.D = 1, or CS.L = 1. */
 export type CodeSize = 16 | 32 | 64;
+/** Read, written, both, or neither (address only). */
 export type OperandAccess = "r" | "w" | "rw" | "n"; // n: no access (LEA's address, hints)
 
 /** Which register file a register operand names. "gpr8h" is AH, CH, DH, BH as index 4..7 without REX (index kept 4..7). */
 export type RegisterClass = "gpr" | "gpr8h" | "sreg" | "cr" | "dr" | "tr" | "st" | "mm" | "xmm";
 
+/** A register. */
 export interface RegisterOperand {
   readonly kind: "reg";
   readonly access: OperandAccess;
@@ -16,6 +18,7 @@ export interface RegisterOperand {
   readonly size: number;
 }
 
+/** A place in memory: segment, base, index, displacement. */
 export interface MemoryOperand {
   readonly kind: "mem";
   readonly access: OperandAccess;
@@ -33,6 +36,7 @@ export interface MemoryOperand {
   readonly dispHi: number;
 }
 
+/** A constant in the instruction. */
 export interface ImmediateOperand {
   readonly kind: "imm";
   readonly access: "r";
@@ -60,6 +64,7 @@ export interface FarPointerOperand {
   readonly offset: number;
 }
 
+/** Everything an operand can be. */
 export type Operand = RegisterOperand | MemoryOperand | ImmediateOperand | RelativeOperand | FarPointerOperand;
 
 /** One row of the opcode tables = one row of the manual. */
@@ -70,16 +75,18 @@ export interface OpcodeRow {
   readonly encoding: string;
   /** SDM operand codes: "Ev", "Gv", "Ib", "eAX", "Sw", … */
   readonly operands: readonly OperandSpec[];
-  /** Name of the semantic function. Default: the mnemonic in lower case. See SEMANTIC_NAMES in tables for the exceptions. */
+  /** Name of the semantic function. Default: the mnemonic in lower case; other names stand in the row (`sem`). */
   readonly sem: string;
   readonly facts: RowFacts;
 }
 
+/** An operand of a row: its code and what happens to it. */
 export interface OperandSpec {
   readonly code: string;
   readonly access: OperandAccess;
 }
 
+/** What of a row is not its encoding: who may execute it, when, and what follows. */
 export interface RowFacts {
   /** Transfers control, may change mode, or must not be followed by more instructions in one block. */
   readonly endsBlock: boolean;
@@ -107,6 +114,7 @@ export interface RowFacts {
   readonly exits: string;
 }
 
+/** A decoded instruction. */
 export interface Insn {
   readonly row: OpcodeRow;
   /** Bytes, 1..15. */
@@ -128,4 +136,5 @@ export interface Insn {
 
 /** Why bytes are not an instruction. `more`: the bytes given end inside it. `long`: over 15 bytes (#GP). `ud`: #UD. */
 export type DecodeFailure = { readonly failure: "ud" | "long" | "more"; readonly length: number };
+/** What `decode` gives. */
 export type DecodeResult = Insn | DecodeFailure;

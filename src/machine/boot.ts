@@ -28,6 +28,7 @@ export type ShareSource =
   | { readonly tag: string; readonly path: string; readonly readOnly?: boolean }
   | { readonly tag: string; readonly tree: FileTree };
 
+/** What `boot()` takes: media, a kernel, the machine's configuration; everything has a default. */
 export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "kernel" | "shares">, VirtualMachineOptions {
   /** Boots a kernel file directly, without a boot loader; disks are optional then. */
   readonly kernel?: KernelBoot;

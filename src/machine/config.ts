@@ -2,6 +2,7 @@ import { VmmError } from "../base/index.ts";
 import type { NetConfig } from "./board/net.ts";
 import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backends/api/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
+import type { TrapStyle } from "../biosemul/index.ts";
 import type { KernelRequest } from "../loaders/index.ts";
 
 /** Where the BIOS looks for something to start, in order. */
@@ -18,8 +19,9 @@ export interface DriveConfig {
   readonly source?: { readonly path: string; readonly format?: ImageFormat };
 }
 
+/** Guest time as the count of instructions, or as on the host's wall. */
 export type ClockKind = "virtual" | "host";
-export type TrapStyle = "vmcall" | "port";
+export type { TrapStyle };
 
 /**
  * Everything that defines a PC, versioned so that saved configurations stay readable. `machineConfig` fills in defaults
@@ -65,6 +67,7 @@ export interface MachineConfig {
 export type MachineOptions = Partial<Omit<MachineConfig, "v">>;
 
 const MIB = 1024 * 1024;
+/** Below 1 MiB there would be no room for the ROM's copy. */
 export const MIN_MEMORY_BYTES = 1 * MIB;
 /** RAM lives in one 32-bit WebAssembly memory together with video memory and the CPU's own state. */
 export const MAX_MEMORY_BYTES = 3072 * MIB;
@@ -76,6 +79,7 @@ const MAX_FLOPPIES = 2;
 const MAX_IDE = 4;
 const MAX_VIRTIO_DISKS = 16;
 
+/** What is not said: 256 MiB, one CPU, the wall's time, no drive. */
 export const DEFAULT_CONFIG: MachineConfig = {
   v: 1,
   name: "whyve",

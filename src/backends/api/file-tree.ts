@@ -38,6 +38,7 @@ export type TreePath = readonly string[];
 /** One of `ERRNO`: why it did not work; 0 where nothing else is returned and it did. */
 export type Errno = number;
 
+/** What stat says of a file. */
 export interface FileStat {
   /** Type and permission bits as in st_mode of Linux. */
   readonly mode: number;
@@ -54,8 +55,10 @@ export interface FileStat {
   readonly ctimeNs: bigint;
 }
 
+/** File types in `FileStat.mode`, as in st_mode of Linux. */
 export const FILE_TYPE = { MASK: 0xf000, FIFO: 0x1000, DIRECTORY: 0x4000, REGULAR: 0x8000, SYMLINK: 0xa000 } as const;
 
+/** What to change of a file; what is not there stays. Times: "now" or nanoseconds since 1970. */
 export interface FileAttributes {
   readonly mode?: number;
   readonly uid?: number;
@@ -65,6 +68,7 @@ export interface FileAttributes {
   readonly mtimeNs?: bigint | "now";
 }
 
+/** What statfs says of the file system. */
 export interface TreeStat {
   readonly blockBytes: number;
   readonly blocks: bigint;

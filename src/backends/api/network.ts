@@ -23,6 +23,7 @@ export interface NetOffloads {
   readonly tso4: boolean;
 }
 
+/** Takes complete frames only. */
 export const NO_OFFLOADS: NetOffloads = { checksum: false, tso4: false };
 
 /**

@@ -14,6 +14,7 @@ import { readCell, scrollWindow, teletype, writeCells, writeString } from "./tex
 import { vbeService } from "./vbe.ts";
 import { buildVideoRom } from "./video-rom.ts";
 
+/** What the video BIOS must know of the display. */
 export interface Int10Options {
   /** Guest-physical address of the linear frame buffer, asked at each use because a guest may move the BAR. */
   readonly lfbBase: () => number;
@@ -25,6 +26,7 @@ export interface Int10Options {
   readonly onBell?: () => void;
 }
 
+/** An interrupt vector that points at data. */
 export interface DataVector {
   readonly vector: number;
   readonly segment: number;
@@ -44,6 +46,7 @@ export interface VideoRomParts {
   readonly crtcParameters: Uint8Array;
 }
 
+/** The video BIOS. */
 export interface Int10 {
   readonly handler: BiosHandler;
   readonly romParts: VideoRomParts;
@@ -60,6 +63,7 @@ function crtcParameters(): Uint8Array {
   ]);
 }
 
+/** The video services of one PC, and what its ROM holds for them. */
 export function createInt10(options: Int10Options): Int10 {
   const env: VideoEnv = { lfbBase: options.lfbBase, vramBytes: options.vramBytes, onBell: options.onBell };
   const romOptions = {

@@ -1,9 +1,12 @@
 /** Fixed offsets in the video option ROM at C0000 (built by `video-rom.ts`); vectors and tables point at them. */
 export const VIDEO_ROM_SEGMENT = 0xc000;
+/** Guest-physical address of the video option ROM. */
 export const VIDEO_ROM_BASE = 0xc0000;
 
+/** Where the fonts lie in the video ROM. */
 export const ROM_FONT = { F16: 0x1000, F14: 0x2000, F8: 0x2e00, ALTERNATE: 0x3600 } as const;
 
+/** Where tables and texts lie in the video ROM. */
 export const ROM_TABLE = {
   PARAMETERS: 0x0200,
   SAVE_POINTERS: 0x0950,

@@ -12,6 +12,7 @@ export interface VideoRomOptions {
   readonly pciDevice?: number;
 }
 
+/** Size of the video option ROM. */
 export const VIDEO_ROM_BYTES = 0x4000;
 
 /*

@@ -9,6 +9,7 @@ import { BusMaster } from "./bus-master.ts";
 import type { BusMasterStateV1 } from "./bus-master.ts";
 import { ST } from "./device.ts";
 
+/** What may hang on the cable. */
 export type IdeDrive = AtaDisk | AtapiDrive;
 
 export interface IdeChannelOptions {

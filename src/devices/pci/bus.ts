@@ -104,6 +104,7 @@ export class PciBus {
   }
 }
 
+/** What firmware gives out to the functions of a bus. */
 export interface PciAssignment {
   /** First I/O port and first memory address to give out; both move up. */
   readonly ioStart: number;

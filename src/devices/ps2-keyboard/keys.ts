@@ -17,6 +17,7 @@ const key = (set2: number, set3: number): KeyCodes => ({ set2, extended: false, 
 const ext = (set2: number, set3 = 0): KeyCodes => ({ set2, extended: true, set3 });
 const nav = (set2: number, set3: number): KeyCodes => ({ set2, extended: true, set3, wrap: "nav" });
 
+/** The keys of the keyboard by their `KeyboardEvent.code`. */
 export const KEYS = {
   Escape: key(0x76, 0x08),
   F1: key(0x05, 0x07),
@@ -173,6 +174,7 @@ export type KeyName = keyof typeof KEYS;
 
 const BY_NAME: ReadonlyMap<string, KeyCodes> = new Map(Object.entries(KEYS));
 
+/** Whether the keyboard has that key. */
 export function isKeyName(code: string): code is KeyName {
   return BY_NAME.has(code);
 }

@@ -27,6 +27,7 @@ export function secondsFromCivil(t: CivilTime): number {
   return daysFromCivil(t.year, t.month, t.day) * 86400 + t.hour * 3600 + t.minute * 60 + t.second;
 }
 
+/** The date and time of day that many seconds after 1970-01-01 00:00. */
 export function civilFromSeconds(seconds: number): CivilTime {
   const days = Math.floor(seconds / 86400);
   const rest = seconds - days * 86400;

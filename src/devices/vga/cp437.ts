@@ -12,6 +12,7 @@ export function cp437Char(code: number): string {
   return CHARS[code & 0xff] ?? " ";
 }
 
+/** Bytes of code page 437 as Unicode. */
 export function cp437ToString(bytes: Uint8Array): string {
   let s = "";
   for (const b of bytes) s += CHARS[b] ?? " ";

@@ -4,6 +4,7 @@ import { displayLines } from "./timing.ts";
 
 export type { ScanoutSource } from "./scanout.ts";
 
+/** A picture of the screen. */
 export interface Frame {
   readonly width: number;
   readonly height: number;
@@ -11,6 +12,7 @@ export interface Frame {
   readonly rgba: Uint8Array;
 }
 
+/** What the display shows; `bpp`: bits a pixel, 1 to 32; 4 in text modes. */
 export interface VideoMode {
   readonly kind: "text" | "graphics";
   /** Characters in text modes, pixels in graphics modes. */
@@ -19,6 +21,7 @@ export interface VideoMode {
   readonly bpp: number;
 }
 
+/** How to draw. */
 export interface RenderOptions {
   /** Draw cursor and blinking characters as lit (true) or dark (false) instead of by the frame count. */
   readonly blinkPhase?: boolean;

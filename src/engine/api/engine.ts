@@ -2,6 +2,7 @@ import type { Intercepts, VmEntry, VmExit } from "./exits.ts";
 import type { VcpuStateV1 } from "./state.ts";
 import type { GuestIo, GuestMemory, LocalApicPort, MemoryRegion, MemorySlot, RegisterAccess } from "./types.ts";
 
+/** What a VM is made of, and what answers it. */
 export interface EngineVmOptions {
   readonly ramBytes: number;
   /** Further regions to allocate (ROM, video memory), by name. */
@@ -48,6 +49,7 @@ export interface EngineVm {
   dispose(): void;
 }
 
+/** Counters by name; which there are is the engine's business. */
 export interface EngineStats {
   readonly [name: string]: number;
 }

@@ -3,6 +3,7 @@ import type { AccessSize } from "./types.ts";
 /** Event types as in the VMCS interruption-information field. */
 export type EventType = "external" | "nmi" | "hardware-exception" | "software-interrupt" | "privileged-exception" | "software-exception";
 
+/** An event as the VM-entry interruption-information field describes it. Source: SDM vol. 3C 25.8.3. */
 export interface InjectedEvent {
   readonly type: EventType;
   readonly vector: number;
@@ -70,6 +71,7 @@ export type VmExit = ExitCommon &
     | { readonly kind: "entry-failure"; readonly message: string }
   );
 
+/** The names of all exits. */
 export type VmExitKind = VmExit["kind"];
 
 /**
@@ -84,7 +86,9 @@ export type VmEntry =
   | { readonly kind: "io-in"; readonly value: number }
   | { readonly kind: "mmio-read"; readonly value: number };
 
+/** Go on. */
 export const ENTRY_RUN: VmEntry = { kind: "run" };
+/** Go on behind the instruction. */
 export const ENTRY_SKIP: VmEntry = { kind: "skip" };
 
 /** Named intercepts: what makes an exit instead of being done by the engine itself. All off by default but `hlt`. */

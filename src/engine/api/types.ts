@@ -44,6 +44,7 @@ export interface MemoryRegion {
 /** `rw`: RAM. `ro`: reads and fetches, writes vanish (ROM). Pages with no slot are MMIO. */
 export type SlotAccess = "rw" | "ro";
 
+/** A piece of a region at a guest-physical address; all numbers in bytes, multiples of 4096. */
 export interface MemorySlot {
   readonly gpa: number;
   readonly region: MemoryRegion;
@@ -77,6 +78,7 @@ export interface GuestMemory {
 
 /** Index of a segment register, in the machine's encoding order. */
 export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
+/** Segment registers in encoding order, then LDTR and TR. */
 export const SEGMENT_NAMES = ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"] as const;
 
 /** Selector and hidden part. `access` in the VMCS form: 3:0 type, 4 S, 6:5 DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G, 16 unusable. */
@@ -88,6 +90,7 @@ export interface SegmentState {
   readonly access: number;
 }
 
+/** Control and debug registers, and EFER. */
 export type ControlRegister = "cr0" | "cr2" | "cr3" | "cr4" | "cr8" | "efer" | "dr0" | "dr1" | "dr2" | "dr3" | "dr6" | "dr7";
 
 /** General registers in encoding order: 0 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, 8 R8 … 15. */
@@ -128,6 +131,7 @@ export interface RegisterAccess {
   setXmm(index: number, bytes: Uint8Array): void;
 }
 
+/** The x87 state and MXCSR. */
 export interface FpuState {
   readonly controlWord: number;
   readonly statusWord: number;

@@ -31,6 +31,7 @@ export const CPUID_1_EDX = {
   PBE: 31,
 } as const;
 
+/** Leaf 1. */
 export const CPUID_1_ECX = {
   SSE3: 0,
   PCLMULQDQ: 1,
@@ -62,6 +63,7 @@ export const CPUID_1_ECX = {
   HYPERVISOR: 31,
 } as const;
 
+/** Leaf 7, sub-leaf 0. */
 export const CPUID_7_EBX = {
   FSGSBASE: 0,
   TSC_ADJUST: 1,
@@ -79,17 +81,22 @@ export const CPUID_7_EBX = {
   SHA: 29,
 } as const;
 
+/** Leaf 7, sub-leaf 0. */
 export const CPUID_7_ECX = { UMIP: 2, PKU: 3, OSPKE: 4, LA57: 16, RDPID: 22 } as const;
+/** Leaf 7, sub-leaf 0. */
 export const CPUID_7_EDX = { FSRM: 4, MD_CLEAR: 10, IBRS: 26, ARCH_CAPABILITIES: 29 } as const;
 /** Leaf 0Dh, sub-leaf 1. */
 export const CPUID_D1_EAX = { XSAVEOPT: 0, XSAVEC: 1, XGETBV1: 2, XSAVES: 3 } as const;
 /** Leaf 8000_0001h. The bits that AMD copies from leaf 1 EDX are not repeated. */
 export const CPUID_81_EDX = { SYSCALL: 11, NX: 20, FFXSR: 25, PAGE1GB: 26, RDTSCP: 27, LM: 29 } as const;
+/** Leaf 8000_0001h. */
 export const CPUID_81_ECX = { LAHF64: 0, CMP_LEGACY: 1, SVM: 2, CR8_LEGACY: 4, LZCNT: 5, SSE4A: 6, PREFETCHW: 8 } as const;
 /** Leaf 8000_0007h. */
 export const CPUID_87_EDX = { INVARIANT_TSC: 8 } as const;
 
+/** The register of a leaf. */
 export type CpuidRegister = "eax" | "ebx" | "ecx" | "edx";
+/** Where CPUID shows a feature. */
 export interface CpuidFeature {
   readonly leaf: number;
   readonly subleaf: number;

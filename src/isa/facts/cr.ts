@@ -13,8 +13,10 @@ export const CR0 = {
   PG: 0x80000000,
 } as const;
 
+/** SDM vol. 3A §2.5. */
 export const CR3 = { PWT: 1 << 3, PCD: 1 << 4 } as const;
 
+/** SDM vol. 3A §2.5. */
 export const CR4 = {
   VME: 1,
   PVI: 1 << 1,
@@ -40,6 +42,7 @@ export const CR4 = {
   CET: 1 << 23,
 } as const;
 
+/** SDM vol. 3A §2.2.1; SVME and FFXSR: AMD APM vol. 2 §3.1.7. */
 export const EFER = { SCE: 1, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11, SVME: 1 << 12, FFXSR: 1 << 14 } as const;
 
 /** XCR0 state components. SDM vol. 1 §13.1. */
@@ -47,4 +50,5 @@ export const XCR0 = { X87: 1, SSE: 2, AVX: 4 } as const;
 
 /** DR6 and DR7. SDM vol. 3B §17.2. */
 export const DR6 = { B0: 1, B1: 2, B2: 4, B3: 8, BD: 1 << 13, BS: 1 << 14, BT: 1 << 15, RTM: 1 << 16, RESET: 0xffff0ff0 } as const;
+/** SDM vol. 3B §17.2.4. */
 export const DR7 = { LE: 1 << 8, GE: 1 << 9, GD: 1 << 13, RESET: 0x400 } as const;

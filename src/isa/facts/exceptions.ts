@@ -55,14 +55,16 @@ export function exceptionName(vector: number): string {
   return name === "" ? `vector ${vector}` : name;
 }
 
-/** DF TS NP SS GP PF AC CP push an error code in protected mode. */
+/** DF TS NP SS GP PF AC CP. */
 const ERROR_CODE_MASK = (1 << 8) | (1 << 10) | (1 << 11) | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 17) | (1 << 21);
+/** Whether the exception pushes an error code in protected mode. */
 export function pushesErrorCode(vector: number): boolean {
   return vector < 32 && ((ERROR_CODE_MASK >>> vector) & 1) === 1;
 }
 
 /** Classes of SDM vol. 3A table 6-4. */
 export type ExceptionClass = "benign" | "contributory" | "page-fault" | "double-fault";
+/** The class of a vector, 0..255. */
 export function exceptionClass(vector: number): ExceptionClass {
   switch (vector) {
     case VECTOR.DE:

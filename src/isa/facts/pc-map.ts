@@ -35,6 +35,7 @@ export const PORT = {
   PCI_DATA: 0xcfc,
 } as const;
 
+/** ISA interrupt lines, 0..15. */
 export const IRQ = {
   PIT: 0,
   KBD: 1,
@@ -51,6 +52,7 @@ export const IRQ = {
   IDE2: 15,
 } as const;
 
+/** Guest-physical addresses. */
 export const MEM = {
   IVT: 0,
   BDA: 0x400,

@@ -2,7 +2,9 @@
 export const GPR8_NAMES = ["al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b"] as const;
 /** Byte registers without REX: 4..7 are the high halves. */
 export const GPR8_LEGACY_NAMES = ["al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"] as const;
+/** 16-bit registers by number. */
 export const GPR16_NAMES = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w", "r12w", "r13w", "r14w", "r15w"] as const;
+/** 32-bit registers by number. */
 export const GPR32_NAMES = [
   "eax",
   "ecx",
@@ -21,7 +23,9 @@ export const GPR32_NAMES = [
   "r14d",
   "r15d",
 ] as const;
+/** 64-bit registers by number. */
 export const GPR64_NAMES = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"] as const;
+/** Segment registers by number. */
 export const SEGMENT_NAMES = ["es", "cs", "ss", "ds", "fs", "gs"] as const;
 
 /** General-purpose register numbers. */

@@ -178,6 +178,7 @@ const CODES = {
   Usd: shape(K_RMREG, "xmm", 128),
 } as const satisfies Record<string, CodeShape>;
 
+/** An operand code of the SDM: "Ev", "Gb", "Ib", ... */
 export type OperandCode = keyof typeof CODES;
 
 export const OPERAND_CODES: Readonly<Record<OperandCode, CodeShape>> = CODES;

@@ -22,11 +22,13 @@ import { Typist } from "./typist.ts";
 import { WatchList } from "./watch.ts";
 import type { Pattern, WatchMatch, WatchSource } from "./watch.ts";
 
+/** How long to wait. */
 export interface WaitOptions {
   /** Host time in milliseconds before the wait fails with `WAIT_TIMEOUT`; default 30000, 0 waits for ever. */
   readonly timeoutMs?: number;
 }
 
+/** How a machine runs, apart from what it is: resets, triple faults. */
 export interface VirtualMachineOptions extends Partial<Omit<RunLoopOptions, "host">> {}
 
 /**

@@ -22,6 +22,7 @@ interface Watch {
   readonly timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** What a wait found, and where. */
 export interface WatchMatch {
   /** The matching text and groups, as RegExp.exec gives them; for a string pattern just the string. */
   readonly match: readonly string[];

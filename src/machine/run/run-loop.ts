@@ -35,6 +35,7 @@ export interface Board {
   describeCpu(vcpu: Vcpu): string;
 }
 
+/** What chips, the BIOS or a person want of the run loop; done between two instructions. `by`: who, for messages. */
 export type BoardRequest =
   | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
   | { readonly kind: "power-off"; readonly by: string };
