@@ -76,6 +76,11 @@ export class SerialLine implements ConsoleBackend {
     if (this.#feeder.deadlineNs === undefined) this.#feeder.arm(this.#clock.nowNs() + 1);
   }
 
+  /** How many queued bytes the guest has not been given yet. */
+  get waitingInput(): number {
+    return this.#input.length;
+  }
+
   saveState(): SerialLineStateV1 {
     return { v: 1, input: Uint8Array.from(this.#input), unread: this.unread(false) };
   }

@@ -43,6 +43,7 @@ export class Typist {
   /** Ring fill that did not change for a stall's length: stale data of a BIOS that nobody uses any more. */
   #staleRing = -1;
   #ended = false;
+  #unsentPresses = 0;
 
   /** `onTyped` runs before the awaiting code does: it holds the guest until that code had its turn. */
   constructor(clock: Clock, port: KeyPort, onTyped: () => void) {
@@ -54,6 +55,7 @@ export class Typist {
 
   /** Queues chords; resolves when the guest was sent the last one, or is no more. */
   type(chords: readonly KeyChord[]): Promise<void> {
+    if (this.#ended) for (const chord of chords) this.#unsentPresses += chord.length;
     if (chords.length === 0 || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
       chords.forEach((chord, i) => this.#queueChord(chord, i === chords.length - 1 ? resolve : undefined));
@@ -62,6 +64,11 @@ export class Typist {
         this.#timer.arm(this.#clock.nowNs() + 1);
       }
     });
+  }
+
+  /** Keys that were to go down when the machine had ended already; one that was only not let go yet does not count. */
+  get unsentPresses(): number {
+    return this.#unsentPresses;
   }
 
   get idle(): boolean {
@@ -77,6 +84,7 @@ export class Typist {
   /** The machine ended: nobody takes keys any more, and nobody may wait for that (the Enter of a "poweroff" is never released). */
   end(): void {
     this.#ended = true;
+    this.#unsentPresses = this.#queue.filter((s) => s.down).length;
     this.clear();
   }
 

@@ -174,6 +174,10 @@ export class VirtualMachine {
     this.#loop.wake();
     return done;
   }
+  /** Key presses that were asked for and that the guest never got because it ended before; 0 while it runs. */
+  get unsentKeys(): number {
+    return this.#typist.unsentPresses;
+  }
   /** One key going down or up, for keyboards that tell both (a browser's). */
   key(name: KeyName, down: boolean): void {
     this.#pc.keyboard.key(name, down);
