@@ -24,6 +24,11 @@ export interface OpenOptions {
   /** Undefined: detected from the content. */
   readonly format?: ImageFormat;
   readonly sectorBytes?: 512 | 2048;
+  /**
+   * For tools that only describe an image: told why its backing file or parent cannot be used, instead of failing. The image has none then: its
+   * facts are right, its content is not to be read. Only for files that are read-only.
+   */
+  readonly onBackingProblem?: (error: VmmError) => void;
 }
 
 /** Deeper chains of backing files are refused. */
@@ -47,7 +52,13 @@ export function probeFormat(file: ByteFile): ImageFormat {
  * line.
  */
 export function openImageFile(file: ByteFile, around: Surroundings, options: OpenOptions = {}): DiskImage {
-  return open(file, around, { format: options.format, sectorBytes: options.sectorBytes ?? 512, chain: [], trusted: true });
+  return open(file, around, {
+    format: options.format,
+    sectorBytes: options.sectorBytes ?? 512,
+    chain: [],
+    trusted: true,
+    onBackingProblem: options.onBackingProblem,
+  });
 }
 
 interface Link {
@@ -57,6 +68,8 @@ interface Link {
   readonly chain: readonly ByteFile[];
   /** The format was stated, or the user named the file: it may name a backing file itself. */
   readonly trusted: boolean;
+  /** See `OpenOptions`; only the topmost image has it. */
+  readonly onBackingProblem?: ((error: VmmError) => void) | undefined;
 }
 
 function open(file: ByteFile, around: Surroundings, link: Link): DiskImage {
@@ -73,24 +86,38 @@ function open(file: ByteFile, around: Surroundings, link: Link): DiskImage {
 function openQcow2Chain(file: ByteFile, around: Surroundings, link: Link): DiskImage {
   const header = readQcow2Header(file);
   let backing: DiskImage | undefined;
-  if (header.backingFile !== undefined) {
-    let format: ImageFormat | undefined;
-    if (header.backingFormat !== undefined) {
-      format = FORMAT_NAMES[header.backingFormat];
-      if (format === undefined)
-        throw new VmmError(
-          "IMAGE_UNSUPPORTED",
-          `${file.name}: its backing file has format "${header.backingFormat.replace(/[^ -~]/g, "?")}", which is not supported`,
-        );
-    }
-    const below = openBelow(header.backingFile, file, around, link);
-    backing = open(below, around, { format, sectorBytes: 512, chain: [...link.chain, file], trusted: format !== undefined });
-  }
+  const { backingFile } = header;
+  if (backingFile !== undefined) backing = orWithout(link, () => openQcow2Backing(file, backingFile, header.backingFormat, around, link));
   try {
     return openQcow2(file, header, { backing, codec: around.codec, sectorBytes: link.sectorBytes, warn: around.warn });
   } catch (error) {
     backing?.close();
     throw error;
+  }
+}
+
+function openQcow2Backing(file: ByteFile, reference: string, formatName: string | undefined, around: Surroundings, link: Link): DiskImage {
+  let format: ImageFormat | undefined;
+  if (formatName !== undefined) {
+    format = FORMAT_NAMES[formatName];
+    if (format === undefined)
+      throw new VmmError(
+        "IMAGE_UNSUPPORTED",
+        `${file.name}: its backing file has format "${formatName.replace(/[^ -~]/g, "?")}", which is not supported`,
+      );
+  }
+  const below = openBelow(reference, file, around, link);
+  return open(below, around, { format, sectorBytes: 512, chain: [...link.chain, file], trusted: format !== undefined });
+}
+
+/** What lies below, or nothing where that is only to be told. */
+function orWithout(link: Link, openIt: () => DiskImage): DiskImage | undefined {
+  try {
+    return openIt();
+  } catch (error) {
+    if (link.onBackingProblem === undefined || !(error instanceof VmmError)) throw error;
+    link.onBackingProblem(error);
+    return undefined;
   }
 }
 
@@ -124,7 +151,7 @@ function openVhd(file: ByteFile, around: Surroundings, link: Link): DiskImage {
   const header = parseVhdHeader(readPart(file, footer.headerOffset, HEADER_BYTES), footer.sizeBytes, file.size, name);
   if (header.entries * header.blockBytes > 2 * MAX_VHD_BYTES) throw new VmmError("IMAGE_FORMAT", `${name}: damaged VHD header: too many blocks`);
   const table = readPart(file, header.tableOffset, header.entries * 4);
-  const parent = footer.type === 4 ? openParent(file, header, around, link) : undefined;
+  const parent = footer.type === 4 ? orWithout(link, () => openParent(file, header, around, link)) : undefined;
   return new SparseVhd(file, { footer, footerBytes, header, table, parent, sectorBytes: link.sectorBytes, footerLost: !isFooter(last) });
 }
 

@@ -276,9 +276,9 @@ export class SparseVhd implements DiskImage {
       format: "vhd",
       virtualBytes: this.#sizeBytes,
       fileBytes: this.#file.size,
-      variant: this.#parent === undefined ? "dynamic" : "differencing",
+      variant: this.#footer.type === 4 ? "differencing" : "dynamic",
       clusterBytes: this.#header.blockBytes,
-      ...(this.#parent === undefined ? {} : { backingFile: this.#header.parentName, backingFormat: "vhd" }),
+      ...(this.#footer.type !== 4 ? {} : { backingFile: this.#header.parentName, backingFormat: "vhd" }),
       ...(this.#footerLost ? { flags: ["footer at the end is missing"] } : {}),
     };
   }
