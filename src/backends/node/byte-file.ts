@@ -1,7 +1,5 @@
 import * as fs from "node:fs";
-import { VmmError } from "../../base/index.ts";
 import type { ByteFile } from "../formats/index.ts";
-import { errorCode } from "./lock.ts";
 import type { ImageLock } from "./lock.ts";
 import { readWhole, writeWhole } from "./whole-transfer.ts";
 
@@ -20,13 +18,15 @@ export class NodeByteFile implements ByteFile {
   /** Owns `fd` and `lock`. */
   constructor(options: {
     readonly path: string;
+    /** What messages call it, if not by its path. */
+    readonly name?: string;
     readonly fd: number;
     readonly size: number;
     readonly readOnly: boolean;
     readonly lock: ImageLock | undefined;
   }) {
     this.path = options.path;
-    this.name = options.path;
+    this.name = options.name ?? options.path;
     this.#fd = options.fd;
     this.#size = options.size;
     this.readOnly = options.readOnly;
@@ -91,53 +91,4 @@ export class NodeByteFile implements ByteFile {
 export function fileStamp(fd: number): string {
   const stat = fs.fstatSync(fd, { bigint: true });
   return `${stat.size} bytes, changed ${new Date(Number(stat.mtimeNs / 1_000_000n)).toISOString()}+${stat.mtimeNs % 1_000_000n}`;
-}
-
-/** A file of its own beside `target`, renamed onto it when it is complete: an interrupted command leaves no half image. */
-export interface NewFile {
-  readonly file: NodeByteFile;
-  /** Closes, and puts the file in its place. */
-  finish(): void;
-  /** Closes, and removes it. */
-  abandon(): void;
-}
-
-export function createFile(target: string): NewFile {
-  const temporary = `${target}.part${process.pid}`;
-  let fd: number;
-  try {
-    fd = fs.openSync(temporary, "wx+", 0o644);
-  } catch (cause) {
-    const code = errorCode(cause);
-    const why = code === "ENOENT" || code === "ENOTDIR" ? "no such directory" : code === "EACCES" ? "permission denied" : code;
-    throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be created (${why})`, { cause });
-  }
-  const file = new NodeByteFile({ path: temporary, fd, size: 0, readOnly: false, lock: undefined });
-  const remove = (): void => {
-    try {
-      fs.unlinkSync(temporary);
-    } catch {
-      // Never made, or gone already.
-    }
-  };
-  process.on("exit", remove);
-  return {
-    file,
-    finish() {
-      file.close();
-      try {
-        fs.renameSync(temporary, target);
-      } catch (cause) {
-        remove();
-        throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be replaced (${errorCode(cause)})`, { cause });
-      } finally {
-        process.off("exit", remove);
-      }
-    },
-    abandon() {
-      file.close();
-      remove();
-      process.off("exit", remove);
-    },
-  };
 }

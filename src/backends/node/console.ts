@@ -168,7 +168,11 @@ export class DescriptorSink implements ByteSink {
 /** Serial line to this process's standard output; input arrives through `push` (the command line owns standard input). */
 export class StdioConsole implements ConsoleBackend {
   onInput: ((value: number) => void) | undefined;
-  readonly #out = new DescriptorSink(1);
+  readonly #out: DescriptorSink;
+  /** `onBroken` is told once when output is lost from now on. */
+  constructor(onBroken?: (error: unknown) => void) {
+    this.#out = new DescriptorSink(1, onBroken);
+  }
   writeByte(value: number): void {
     this.#out.writeByte(value);
   }
@@ -185,11 +189,14 @@ export class StdioConsole implements ConsoleBackend {
 export class FileConsole implements ConsoleBackend {
   onInput: ((value: number) => void) | undefined;
   readonly #fd: number;
+  readonly #onBroken: ((error: unknown) => void) | undefined;
   readonly #out: DescriptorSink;
 
-  constructor(path: string) {
+  /** `onBroken` is told once when output is lost from now on. */
+  constructor(path: string, onBroken?: (error: unknown) => void) {
     this.#fd = openForWriting(path);
-    this.#out = new DescriptorSink(this.#fd);
+    this.#onBroken = onBroken;
+    this.#out = new DescriptorSink(this.#fd, onBroken);
   }
   writeByte(value: number): void {
     this.#out.writeByte(value);
@@ -199,6 +206,11 @@ export class FileConsole implements ConsoleBackend {
   }
   close(): void {
     this.#out.finish();
-    fs.closeSync(this.#fd);
+    try {
+      fs.closeSync(this.#fd);
+    } catch (error) {
+      // A network's disk says only now that it is full.
+      this.#onBroken?.(error);
+    }
   }
 }

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../api/index.ts";
 import { disguises, openImageFile, probeFormat } from "../formats/index.ts";
-import type { DiskImage, ImageFormat, Surroundings } from "../formats/index.ts";
+import type { DiskImage, ImageFormat, OpenOptions, Surroundings } from "../formats/index.ts";
 import { fileStamp, NodeByteFile } from "./byte-file.ts";
 import { nodeCodec } from "./codec.ts";
 import { errorCode, lockImage, lockShared } from "./lock.ts";
@@ -133,11 +133,14 @@ function commitNowAndThen(image: DiskImage): void {
   timer.unref();
 }
 
-/** The same with everything that tools ask about an image: `whyve image`. */
-export function openDiskImage(path: string, options: OpenImageOptions = {}): DiskImage {
+/** The same with everything that tools ask about an image: `whyve image`. `onBackingProblem`: see there. */
+export function openDiskImage(path: string, options: OpenImageOptions & Pick<OpenOptions, "onBackingProblem"> = {}): DiskImage {
   const opened = openDescriptor(path, options);
   const around = surroundings(options.warn ?? (() => {}), opened.lock !== undefined);
-  return openImageFile(new NodeByteFile({ ...opened, path }), around, options.format === undefined ? {} : { format: options.format });
+  return openImageFile(new NodeByteFile({ ...opened, path }), around, {
+    ...(options.format === undefined ? {} : { format: options.format }),
+    ...(options.onBackingProblem === undefined ? {} : { onBackingProblem: options.onBackingProblem }),
+  });
 }
 
 /** A file that another image names: read-only; under the shared lock while the image above is written. */
@@ -156,7 +159,7 @@ export function surroundings(warn: (message: string) => void, lockBacking: boole
       if (name.includes("\0")) throw new VmmError("IMAGE_BACKING", `${from.name}: the name of its backing file is damaged`);
       const target = path.resolve(path.dirname(fs.realpathSync(from.name)), name);
       try {
-        const opened = openDescriptor(target, { readOnly: true });
+        const opened = openDescriptor(target, { readOnly: true, mayBeEmpty: true });
         const lock = lockBacking ? lockShared(target) : undefined;
         return new NodeByteFile({ ...opened, path: target, lock });
       } catch (error) {
@@ -179,7 +182,10 @@ interface Descriptor {
 }
 
 /** Opens and locks; falls back to read-only where there is no permission to write. */
-function openDescriptor(path: string, options: OpenImageOptions): Descriptor {
+function openDescriptor(
+  path: string,
+  options: OpenImageOptions & { /** As qemu-img has it for backing files. */ readonly mayBeEmpty?: boolean },
+): Descriptor {
   const kind = imageKind(path);
   const warn = options.warn ?? (() => {});
   let readOnly = options.readOnly ?? false;
@@ -199,11 +205,11 @@ function openDescriptor(path: string, options: OpenImageOptions): Descriptor {
   let lock: ImageLock | undefined;
   try {
     const size = kind === "device" ? deviceBytes(fd) : fs.fstatSync(fd).size;
-    if (size === 0) throw new VmmError("IMAGE_EMPTY", `${path}: the image is empty (0 bytes)`);
+    if (size === 0 && options.mayBeEmpty !== true) throw new VmmError("IMAGE_EMPTY", `${path}: the image is empty (0 bytes)`);
     if (size > MAX_IMAGE_BYTES) {
       throw new VmmError("IMAGE_TOO_LARGE", `${path}: ${size} bytes is more than a PC disk can address (${MAX_IMAGE_BYTES} bytes)`);
     }
-    if (!readOnly) lock = lockImage(path);
+    if (!readOnly) lock = lockImage(path, fd);
     return { fd, size, readOnly, lock };
   } catch (error) {
     fs.closeSync(fd);

@@ -1,10 +1,14 @@
-export { createFile, NodeByteFile } from "./byte-file.ts";
-export type { NewFile } from "./byte-file.ts";
+export { NodeByteFile } from "./byte-file.ts";
+export { createFile, writeWholeFile } from "./new-file.ts";
+export type { NewFile } from "./new-file.ts";
 export { nodeCodec } from "./codec.ts";
 export { FileBackend, openDiskImage, openImage, surroundings } from "./file.ts";
 export type { OpenImageOptions } from "./file.ts";
+export { hostReason } from "./host-error.ts";
 export { lockImage, lockShared } from "./lock.ts";
 export type { ImageLock } from "./lock.ts";
+export { SocketConsole } from "./socket-console.ts";
+export type { SocketPlace } from "./socket-console.ts";
 export { DescriptorSink, FileConsole, StdioConsole, openForWriting } from "./console.ts";
 export { NodeSockets, openTap, openUserNet } from "./net/index.ts";
 export type { NameServiceOptions } from "./net/index.ts";

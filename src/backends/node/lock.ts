@@ -2,11 +2,13 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
+import { isRemovedAtExit, removeAtExit, unlinkQuietly } from "./at-exit.ts";
 
 /**
- * One writer an image, advisory. Node has no flock(2), so the lock is a file made with O_EXCL beside the image (in the
- * temporary directory when that place is not writable). It names its owner by process id and start time, so a lock
- * left behind by a killed process is recognised and taken over.
+ * One writer an image, advisory. Node has no flock(2), so the lock is two files made with O_EXCL: one beside the image, which other computers see
+ * that share the directory, and one in the temporary directory that is called by device and inode, which every other name of the file leads to (hard
+ * link, bind mount). Where one of the places is not writable the other is enough. They name their owner by process id and start time, so
+ * a lock left behind by a killed process is recognised and taken over.
  */
 export interface ImageLock {
   release(): void;
@@ -18,9 +20,6 @@ interface Owner {
   readonly started: string;
   readonly host: string;
 }
-
-const held = new Set<string>();
-let exitHookInstalled = false;
 
 /** Fields 3 and 22 of /proc/PID/stat; empty on hosts without procfs. */
 function processStat(pid: number): { readonly state: string; readonly started: string } {
@@ -63,26 +62,40 @@ export function errorCode(error: unknown): string {
 }
 
 function tryCreate(lockPath: string): "made" | "exists" | "unwritable" {
+  let fd: number;
   try {
-    const fd = fs.openSync(lockPath, "wx", 0o644);
-    try {
-      fs.writeSync(fd, `${process.pid}\n${processStat(process.pid).started}\n${os.hostname()}\n`);
-    } finally {
-      fs.closeSync(fd);
-    }
-    return "made";
+    fd = fs.openSync(lockPath, "wx", 0o644);
   } catch (error) {
     return errorCode(error) === "EEXIST" ? "exists" : "unwritable";
   }
+  try {
+    const text = `${process.pid}\n${processStat(process.pid).started}\n${os.hostname()}\n`;
+    if (fs.writeSync(fd, text) === text.length) return "made";
+  } catch {
+    // The disk is full: a lock that names nobody keeps everybody waiting.
+  } finally {
+    fs.closeSync(fd);
+  }
+  unlinkQuietly(lockPath);
+  return "unwritable";
 }
 
-function candidates(imagePath: string): readonly string[] {
+/** Where every process of this computer looks, whatever its TMPDIR. */
+const COMMON_DIRECTORY = process.platform === "win32" ? os.tmpdir() : "/tmp";
+
+/** The same for all names of one file. */
+function identityOf(stat: fs.BigIntStats): string {
+  return stat.isBlockDevice() ? `whyve-device-${stat.rdev}` : `whyve-${stat.dev}-${stat.ino}`;
+}
+
+/** The names that stand for an image; `fd` is its opened descriptor, if there is one already. */
+function placesOf(imagePath: string, fd?: number): readonly string[] {
   const real = fs.realpathSync(imagePath);
-  const stat = fs.statSync(real);
-  return [`${real}.lock`, path.join(os.tmpdir(), `whyve-${stat.dev}-${stat.ino}.lock`)];
+  const stat = fd === undefined ? fs.statSync(real, { bigint: true }) : fs.fstatSync(fd, { bigint: true });
+  return [`${real}.lock`, path.join(COMMON_DIRECTORY, `${identityOf(stat)}.lock`)];
 }
 
-/** Live readers' lock files beside the image: `IMAGE.lock-r<pid>-<n>`. Dead ones are removed. */
+/** Live readers' lock files: `LOCK-r<pid>-<n>`. Dead ones are removed. */
 function liveReader(lockPath: string): Owner | undefined {
   const directory = path.dirname(lockPath);
   const prefix = `${path.basename(lockPath)}-r`;
@@ -96,73 +109,98 @@ function liveReader(lockPath: string): Owner | undefined {
     if (!name.startsWith(prefix)) continue;
     const file = path.join(directory, name);
     const owner = readOwner(file);
-    if (owner === undefined ? !olderThan(file, 10_000) : isAlive(owner)) return owner ?? { pid: 0, started: "", host: os.hostname() };
+    if (owner === undefined ? !olderThan(file, WRITING_MS) : isAlive(owner)) return owner ?? { pid: 0, started: "", host: os.hostname() };
     unlinkQuietly(file);
   }
   return undefined;
 }
 
+/** A lock without an owner is one that is being written this instant; after so long it is a damaged one. */
+const WRITING_MS = 10_000;
+
 let sharedCount = 0;
 
 /**
  * Keeps writers away from an image that others read through (a backing file), or throws `IMAGE_LOCKED` when somebody writes it. Readers make
- * their file first and look for a writer then, a writer does it the other way round: one of two that meet sees the other.
+ * their files first and look for a writer then, a writer does it the other way round: one of two that meet sees the other.
  */
 export function lockShared(imagePath: string): ImageLock {
-  const places = candidates(imagePath);
-  let mine: ImageLock | undefined;
+  const places = placesOf(imagePath);
+  const mine: ImageLock[] = [];
   for (const place of places) {
     const file = `${place}-r${process.pid}-${sharedCount++}`;
-    if (tryCreate(file) !== "made") continue;
-    mine = holdLock(file);
-    break;
+    if (tryCreate(file) === "made") mine.push(holdLock(file));
   }
   for (const place of places) {
     const owner = fs.existsSync(place) ? readOwner(place) : undefined;
     if (owner === undefined || !isAlive(owner)) continue;
-    mine?.release();
+    releaseAll(mine);
     throw new VmmError(
       "IMAGE_LOCKED",
       `${imagePath}: is being written by process ${owner.pid}; stop it, or use --snapshot-disk (lock file ${place})`,
     );
   }
-  return mine ?? { release() {} };
+  return { release: () => releaseAll(mine) };
 }
 
-/** Takes the lock or throws `IMAGE_LOCKED`. */
-export function lockImage(imagePath: string): ImageLock {
-  for (const lockPath of candidates(imagePath)) {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const made = tryCreate(lockPath);
-      if (made === "unwritable") break;
-      if (made === "made") return withoutReaders(imagePath, holdLock(lockPath));
-      const owner = readOwner(lockPath);
-      // An unreadable owner is a lock being written this instant, or a damaged one: only the file's age can tell.
-      const stale = owner === undefined ? olderThan(lockPath, 10_000) : !isAlive(owner);
-      if (!stale) {
-        if (held.has(lockPath))
-          throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by this program already; give it once, or use --snapshot-disk or --read-only`);
-        const who = owner === undefined ? "another process" : `process ${owner.pid}${owner.host === os.hostname() ? "" : ` on ${owner.host}`}`;
-        throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by ${who}; stop it, or use --snapshot-disk or --read-only (lock file ${lockPath})`);
-      }
-      removeStale(lockPath);
+function releaseAll(locks: readonly ImageLock[]): void {
+  for (const lock of locks) lock.release();
+}
+
+/** Takes the lock or throws `IMAGE_LOCKED`. `fd`: the image, where it is open already. */
+export function lockImage(imagePath: string, fd?: number): ImageLock {
+  const places = placesOf(imagePath, fd);
+  const mine: ImageLock[] = [];
+  try {
+    for (const place of places) {
+      const lock = takePlace(imagePath, place);
+      if (lock !== undefined) mine.push(lock);
     }
+    if (mine.length === 0) throw new VmmError("IMAGE_LOCKED", `${imagePath}: cannot take the write lock; use --snapshot-disk or --read-only`);
+    refuseReaders(imagePath, places);
+  } catch (error) {
+    releaseAll(mine);
+    throw error;
   }
-  throw new VmmError("IMAGE_LOCKED", `${imagePath}: cannot take the write lock; use --snapshot-disk or --read-only`);
+  return { release: () => releaseAll(mine) };
 }
 
-/** Gives the lock back and throws when images that are written right now are based on this one. */
-function withoutReaders(imagePath: string, lock: ImageLock): ImageLock {
-  for (const place of candidates(imagePath)) {
+/** One of the two files; undefined where none can be made. */
+function takePlace(imagePath: string, lockPath: string): ImageLock | undefined {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const made = tryCreate(lockPath);
+    if (made === "unwritable") return undefined;
+    if (made === "made") return holdLock(lockPath);
+    const owner = readOwner(lockPath);
+    if (!isStale(lockPath, owner)) {
+      if (owner === undefined && attempt < 4) {
+        pause();
+        continue;
+      }
+      if (isRemovedAtExit(lockPath))
+        throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by this program already; give it once, or use --snapshot-disk or --read-only`);
+      const who = owner === undefined ? "another process" : `process ${owner.pid}${owner.host === os.hostname() ? "" : ` on ${owner.host}`}`;
+      throw new VmmError("IMAGE_LOCKED", `${imagePath}: in use by ${who}; stop it, or use --snapshot-disk or --read-only (lock file ${lockPath})`);
+    }
+    if (removeStale(lockPath) === "not ours") return undefined;
+  }
+  throw new VmmError("IMAGE_LOCKED", `${imagePath}: others are taking its lock this moment; try again (lock file ${lockPath})`);
+}
+
+function isStale(lockPath: string, owner: Owner | undefined): boolean {
+  return owner === undefined ? olderThan(lockPath, WRITING_MS) : !isAlive(owner);
+}
+
+/** Throws when images that are used right now are based on this one. */
+function refuseReaders(imagePath: string, places: readonly string[]): void {
+  for (const place of places) {
     const reader = liveReader(place);
     if (reader === undefined) continue;
-    lock.release();
     throw new VmmError(
       "IMAGE_LOCKED",
       `${imagePath}: is the backing file of an image that process ${reader.pid} uses; writing it would damage that one`,
     );
   }
-  return lock;
 }
 
 function olderThan(file: string, ms: number): boolean {
@@ -173,36 +211,34 @@ function olderThan(file: string, ms: number): boolean {
   }
 }
 
-/** Renames first: of two processes that find the same stale lock, one fails here and looks again. */
-function removeStale(lockPath: string): void {
-  const grave = `${lockPath}.${process.pid}`;
-  try {
-    fs.renameSync(lockPath, grave);
-    fs.unlinkSync(grave);
-  } catch {
-    // Somebody else was quicker.
+/**
+ * Clears a lock whose owner is gone. Only who holds `LOCK.clear` may do it, and looks once more before: of two that found the same stale lock,
+ * the slower one must not take away what the quicker one has just made.
+ */
+function removeStale(lockPath: string): "done" | "not ours" {
+  const guard = `${lockPath}.clear`;
+  if (tryCreate(guard) !== "made") {
+    // Somebody else clears, or did not live to finish. Another user's file in a shared directory stays.
+    if (isStale(guard, readOwner(guard))) unlinkQuietly(guard);
+    pause();
+    return "done";
   }
+  try {
+    if (isStale(lockPath, readOwner(lockPath))) fs.unlinkSync(lockPath);
+    return "done";
+  } catch (error) {
+    return errorCode(error) === "ENOENT" ? "done" : "not ours";
+  } finally {
+    unlinkQuietly(guard);
+  }
+}
+
+/** Long enough for another process to write the lines of its lock. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 }
 
 function holdLock(lockPath: string): ImageLock {
-  held.add(lockPath);
-  if (!exitHookInstalled) {
-    exitHookInstalled = true;
-    process.on("exit", () => {
-      for (const file of held) unlinkQuietly(file);
-    });
-  }
-  return {
-    release() {
-      if (held.delete(lockPath)) unlinkQuietly(lockPath);
-    },
-  };
-}
-
-function unlinkQuietly(file: string): void {
-  try {
-    fs.unlinkSync(file);
-  } catch {
-    // Gone already: nothing to release.
-  }
+  const file = removeAtExit(lockPath);
+  return { release: () => void file.remove() };
 }
