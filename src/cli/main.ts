@@ -75,6 +75,13 @@ async function run(): Promise<void> {
     complain("internal error, please report: nothing is left to wait for");
     process.exit(EXIT.INTERNAL);
   });
+  let lost: Error | undefined;
+  // Without a listener a full disk behind standard output would look like a mistake of ours. A reader that goes away is none.
+  process.stdout.on("error", (error) => {
+    if (!("code" in error && error.code === "EPIPE")) lost ??= error;
+  });
+  // Nobody is left who could be told.
+  process.stderr.on("error", () => {});
   try {
     process.exitCode = await main(process.argv.slice(2));
   } catch (error) {
@@ -82,6 +89,13 @@ async function run(): Promise<void> {
     if (known) complain(oneLine(error.message));
     else complain(`internal error, please report: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     process.exitCode = known ? EXIT.USAGE : EXIT.INTERNAL;
+  }
+  // A stream tells of its error in a turn of its own.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (lost !== undefined) {
+    const { hostReason } = await import("../backends/node/index.ts");
+    complain(`standard output: cannot be written (${hostReason(lost)})`);
+    if (process.exitCode === EXIT.OK) process.exitCode = EXIT.USAGE;
   }
   if (process.exitCode === EXIT.HANGUP && process.stdin.isTTY) {
     // Node 20 aborts at its end when it cannot set a terminal that is gone. Everything is put away: the signal may do what it came for.

@@ -1,13 +1,17 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { DescriptorSink, FileConsole, openForWriting, StdioConsole } from "../backends/node/index.ts";
-import type { ConsoleBackend } from "../backends/api/index.ts";
+import { writeWholeFile } from "../backends/node/index.ts";
 import { boot, describeEnd, parseTyped } from "../machine/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
+import { Losses } from "./losses.ts";
 import { describeOptions } from "./options/options.ts";
 import { parseRun, RUN_OPTIONS } from "./options/run-options.ts";
-import type { RunRequest, SinkRequest } from "./options/run-options.ts";
+import type { RunRequest } from "./options/run-options.ts";
+import { plug } from "./plugs.ts";
+import type { Plugs } from "./plugs.ts";
+import { runScript } from "./script.ts";
+import type { Script } from "./script.ts";
 
 const EXAMPLES = `Examples:
   whyve run freedos.img                          draw the screen here; Ctrl-] opens a menu
@@ -32,20 +36,11 @@ Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or
 
 /** Why `whyve run` is over. */
 type Outcome =
-  | { readonly kind: "ended"; readonly end: MachineEnd; readonly scripted: boolean }
+  | { readonly kind: "ended"; readonly end: MachineEnd; readonly finished: boolean }
   | { readonly kind: "matched" }
   | { readonly kind: "timeout" }
   | { readonly kind: "quit" }
   | { readonly kind: "signal"; readonly code: number };
-
-interface Plugs {
-  readonly serial: readonly (ConsoleBackend | undefined)[];
-  readonly consoles: readonly (ConsoleBackend | undefined)[];
-  readonly debugPort: ConsoleBackend | undefined;
-  readonly printer: ConsoleBackend | undefined;
-  readonly stdio: StdioConsole | undefined;
-  close(): void;
-}
 
 /** `whyve run` and `whyve demo`. Returns the exit code. */
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
@@ -59,10 +54,11 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   for (const step of request.type) parseTyped(step.text);
   const onTerminal = decideDisplay(request);
   const signals = watchSignals();
+  const losses = new Losses();
   let plugs: Plugs | undefined;
   let vm: VirtualMachine;
   try {
-    plugs = plug(request);
+    plugs = await plug(request, losses);
     vm = await boot({
       ...bootOptions(request, plugs),
       ...(command === "demo" ? await demoOptions(request, onTerminal) : {}),
@@ -70,12 +66,13 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
       stayWhenHalted: onTerminal,
     });
   } catch (error) {
-    plugs?.close();
+    await plugs?.close();
     signals.release();
     throw error;
   }
   try {
-    return await superviseRun(vm, request, plugs, onTerminal, signals);
+    const code = await superviseRun({ vm, request, plugs, onTerminal, signals, losses });
+    return code === EXIT.OK && losses.any ? EXIT.USAGE : code;
   } finally {
     signals.release();
   }
@@ -112,36 +109,6 @@ async function demoOptions(request: RunRequest, onTerminal: boolean): Promise<Pa
   return { images: [{ kind: "hard-disk", backend: demoDisk(interactive) }], ...(interactive ? {} : { clock: "virtual" as const }) };
 }
 
-function plug(request: RunRequest): Plugs {
-  const files: FileConsole[] = [];
-  let stdio: StdioConsole | undefined;
-  const open = (sink: SinkRequest | undefined): ConsoleBackend | undefined => {
-    if (sink === undefined || sink.kind === "null") return undefined;
-    if (sink.kind === "stdio") {
-      stdio = new StdioConsole();
-      return stdio;
-    }
-    const file = new FileConsole(sink.path);
-    files.push(file);
-    return file;
-  };
-  const serial = request.serial.map(open);
-  const consoles = request.consoles.map(open);
-  const debugPort = open(request.debugPort);
-  const printer = open(request.printer);
-  return {
-    serial,
-    consoles,
-    debugPort,
-    printer,
-    stdio,
-    close() {
-      stdio?.finish();
-      for (const file of files) file.close();
-    },
-  };
-}
-
 function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   return {
     images: request.media.map((m) =>
@@ -174,7 +141,17 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   };
 }
 
-async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean, signals: Signals): Promise<number> {
+interface Run {
+  readonly vm: VirtualMachine;
+  readonly request: RunRequest;
+  readonly plugs: Plugs;
+  readonly onTerminal: boolean;
+  readonly signals: Signals;
+  readonly losses: Losses;
+}
+
+async function superviseRun(run: Run): Promise<number> {
+  const { vm, request, plugs } = run;
   const cleanups: (() => void)[] = [];
   try {
     if (request.name !== undefined) {
@@ -183,50 +160,36 @@ async function superviseRun(vm: VirtualMachine, request: RunRequest, plugs: Plug
     }
     if (request.trace.length > 0) {
       const { attachTraces } = await import("./trace/trace.ts");
-      cleanups.push(attachTraces(vm, request.trace));
+      cleanups.push(attachTraces(vm, request.trace, () => run.losses.note()));
     }
+    plugs.attach(vm);
+    const script: Script = { waitingFor: undefined };
     const outcome = await new Promise<Outcome>((resolve, reject) => {
-      void signals.first.then((code) => resolve({ kind: "signal", code }));
-      const script = runScript(vm, request);
+      void run.signals.first.then((code) => resolve({ kind: "signal", code }));
+      const played = runScript(vm, request, script);
       vm.ended.then((end) => {
         // The last words on the screen count: the script gets its look at them first.
-        void script.then((done) => resolve(done && request.until !== undefined ? { kind: "matched" } : { kind: "ended", end, scripted: done }));
+        played.then((done) => resolve(done && request.until !== undefined ? { kind: "matched" } : { kind: "ended", end, finished: done }), reject);
       }, reject);
-      script.then((done) => {
+      played.then((done) => {
         if (done && request.until !== undefined) resolve({ kind: "matched" });
       }, reject);
       if (request.timeoutMs !== undefined) {
         const timer = setTimeout(() => resolve({ kind: "timeout" }), request.timeoutMs);
         cleanups.push(() => clearTimeout(timer));
       }
-      attachTerminal(vm, request, plugs, onTerminal, () => resolve({ kind: "quit" })).then((close) => cleanups.push(close), reject);
+      attachTerminal(vm, request, plugs, run.onTerminal, () => resolve({ kind: "quit" })).then((close) => cleanups.push(close), reject);
       vm.start();
     });
     if (vm.state === "running") await vm.pause();
     while (cleanups.length > 0) cleanups.pop()?.();
     plugs.stdio?.finish();
     await saveResults(vm, request);
-    return report(vm, request, outcome);
+    return report(vm, request, outcome, script);
   } finally {
     while (cleanups.length > 0) cleanups.pop()?.();
     await vm.dispose();
-    plugs.close();
-  }
-}
-
-/** Serves `--type` in order, then waits for `--until`. True when all of it happened; false when the machine ended first. */
-async function runScript(vm: VirtualMachine, request: RunRequest): Promise<boolean> {
-  const forever = { timeoutMs: 0 };
-  try {
-    for (const step of request.type) {
-      if (step.when !== undefined) await vm.waitFor(step.when, forever);
-      await vm.typeWithKeys(step.text);
-    }
-    if (request.until !== undefined) await vm.waitFor(request.until, forever);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "MACHINE_ENDED") return false;
-    throw error;
+    await plugs.close();
   }
 }
 
@@ -282,17 +245,7 @@ async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Pl
 }
 
 async function saveScreenshot(vm: VirtualMachine, file: string): Promise<string> {
-  const png = await vm.screenshot();
-  const fd = openForWriting(file, "--screenshot ");
-  let problem = "";
-  try {
-    const sink = new DescriptorSink(fd, (error) => (problem = error instanceof Error ? error.message : String(error)));
-    sink.write(png);
-    sink.finish();
-  } finally {
-    fs.closeSync(fd);
-  }
-  if (problem !== "") throw new UsageError(`--screenshot ${file}: cannot be written (${problem})`);
+  await writeWholeFile(file, await vm.screenshot(), { flag: "--screenshot " });
   return file;
 }
 
@@ -305,7 +258,8 @@ function say(message: string): void {
   process.stderr.write(`whyve: ${message}\n`);
 }
 
-function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome): number {
+function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome, script: Script): number {
+  const waiting = script.waitingFor === undefined ? "" : `: ${script.waitingFor}`;
   switch (outcome.kind) {
     case "matched":
     case "quit":
@@ -313,25 +267,21 @@ function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome): numb
     case "signal":
       return outcome.code;
     case "timeout":
-      say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waitingFor(request)}\n--- screen ---\n${vm.screen.text()}`);
+      say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waiting}\n--- screen ---\n${vm.screen.text()}`);
       return EXIT.TIMEOUT;
     case "ended":
-      return reportEnd(vm, outcome.end, outcome.scripted);
+      return reportEnd(vm, outcome.end, outcome.finished ? undefined : waiting);
   }
 }
 
-function waitingFor(request: RunRequest): string {
-  if (request.until !== undefined) return `, --until ${request.until.source} has not matched`;
-  return "";
-}
-
-function reportEnd(vm: VirtualMachine, end: MachineEnd, scripted: boolean): number {
+/** `unfinished`: what the script still waited for. */
+function reportEnd(vm: VirtualMachine, end: MachineEnd, unfinished: string | undefined): number {
   if (end.kind === "crash") {
     say(`${describeEnd(end)}\n${vm.describeRegisters()}`);
     return EXIT.GUEST;
   }
-  if (!scripted) {
-    say(`${describeEnd(end)} before --until and --type were served\n--- screen ---\n${vm.screen.text()}`);
+  if (unfinished !== undefined) {
+    say(`${describeEnd(end)} before --until and --type were served${unfinished}\n--- screen ---\n${vm.screen.text()}`);
     return EXIT.GUEST;
   }
   if (end.kind === "halted") say(describeEnd(end));

@@ -163,7 +163,7 @@ test("whyve ctl lists, controls and saves a machine; whyve run --restore goes on
     (await inHome(home, ["run", disk, "--read-only", "--display", "none", "--name", "dos"]).ended).text,
     /of that name is running already/,
   );
-  assert.match((await ctl("dos", "save", path.join(home, "no/such/place"))).text, /cannot be written \(ENOENT\)/);
+  assert.match((await ctl("dos", "save", path.join(home, "no/such/place"))).text, /cannot be written \(no such directory\)/);
   const snapshot = path.join(home, "dos.snap");
   assert.deepEqual(await ctl("dos", "save", snapshot, "--stop"), { code: 0, text: "" });
   assert.equal((await machine.ended).code, 0);

@@ -1,7 +1,9 @@
 // The command line given bad files, bad flags, closed pipes and signals: one clear line, the right exit code, images as they were.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
+import { connect } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { after, test } from "node:test";
@@ -384,4 +386,142 @@ test("a run that is named where no directory can be made is refused", { skip: pr
   });
   assert.match(stderr, /^whyve: --name: \/proc\/whyve cannot be made [^\n]*\n$/);
   assert.equal(status, 1);
+});
+
+test("a run that ends before its --type was served says which step, and is no success", async () => {
+  for (const [args, pattern] of [
+    [["--type", "=>xxxxxxxxxxxxxxxxxxxx"], /before --until and --type were served: --type 1 of 1: its text "x+" is not typed to the end/],
+    [["--type", "A=>", "--type", "B=>x"], /before --until and --type were served: --type 2 of 2: B has not matched/],
+  ]) {
+    const { code, stderr } = await whyve(["run", good, "--snapshot-disk", ...args]);
+    assert.match(stderr, pattern);
+    assert.equal(code, 2);
+  }
+  const late = await whyve(["run", spin, "--snapshot-disk", "--type", "B=>x", "--timeout", "0.3"]);
+  assert.match(late.stderr, /time is up after 0\.3 s: --type 1 of 1: B has not matched/);
+  assert.equal(late.code, 3);
+  // sti; hlt until the Enter comes; then power off by port 8900h: its release is never sent.
+  const off = image("off.img", [
+    0x31,
+    0xc0,
+    0xcd,
+    0x16,
+    0xbe,
+    0x16,
+    0x7c,
+    0xba,
+    0x00,
+    0x89,
+    0x8a,
+    0x04,
+    0x46,
+    0x84,
+    0xc0,
+    0x74,
+    0x03,
+    0xee,
+    0xeb,
+    0xf6,
+    0xeb,
+    0xfe,
+    ...Buffer.from("Shutdown\0"),
+  ]);
+  const done = await whyve(["run", off, "--snapshot-disk", "--type", "=>\\n", "--timeout", "20"]);
+  assert.deepEqual([done.code, done.stderr], [0, ""]);
+});
+
+test("results that cannot be written to the end leave nothing behind; streams say once that they are cut", {
+  skip: process.platform === "win32",
+}, () => {
+  const home = fs.mkdtempSync(path.join(dir, "small-"));
+  fs.writeFileSync(path.join(home, "noise.img"), randomBytes(300_000));
+  fs.writeFileSync(path.join(home, "old.qcow2"), "old");
+  const flood = image("flood2.img", SERIAL_FLOOD);
+  const before = fs.readdirSync(home);
+  // Files may have 8 blocks of 512 bytes (or of 1024), as on a disk that is full.
+  const limited = (args) => {
+    const command = [process.execPath, CLI, ...args].map((word) => `'${word}'`).join(" ");
+    return spawnSync("sh", ["-c", `ulimit -f 8; exec ${command}`], { cwd: home, encoding: "utf8", timeout: 60_000 });
+  };
+  for (const args of [
+    ["image", "convert", "noise.img", "a.img"],
+    ["image", "convert", "noise.img", "a.qcow2"],
+    ["image", "convert", "--compress", "noise.img", "a.qcow2"],
+    ["image", "convert", "--force", "noise.img", "old.qcow2"],
+    ["image", "convert", "noise.img", "a.vhd"],
+    ["image", "create", "a.img", "20M"],
+    ["image", "create", "--fixed", "a.vhd", "20M"],
+  ]) {
+    const { status, stderr } = limited(args);
+    assert.match(stderr, /^whyve: [^\n]+cannot be (?:written|made)[^\n]+\n$/, args.join(" "));
+    assert.equal(status, 1);
+    assert.deepEqual(fs.readdirSync(home), before);
+  }
+  assert.equal(fs.readFileSync(path.join(home, "old.qcow2"), "utf8"), "old");
+  for (const [args, until, pattern] of [
+    [["--serial", "file:serial.txt"], "A{20000}", /whyve: --serial file:serial\.txt: output is lost from here on \(larger than/],
+    [["--trace", "insn=trace.txt"], "A{1000}", /whyve: --trace: the trace ends early, trace\.txt cannot be written/],
+  ]) {
+    const { status, stderr } = limited(["run", flood, "--snapshot-disk", ...args, "--type", "=>x", "--until", until, "--timeout", "30"]);
+    assert.equal(stderr.split("\n").filter((line) => pattern.test(line)).length, 1, stderr.slice(0, 500));
+    assert.equal(status, 1);
+  }
+});
+
+test("a full disk behind standard output is one line and exit code 1", { skip: !fs.existsSync("/dev/full") }, () => {
+  for (const [args, pattern] of [
+    [["--help"], /^whyve: standard output: cannot be written \(no space left on the disk\)\n$/],
+    [["run", good, "--dump-screen"], /whyve: standard output: cannot be written \(no space left on the disk\)\n$/],
+    [
+      ["run", image("once.img", [0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xfa, 0xf4]), "--serial", "stdio"],
+      /whyve: --serial stdio: output is lost from here on/,
+    ],
+  ]) {
+    const command = [process.execPath, CLI, ...args].map((word) => `'${word}'`).join(" ");
+    const { status, stderr } = spawnSync("sh", ["-c", `${command} >/dev/full`], { encoding: "utf8", timeout: 60_000 });
+    assert.match(stderr, pattern);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+    assert.equal(status, 1);
+  }
+});
+
+test("two runs that begin at once on one image under two names: one of them has it", { skip: process.platform === "win32" }, async () => {
+  const file = image("twin.img", SPIN);
+  fs.linkSync(file, path.join(dir, "twin2.img"));
+  for (let i = 0; i < 3; i++) {
+    const runs = await Promise.all([file, path.join(dir, "twin2.img")].map((name) => whyve(["run", name, "--timeout", "2"])));
+    assert.deepEqual(
+      runs.map((r) => r.code).sort((a, b) => a - b),
+      [1, 3],
+    );
+    assert.match(runs.find((r) => r.code === 1).stderr, /in use by process \d+/);
+  }
+  assert.deepEqual(
+    fs.readdirSync(dir).filter((name) => name.includes(".lock") && name.startsWith("twin")),
+    [],
+  );
+});
+
+test("--serial on a socket: what the guest printed before is there, bytes go both ways, the socket is gone at the end", async (t) => {
+  if (process.platform === "win32") return t.skip("no Unix sockets");
+  // prints A on COM1, then echoes what comes in, each byte plus one
+  const echo = image(
+    "echo.img",
+    [0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xfe, 0xc0, 0xee, 0xeb, 0xef],
+  );
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "wh"));
+  t.after(() => fs.rmSync(home, { recursive: true, force: true }));
+  const file = path.join(home, "com1");
+  let text = "";
+  const { code, stderr } = await whyve(["run", echo, "--snapshot-disk", "--serial", `unix:${file}`, "--until", "AIBM", "--timeout", "30"], () => {
+    void waitFor(() => fs.existsSync(file)).then(() => {
+      const socket = connect(file);
+      socket.on("data", (d) => (text += d)).on("error", () => {});
+      setTimeout(() => socket.write("HAL"), 500);
+    });
+  });
+  assert.deepEqual([code, stderr, text], [0, "", "AIBM"]);
+  assert.deepEqual(fs.readdirSync(home), []);
+  await refused(["run", good, "--serial", "tcp:nowhere"], /use tcp:HOST:PORT/);
+  await refused(["run", good, "--serial", `unix:${good}`], /exists and is no socket/);
 });

@@ -28,7 +28,7 @@ async function tcp(): Promise<SocketConsole> {
 }
 interface Client {
   readonly socket: net.Socket;
-  text(): string;
+  readonly text: () => string;
 }
 async function client(where: net.NetConnectOpts): Promise<Client> {
   const socket = net.connect(where);

@@ -1,6 +1,6 @@
-import * as fs from "node:fs";
 import type * as net from "node:net";
 import * as path from "node:path";
+import { writeWholeFile } from "../../backends/node/index.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { suggestion } from "../options/options.ts";
 import { connectTo, removeStale, socketNames, socketPath } from "./places.ts";
@@ -81,7 +81,7 @@ async function run(socket: net.Socket, name: string, command: string, args: read
   const result = await ask(socket, command, sent);
   switch (command) {
     case "screenshot":
-      return writePicture(first ?? "", result);
+      return await writePicture(first ?? "", result);
     case "status":
       process.stdout.write(json ? `${JSON.stringify(result, undefined, 2)}\n` : describeStatus(result));
       return EXIT.OK;
@@ -159,12 +159,8 @@ function describeStatus(result: unknown): string {
   return table(rows);
 }
 
-function writePicture(file: string, result: unknown): number {
-  try {
-    fs.writeFileSync(file, Buffer.from(String(result), "base64"));
-  } catch (error) {
-    throw new UsageError(`${file}: cannot be written (${error instanceof Error && "code" in error ? String(error.code) : String(error)})`);
-  }
+async function writePicture(file: string, result: unknown): Promise<number> {
+  await writeWholeFile(file, Buffer.from(String(result), "base64"));
   return EXIT.OK;
 }
 

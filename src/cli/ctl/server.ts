@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
+import { writeWholeFile } from "../../backends/node/index.ts";
 import type { VirtualMachine } from "../../machine/index.ts";
 import { UsageError } from "../errors.ts";
 import { connectTo, makeSocketDirectory, removeStale, socketPath } from "./places.ts";
@@ -194,17 +195,12 @@ async function save(vm: VirtualMachine, args: readonly string[]): Promise<unknow
   if (file === undefined || !path.isAbsolute(file)) throw new RequestError("save: an absolute path is missing");
   const stop = then === "stop";
   if (stop) await vm.pause();
-  const part = `${file}.part${process.pid}`;
   try {
     const bytes = await vm.save();
-    await fs.promises.writeFile(part, bytes, { mode: 0o600 });
-    await fs.promises.rename(part, file);
+    await writeWholeFile(file, bytes, { mode: 0o600 });
     return { file, bytes: bytes.length };
   } catch (error) {
-    await fs.promises.rm(part, { force: true });
     if (stop && vm.state === "paused") vm.resume();
-    throw error instanceof Error && "code" in error && error.name !== "VmmError"
-      ? new RequestError(`${file}: cannot be written (${String(error.code)})`)
-      : error;
+    throw error;
   }
 }

@@ -4,7 +4,7 @@ import { VmmError } from "../../base/index.ts";
 import { createQcow2, createVhd, isZero, openImageFile } from "../../backends/formats/index.ts";
 import type { DiskImage, ImageFormat } from "../../backends/formats/index.ts";
 import { createFile, lockImage, surroundings } from "../../backends/node/index.ts";
-import type { NewFile } from "../../backends/node/index.ts";
+import type { ImageLock, NewFile } from "../../backends/node/index.ts";
 import { UsageError } from "../errors.ts";
 import { Progress } from "./progress.ts";
 
@@ -22,19 +22,26 @@ export interface NewImage {
   readonly backing?: { readonly file: string; readonly format: ImageFormat };
 }
 
-/** Where a new image goes: what is there must be a file that nobody uses, and overwriting it must be meant. */
-export function checkTarget(target: string, force: boolean): string {
+/** Where a new image goes. */
+export interface Target {
+  readonly path: string;
+  /** Held until the new image is in place: nobody may start to write the old one meanwhile. */
+  readonly lock: ImageLock | undefined;
+}
+
+/** What is there must be a file that nobody uses, and overwriting it must be meant. */
+export function checkTarget(target: string, force: boolean): Target {
   if (target === "") throw new UsageError("the new image's file name is empty");
   let stat: fs.Stats;
   try {
     stat = fs.statSync(target);
   } catch {
-    return target;
+    return { path: target, lock: undefined };
   }
   if (!stat.isFile()) throw new UsageError(`${target}: is not a regular file`);
   if (!force) throw new UsageError(`${target}: exists already; use --force to replace it`);
-  lockImage(target).release();
-  return fs.realpathSync(target);
+  const lock = lockImage(target);
+  return { path: fs.realpathSync(target), lock };
 }
 
 /** Puts an empty image into a fresh file. */
@@ -94,10 +101,8 @@ export async function convertImage(source: DiskImage, target: string, image: New
       at += chunk.length;
       await progress.step(at);
     }
-    writer?.flush();
-    if (writer !== undefined && writer.check().errorCount > 0) throw failed();
+    if (writer !== undefined && (!writer.flush() || writer.check().errorCount > 0)) throw failed();
     writer?.close();
-    if (!made.file.flush()) throw failed();
     made.finish();
     done = true;
   } finally {

@@ -44,6 +44,35 @@ describe("whyve image", () => {
     expect((await image("info", at("c.vhd"))).out).toMatch(/^format: +vhd, dynamic$/m);
   });
 
+  it("describes an image whose backing file is missing or cannot be used, though nobody can open it", async () => {
+    fs.writeFileSync(at("base.img"), new Uint8Array(2 ** 20).fill(7));
+    expect((await image("create", "-f", "qcow2", "-b", at("base.img"), at("o.qcow2"))).code).toBe(0);
+    fs.rmSync(at("base.img"));
+    const missing = await image("info", at("o.qcow2"));
+    expect(missing.code).toBe(0);
+    expect(missing.out).toMatch(/^virtual size: +1 MiB/m);
+    expect(missing.out).toMatch(/^backing file: +.*base\.img \(raw\)$/m);
+    expect(missing.out).toMatch(/^backing state: missing$/m);
+    expect(JSON.parse((await image("info", at("o.qcow2"), "--json")).out)).toMatchObject({
+      virtualBytes: 2 ** 20,
+      backingProblem: expect.stringContaining("base.img: no such file"),
+    });
+    expect(() => openDiskImage(at("o.qcow2"))).toThrow(/backing file .*base\.img: no such file/);
+    fs.mkdirSync(at("base.img"));
+    expect((await image("info", at("o.qcow2"))).out).toMatch(/^backing state: cannot be used: .*is a directory/m);
+  });
+
+  it("reads zeros from a raw backing file of no bytes, as qemu-img does", async () => {
+    fs.writeFileSync(at("base.img"), new Uint8Array(512));
+    expect((await image("create", "-f", "qcow2", "-b", at("base.img"), "-F", "raw", at("o.qcow2"), "1M")).code).toBe(0);
+    fs.truncateSync(at("base.img"), 0);
+    const disk = openDiskImage(at("o.qcow2"));
+    const sector = new Uint8Array(512).fill(1);
+    expect(disk.read(0, sector)).toBe(true);
+    expect(sector.every((b) => b === 0)).toBe(true);
+    disk.close();
+  });
+
   it("names a backing file from the place of the new image, with its format", async () => {
     fs.mkdirSync(at("sub"));
     fs.writeFileSync(at("base.img"), new Uint8Array(2 ** 20).fill(7));

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
-import type { ImageFormat } from "../../backends/formats/index.ts";
+import type { DiskImage, ImageFormat } from "../../backends/formats/index.ts";
 import { createFile, lockShared, openDiskImage } from "../../backends/node/index.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { describeOptions, parseOptions, suggestion } from "../options/options.ts";
@@ -142,8 +142,13 @@ function warn(message: string): void {
 
 function info(given: ParsedOptions): number {
   const [file = ""] = words(given, ["FILE"]);
-  const image = openDiskImage(file, { readOnly: true, ...stated(given) });
-  const facts = { ...image.facts(), diskBytes: fs.statSync(file).blocks * 512 };
+  let problem: VmmError | undefined;
+  const image = openDiskImage(file, { readOnly: true, onBackingProblem: (error) => (problem = error), ...stated(given) });
+  const facts = {
+    ...image.facts(),
+    ...(problem === undefined ? {} : { backingProblem: problem.message }),
+    diskBytes: fs.statSync(file).blocks * 512,
+  };
   image.close();
   if (given.has("json")) {
     process.stdout.write(`${JSON.stringify(facts, undefined, 2)}\n`);
@@ -158,11 +163,17 @@ function info(given: ParsedOptions): number {
     [facts.format === "vhd" ? "block size" : "cluster size", facts.clusterBytes === undefined ? undefined : describeSize(facts.clusterBytes)],
     ["compression", facts.compression],
     ["backing file", facts.backingFile === undefined ? undefined : `${facts.backingFile} (${facts.backingFormat ?? "format not stated"})`],
+    ["backing state", problem === undefined ? undefined : backingState(problem)],
     ["flags", facts.flags?.join(", ")],
   ];
   for (const [name, value] of lines) if (value !== undefined) process.stdout.write(`${`${name}:`.padEnd(15)}${printable(value)}\n`);
   for (const s of facts.snapshots ?? []) process.stdout.write(`${"snapshot:".padEnd(15)}${printable(`${s.id} ${s.name} (${s.time})`)}\n`);
   return EXIT.OK;
+}
+
+/** `run` refuses what has such a state; what the image is can be said all the same. */
+function backingState(problem: VmmError): string {
+  return problem.code === "IMAGE_NOT_FOUND" ? "missing" : `cannot be used: ${problem.message}`;
 }
 
 /** Names inside an image are somebody else's: no control characters reach the terminal. */
@@ -189,31 +200,45 @@ function create(given: ParsedOptions): number {
   const [file = "", size] = words(given, ["FILE", "SIZE"], given.has("backing") ? 1 : 2);
   const format = targetFormat(given, "format", file);
   const backingName = given.value("backing");
-  let sizeBytes = size === undefined ? 0 : parseSize("SIZE", size);
-  let backing: { readonly file: string; readonly format: ImageFormat } | undefined;
-  const target = checkTarget(file, given.has("force"));
-  if (backingName !== undefined) {
-    if (format !== "qcow2") throw new UsageError("-b: only qcow2 images have a backing file here; add -f qcow2");
-    const backingFormat = formatOf(given, "backing-format");
-    if (path.resolve(backingName) === path.resolve(target)) throw new UsageError(`${file}: cannot be its own backing file`);
-    const image = openDiskImage(backingName, { readOnly: true, ...(backingFormat === undefined ? {} : { format: backingFormat }) });
-    // In the header the name starts from the new image's directory; an absolute name stays one.
-    const name = path.isAbsolute(backingName)
-      ? backingName
-      : path.relative(fs.realpathSync(path.dirname(path.resolve(target))), path.resolve(backingName));
-    backing = { file: name, format: image.format };
-    if (size === undefined) sizeBytes = image.sizeBytes;
-    image.close();
-  } else if (given.has("backing-format")) throw new UsageError("-F needs -b");
-  const made = createFile(target);
+  if (size !== undefined) parseSize("SIZE", size);
+  const { path: target, lock } = checkTarget(file, given.has("force"));
   try {
-    formatFile(made, { format, sizeBytes, ...details(given, format), ...(backing === undefined ? {} : { backing }) });
-  } catch (error) {
-    made.abandon();
-    throw error;
+    const backing = backingName === undefined ? undefined : describeBacking(given, file, target, backingName, format);
+    if (backingName === undefined && given.has("backing-format")) throw new UsageError("-F needs -b");
+    const sizeBytes = size === undefined ? (backing?.sizeBytes ?? 0) : parseSize("SIZE", size);
+    const made = createFile(target);
+    try {
+      formatFile(made, { format, sizeBytes, ...details(given, format), ...(backing === undefined ? {} : { backing }) });
+    } catch (error) {
+      made.abandon();
+      throw error;
+    }
+    made.finish();
+  } finally {
+    lock?.release();
   }
-  made.finish();
   return EXIT.OK;
+}
+
+/** The backing file of a new image, as its header is to name it. */
+function describeBacking(given: ParsedOptions, file: string, target: string, backingName: string, format: ImageFormat): Backing {
+  if (format !== "qcow2") throw new UsageError("-b: only qcow2 images have a backing file here; add -f qcow2");
+  const backingFormat = formatOf(given, "backing-format");
+  if (path.resolve(backingName) === path.resolve(target)) throw new UsageError(`${file}: cannot be its own backing file`);
+  const image = openDiskImage(backingName, { readOnly: true, ...(backingFormat === undefined ? {} : { format: backingFormat }) });
+  // In the header the name starts from the new image's directory; an absolute name stays one.
+  const name = path.isAbsolute(backingName)
+    ? backingName
+    : path.relative(fs.realpathSync(path.dirname(path.resolve(target))), path.resolve(backingName));
+  const found = { file: name, format: image.format, sizeBytes: image.sizeBytes };
+  image.close();
+  return found;
+}
+
+interface Backing {
+  readonly file: string;
+  readonly format: ImageFormat;
+  readonly sizeBytes: number;
 }
 
 async function convert(given: ParsedOptions): Promise<number> {
@@ -221,18 +246,20 @@ async function convert(given: ParsedOptions): Promise<number> {
   const format = targetFormat(given, "output-format", to);
   if (given.has("compress") && format !== "qcow2") throw new UsageError("--compress is for qcow2; add -O qcow2");
   const more = details(given, format);
-  const target = checkTarget(to, given.has("force"));
-  const source = openDiskImage(from, { readOnly: true, warn, ...stated(given) });
+  const { path: target, lock: targetLock } = checkTarget(to, given.has("force"));
+  let source: DiskImage | undefined;
   try {
+    source = openDiskImage(from, { readOnly: true, warn, ...stated(given) });
     // Nobody may write the source meanwhile: the copy would be of no moment.
-    const lock = lockShared(from);
+    const lock = targetLock !== undefined && fs.realpathSync(from) === target ? undefined : lockShared(from);
     try {
       await convertImage(source, target, { format, sizeBytes: source.sizeBytes, ...more }, given.has("compress"));
     } finally {
-      lock.release();
+      lock?.release();
     }
   } finally {
-    source.close();
+    source?.close();
+    targetLock?.release();
   }
   return EXIT.OK;
 }
@@ -253,9 +280,11 @@ function check(given: ParsedOptions): number {
     }
     for (const error of result.errors) process.stdout.write(`${printable(error)}\n`);
     const { errorCount, leakedClusters } = result;
-    if (errorCount > 0) process.stdout.write(`${file}: ${errorCount} errors${leakedClusters > 0 ? `, ${leakedClusters} leaked clusters` : ""}\n`);
-    else if (leakedClusters > 0) process.stdout.write(`${file}: ${leakedClusters} leaked clusters; no data is in danger (--repair frees them)\n`);
-    else process.stdout.write(`${file}: no errors; ${result.allocatedClusters} of ${result.totalClusters} clusters are allocated\n`);
+    if (errorCount > 0)
+      process.stdout.write(`${printable(file)}: ${errorCount} errors${leakedClusters > 0 ? `, ${leakedClusters} leaked clusters` : ""}\n`);
+    else if (leakedClusters > 0)
+      process.stdout.write(`${printable(file)}: ${leakedClusters} leaked clusters; no data is in danger (--repair frees them)\n`);
+    else process.stdout.write(`${printable(file)}: no errors; ${result.allocatedClusters} of ${result.totalClusters} clusters are allocated\n`);
     return errorCount > 0 ? 2 : leakedClusters > 0 ? 3 : EXIT.OK;
   } finally {
     lock?.release();

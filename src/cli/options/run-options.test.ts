@@ -116,7 +116,7 @@ describe("whyve run's command line", () => {
     [["--net", "wifi"], '--net "wifi": use none, user or tap (see whyve run --help)'],
     [["--engine", "kvm"], "not yet: --engine kvm; use soft"],
     [["--display", "web"], "not yet: --display web; use terminal or none"],
-    [["--serial", "pty"], "not yet: --serial pty; use stdio or file:PATH"],
+    [["--serial", "pty"], "--serial pty: Node has no pseudo-terminals; use unix:PATH with socat PTY,link=NAME UNIX:PATH"],
     [["--serial", "stdio", "--serial", "stdio"], "only one of --serial, --console and --debug-port can have stdio"],
     [["--trace", "everything"], '--trace "everything": use bios, insn, io or exits, each with =FILE if wanted; insn:mode=16,addr=7c00-7dff filters'],
     [["--rtc", "2026-02-30"], '--rtc "2026-02-30": use utc, local, or a time such as 2026-01-31T12:00:00'],

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../machine/index.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
+import type { SocketPlace } from "../../backends/node/index.ts";
 import { boundedRegExp } from "../bounded-regexp.ts";
 import { UsageError } from "../errors.ts";
 import { parseNet } from "./net-options.ts";
@@ -62,13 +63,13 @@ export const RUN_OPTIONS = {
     help: "terminal: draw the screen here (default on a terminal; Ctrl-] opens a menu)",
   },
   serial: {
-    value: "stdio|null|file:PATH",
+    value: "stdio|null|file:PATH|unix:PATH|tcp:HOST:PORT",
     multiple: true,
     group: "Screen, keyboard, serial",
-    help: "where COM1 goes (repeatable: COM2, ...)",
+    help: "where COM1 goes (repeatable: COM2, ...); unix, tcp: listens there for\none client at a time (socat -,raw,echo=0 UNIX:PATH; nc HOST PORT)",
   },
   console: {
-    value: "stdio|null|file:PATH",
+    value: "stdio|null|file:PATH|unix:PATH|tcp:HOST:PORT",
     multiple: true,
     group: "Screen, keyboard, serial",
     help: "where the virtio console hvc0 goes (repeatable: hvc1, ...)",
@@ -121,7 +122,7 @@ export interface MediumRequest {
   readonly format?: ImageFormat;
 }
 
-export type SinkRequest = { readonly kind: "stdio" } | { readonly kind: "null" } | { readonly kind: "file"; readonly path: string };
+export type SinkRequest = { readonly kind: "stdio" } | { readonly kind: "null" } | { readonly kind: "file"; readonly path: string } | SocketPlace;
 
 export interface TypeRequest {
   /** Undefined: type at once. */
@@ -372,9 +373,23 @@ function localAsUtc(now: Date): number {
 function parseSink(flag: string, value: string): SinkRequest {
   if (value === "stdio" && flag !== "--printer") return { kind: "stdio" };
   if (value === "null" || value === "none") return { kind: "null" };
-  if (value === "pty") throw new UsageError(`not yet: ${flag} pty; use stdio or file:PATH`);
+  const twoWay = flag === "--serial" || flag === "--console";
+  if (value === "pty")
+    throw new UsageError(
+      `${flag} pty: Node has no pseudo-terminals; use ${twoWay ? "unix:PATH with socat PTY,link=NAME UNIX:PATH" : "stdio or file:PATH"}`,
+    );
   if (value.startsWith("file:") && value.length > 5) return { kind: "file", path: value.slice(5) };
-  throw new UsageError(`${flag} "${value}": use stdio, null or file:PATH`);
+  if (twoWay && value.startsWith("unix:") && value.length > 5) return { kind: "unix", path: value.slice(5) };
+  if (twoWay && value.startsWith("tcp:")) return parseTcp(flag, value);
+  throw new UsageError(`${flag} "${value}": use stdio, null or file:PATH${twoWay ? ", unix:PATH or tcp:HOST:PORT" : ""}`);
+}
+
+/** `tcp:HOST:PORT`, `tcp:[::1]:PORT`, `tcp::PORT` (this computer alone). */
+function parseTcp(flag: string, value: string): SocketPlace {
+  const [, v6, host = v6, port = ""] = /^tcp:(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(value) ?? [];
+  if (host === undefined || Number(port) > 65535)
+    throw new UsageError(`${flag} "${value}": use tcp:HOST:PORT, for example tcp:127.0.0.1:4555 (port 0: any that is free)`);
+  return { kind: "tcp", host: host === "" ? "127.0.0.1" : host, port: Number(port) };
 }
 
 /** `text` or `/text/i`. Lines count for ^ and $. */

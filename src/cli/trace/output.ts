@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
-import { DescriptorSink, openForWriting } from "../../backends/node/index.ts";
+import { DescriptorSink, hostReason, openForWriting } from "../../backends/node/index.ts";
+import { isGone } from "../losses.ts";
 
 const BATCH_CHARACTERS = 64 * 1024;
 
@@ -11,8 +12,11 @@ export class TraceOutput {
   #text = "";
   #broken = false;
 
-  /** Undefined: standard error. */
-  constructor(path: string | undefined) {
+  readonly #onLost: (() => void) | undefined;
+
+  /** Undefined: standard error. `onLost` is told once when lines are missing from the file from now on. */
+  constructor(path: string | undefined, onLost?: () => void) {
+    this.#onLost = onLost;
     this.#path = path;
     this.#fd = path === undefined ? 2 : openForWriting(path, "--trace: ");
     this.#sink = new DescriptorSink(this.#fd, (error) => this.#giveUp(error));
@@ -34,14 +38,19 @@ export class TraceOutput {
   #giveUp(error: unknown): void {
     this.#broken = true;
     if (this.#path === undefined) return;
-    process.stderr.write(
-      `whyve: --trace: the trace ends early, ${this.#path} cannot be written (${error instanceof Error ? error.message : String(error)})\n`,
-    );
+    if (!isGone(error)) this.#onLost?.();
+    process.stderr.write(`whyve: --trace: the trace ends early, ${this.#path} cannot be written (${hostReason(error)})\n`);
   }
 
   close(): void {
     this.flush();
     this.#sink.finish();
-    if (this.#path !== undefined) fs.closeSync(this.#fd);
+    if (this.#path === undefined) return;
+    try {
+      fs.closeSync(this.#fd);
+    } catch (error) {
+      // A network's disk says only now that it is full.
+      if (!this.#broken) this.#giveUp(error);
+    }
   }
 }

@@ -11,13 +11,13 @@ export function timeColumn(vm: VirtualMachine): string {
   return (vm.timeNs / 1e9).toFixed(6);
 }
 
-/** Switches on what was asked for; the result switches it off and closes the files. */
-export function attachTraces(vm: VirtualMachine, requests: readonly TraceRequest[]): () => void {
+/** Switches on what was asked for; the result switches it off and closes the files. `onLost` is told when a file is not whole. */
+export function attachTraces(vm: VirtualMachine, requests: readonly TraceRequest[], onLost: () => void): () => void {
   const outputs = new Map<string, TraceOutput>();
   const tracers: Tracer[] = [];
   for (const request of requests) {
     const key = request.path ?? "";
-    const output = outputs.get(key) ?? new TraceOutput(request.path);
+    const output = outputs.get(key) ?? new TraceOutput(request.path, onLost);
     outputs.set(key, output);
     if (request.what === "bios") vm.pc.traceBios((line) => output.line(line));
     else if (request.what === "io") traceIo(vm, output);
