@@ -34,7 +34,7 @@ export async function plug(request: RunRequest, losses: Losses): Promise<Plugs> 
         return console;
       }
       case "file": {
-        const console = new FileConsole(sink.path, losses.teller(`${flag} file:${sink.path}`));
+        const console = new FileConsole(sink.path, losses.teller(`${flag} file:${sink.path}`), `${flag} `);
         opened.push(() => console.close());
         return console;
       }

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { writeWholeFile } from "../backends/node/index.ts";
+import { hostReason, writeWholeFile } from "../backends/node/index.ts";
 import { boot, describeEnd, parseTyped } from "../machine/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
@@ -100,6 +100,12 @@ function checkWritable(flag: string, file: string): void {
   const directory = path.dirname(path.resolve(file));
   if (!fs.existsSync(directory)) throw new UsageError(`${flag} ${file}: there is no directory ${directory}`);
   if (fs.existsSync(file) && fs.statSync(file).isDirectory()) throw new UsageError(`${flag} ${file}: is a directory`);
+  // Known before the guest has worked for an hour.
+  try {
+    fs.accessSync(fs.existsSync(file) ? file : directory, fs.constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`${flag} ${file}: cannot be written (${hostReason(error)})`);
+  }
 }
 
 /** The demonstration waits for keys only when somebody can press them; alone it runs through, without waiting for the wall clock. */

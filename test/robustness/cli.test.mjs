@@ -71,6 +71,7 @@ const strange = {
 };
 const SAYS = {
   missing: /none\.img: no such file/,
+  "link to itself": /self\.img: its symbolic links lead in a circle/,
   "empty name": /file name is empty/,
   empty: /empty\.img: the image is empty/,
   directory: /is a directory, not a disk image/,
@@ -524,4 +525,31 @@ test("--serial on a socket: what the guest printed before is there, bytes go bot
   assert.deepEqual(fs.readdirSync(home), []);
   await refused(["run", good, "--serial", "tcp:nowhere"], /use tcp:HOST:PORT/);
   await refused(["run", good, "--serial", `unix:${good}`], /exists and is no socket/);
+});
+
+test("on a read-only file system images are readable, and results are refused before the guest starts", (t) => {
+  const place = fs.mkdtempSync(path.join(dir, "fixed-"));
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "none", place]).status !== 0) return t.skip("this user cannot mount");
+  t.after(() => spawnSync("umount", [place]));
+  fs.copyFileSync(good, path.join(place, "a.img"));
+  // Full first: there is no room for the lines of a lock.
+  fs.writeFileSync(path.join(place, "filler"), new Uint8Array(2 ** 20));
+  spawnSync("sh", ["-c", `head -c 8m /dev/zero >"${place}/filler"`]);
+  const run = (...args) => spawnSync(process.execPath, [CLI, "run", ...args], { encoding: "utf8", timeout: 60_000 });
+  assert.equal(run(path.join(place, "a.img")).status, 0);
+  assert.deepEqual(fs.readdirSync(place).sort(), ["a.img", "filler"]);
+  spawnSync("mount", ["-o", "remount,ro", place]);
+  const reading = run(path.join(place, "a.img"));
+  assert.match(reading.stderr, /no write permission, opened read-only/);
+  assert.equal(reading.status, 0);
+  for (const flags of [
+    ["--screenshot", `${place}/a.png`],
+    ["--serial", `file:${place}/s`],
+    ["--serial", `unix:${place}/s`],
+    ["--trace", `bios=${place}/t`],
+  ]) {
+    const { status, stderr, stdout } = run(spin, "--snapshot-disk", ...flags, "--timeout", "20");
+    assert.match(stderr, /^whyve: --(?:screenshot|serial|trace)[^\n]+read-only file system\)\n$/);
+    assert.deepEqual([status, stdout], [1, ""]);
+  }
 });

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { VmmError } from "../../base/index.ts";
 import type { ByteSink, ConsoleBackend } from "../api/index.ts";
+import { hostReason } from "./host-error.ts";
 import { errorCode } from "./lock.ts";
 
 /** Bytes gathered before a write(2): a guest that prints byte by byte must not cost a system call each. */
@@ -27,7 +28,7 @@ export function openForWriting(path: string, flag = ""): number {
     return fs.openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0o666);
   } catch (cause) {
     const fifo = errorCode(cause) === "ENXIO";
-    const why = fifo ? "nobody reads this FIFO; start its reader first" : cause instanceof Error ? cause.message : String(cause);
+    const why = fifo ? "nobody reads this FIFO; start its reader first" : hostReason(cause);
     throw new VmmError("FILE_UNWRITABLE", `${flag}${path}: cannot be written (${why})`, { cause });
   }
 }
@@ -192,9 +193,9 @@ export class FileConsole implements ConsoleBackend {
   readonly #onBroken: ((error: unknown) => void) | undefined;
   readonly #out: DescriptorSink;
 
-  /** `onBroken` is told once when output is lost from now on. */
-  constructor(path: string, onBroken?: (error: unknown) => void) {
-    this.#fd = openForWriting(path);
+  /** `onBroken` is told once when output is lost from now on; `flag` is what asked for the file. */
+  constructor(path: string, onBroken?: (error: unknown) => void, flag = "") {
+    this.#fd = openForWriting(path, flag);
     this.#onBroken = onBroken;
     this.#out = new DescriptorSink(this.#fd, onBroken);
   }

@@ -282,6 +282,8 @@ function openError(path: string, cause: unknown): VmmError {
     case "ENAMETOOLONG":
     case "ERR_INVALID_ARG_VALUE":
       return new VmmError("IMAGE_NOT_FOUND", `${path.slice(0, 80)}: not a valid file name`, { cause });
+    case "ELOOP":
+      return new VmmError("IMAGE_NOT_FOUND", `${path}: its symbolic links lead in a circle`, { cause });
     default:
       return new VmmError("IMAGE_UNREADABLE", `${path}: cannot be opened (${code === "" ? String(cause) : code})`, { cause });
   }

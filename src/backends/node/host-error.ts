@@ -8,6 +8,8 @@ export function hostReason(error: unknown): string {
     ENOTDIR: "no such directory",
     EACCES: "permission denied",
     EPERM: "permission denied",
+    EISDIR: "is a directory",
+    ELOOP: "its symbolic links lead in a circle",
     EROFS: "read-only file system",
     ENOSPC: "no space left on the disk",
     EDQUOT: "the disk quota is used up",

@@ -3,6 +3,7 @@ import * as net from "node:net";
 import { VmmError } from "../../base/index.ts";
 import type { ConsoleBackend } from "../api/index.ts";
 import { removeAtExit } from "./at-exit.ts";
+import { hostReason } from "./host-error.ts";
 import { errorCode } from "./lock.ts";
 
 export type SocketPlace = { readonly kind: "unix"; readonly path: string } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
@@ -179,15 +180,12 @@ function start(server: net.Server, where: net.ListenOptions, failed: (why: strin
 }
 
 function listenError(error: unknown): string {
-  const code = errorCode(error);
   const words: Readonly<Record<string, string>> = {
     EADDRINUSE: "the address is in use",
-    EACCES: "permission denied",
-    ENOENT: "no such directory",
     ENOTFOUND: "no such host",
     EADDRNOTAVAIL: "not an address of this computer",
   };
-  return words[code] ?? (code === "" ? String(error) : code);
+  return words[errorCode(error)] ?? hostReason(error);
 }
 
 /** Whether somebody listens on a Unix socket. */
