@@ -20,7 +20,6 @@ import { GuestRegisters } from "./registers.ts";
 /** A virtual machine: memory map and vCPUs (libvmmapi's `vmctx`). */
 export class Vm {
   readonly #engine: EngineVm;
-  readonly #slots: MemorySlot[] = [];
   readonly memory: GuestMemory;
   readonly physical: PhysicalMemory;
   /** The bootstrap processor, `vcpus[0]`. */
@@ -39,16 +38,12 @@ export class Vm {
   }
   /** Page-aligned. A later slot replaces what it covers. */
   mapSlot(slot: MemorySlot): void {
-    this.#slots.push(slot);
     this.#engine.mapSlot(slot);
     this.physical.remapped();
   }
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#engine.unmapSlot(gpa, sizeBytes);
     this.physical.remapped();
-  }
-  get slots(): readonly MemorySlot[] {
-    return this.#slots;
   }
   /** Starts a dirty log of a region: which pages the guest and `memory` write. */
   noteWrites(region: MemoryRegion): void {

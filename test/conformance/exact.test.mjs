@@ -24,11 +24,11 @@ const ACCESSES = {
   "out dx, al": [0xee],
 };
 
-/** A PC of a flat 32-bit mode whose device calls `act(vm)` at the `nth` access, and whose code is `code`. */
+/** A PC of a flat 32-bit mode whose device calls `act(vm)` at the `nth` access (0: at each), and whose code is `code`. */
 function machine(engine, code, act, nth = 1) {
   let accesses = 0;
   const seen = () => {
-    if (++accesses === nth) act(vm);
+    if (++accesses === nth || nth === 0) act(vm);
   };
   const vm = createVm(engine, {
     io: {
@@ -63,6 +63,24 @@ for (const [name, engine] of Object.entries(ENGINES)) {
     for (const before of [0, 5, 63]) {
       const code = [...nops(before), ...bytes, ...nops(100), HLT];
       const behind = CODE + before + bytes.length;
+      // A second time round, so that translated code and links are there.
+      test(`${what} behind ${before} others: the device sees its RIP and its count [${name}]`, () => {
+        const round = [...nops(before), ...bytes, ...nops(2)];
+        const seen = [];
+        const vm = machine(
+          engine,
+          [...round, 0xe9, ...word(-(round.length + 5))],
+          ({ vcpu }) => seen.push([Number(vcpu.regs.rip), vcpu.instructionCount()]),
+          0,
+        );
+        for (const budget of [3, before + 70, 500]) vm.vcpu.run({ kind: "run" }, budget);
+        const all = seen.filter(([rip]) => rip !== CODE + before);
+        assert.deepEqual(all, []);
+        assert.ok(seen.length >= 6);
+        // `add [device], eax` asks twice a round.
+        for (const [, count] of seen) assert.equal(count % (before + 4), before);
+        vm.dispose();
+      });
       test(`${what} behind ${before} others asks for a stop: the run ends behind it [${name}]`, () => {
         const vm = machine(engine, code, ({ vcpu }) => vcpu.requestStop());
         assert.equal(vm.vcpu.run({ kind: "run" }, 1000).kind, "budget");
@@ -130,6 +148,32 @@ for (const [name, engine] of Object.entries(ENGINES)) {
       }
       const count = (register) => Number(vm.vcpu.regs.raw.getGpr(register));
       assert.deepEqual([count(0), count(1), count(2), count(3)], [0, 1, 1, 2], `runs of ${budget}`);
+      vm.dispose();
+    }
+  });
+  test(`a store into what follows is seen in code that the limit of CS cuts, wherever budgets end [${name}]`, () => {
+    // mov [edi], al; inc ebx; nops; X: inc ecx; nops; hlt. Kept as a whole, then cut behind X.
+    const x = CODE + 13;
+    for (const budget of [1, 2, 5, 12, 13, 63, 64, 1000]) {
+      const vm = machine(engine, [0x88, 0x07, 0x43, ...nops(10), 0x41, ...nops(20), HLT], () => {});
+      const { raw } = vm.vcpu.regs;
+      for (const register of [0, 1, 2, 3]) raw.setGpr(register, 0n);
+      assert.equal(vm.vcpu.run({ kind: "run" }, 1000).kind, "hlt");
+      for (const opcode of [0x42, 0x41]) {
+        raw.setGpr(0, BigInt(opcode));
+        raw.setGpr(7, BigInt(x));
+        raw.setSegment("cs", { selector: 8, base: 0n, limit: x + 3, access: 0x409b });
+        raw.setRip(BigInt(CODE));
+        vm.vcpu.setHalted(false);
+        const before = vm.vcpu.instructionCount();
+        let exit;
+        for (let i = 0; i < 200 && exit?.kind !== "hlt"; i++) exit = vm.vcpu.run({ kind: "run" }, budget);
+        // #GP(0) behind the limit, to its handler's HLT.
+        assert.equal(Number(vm.vcpu.regs.rip), HANDLER + 14);
+        assert.equal(vm.vcpu.instructionCount() - before, 12 + 1 + 3 + 1 + 1);
+      }
+      const count = (register) => Number(raw.getGpr(register));
+      assert.deepEqual([count(1), count(2), count(3)], [2, 1, 3], `runs of ${budget}`);
       vm.dispose();
     }
   });

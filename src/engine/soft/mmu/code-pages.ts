@@ -20,7 +20,7 @@ import { FETCH, type Mmu, USER } from "./mmu.ts";
 const MAX_BLOCK = 64;
 /** Records kept for blocks that are decoded anew each time (single steps, tails, MMIO code). */
 const SCRATCH_RECORDS = MAX_BLOCK + 2;
-/** Instructions kept for helpers at most (objects of some hundred bytes), those of killed blocks included. */
+/** Instructions kept for helpers at most (objects of some hundred bytes). */
 const MAX_INSNS = 1 << 18;
 const SCRATCH_FIRST = REC_POOL + (REC_COUNT - SCRATCH_RECORDS) * REC_BYTES;
 
@@ -321,8 +321,21 @@ export class CodePages {
   blockAt(page: number, off: number, codeSize: 16 | 32 | 64): Block | undefined {
     return this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
   }
-  /** Instructions of killed blocks: still needed while the block that killed itself finishes; freed at the next flush. */
+  /** Instructions of killed blocks: still needed while the block that killed itself finishes. */
   readonly #retired: number[] = [];
+  /** No generated code is running: what killed blocks left goes. A guest that resets or rewrites itself for ever kills blocks for ever. */
+  reclaim(): void {
+    if (this.#retired.length === 0) return;
+    for (const i of this.#retired) {
+      this.insns[i] = undefined;
+      this.#freeInsns.push(i);
+    }
+    this.#retired.length = 0;
+  }
+  /** Instructions held for helpers. */
+  get keptInstructions(): number {
+    return this.insns.length - this.#freeInsns.length;
+  }
 
   // ---- finding and decoding
   /**
@@ -392,7 +405,10 @@ export class CodePages {
       // Kept for a code segment that reaches further: this one gets its own, shorter block each time.
       if (known !== undefined) wanted = MAX_BLOCK - 1;
     }
-    return this.#decodeAt(la, page, off, host, codeSize, wanted, allowed);
+    const rec = this.#decodeAt(la, page, off, host, codeSize, wanted, allowed);
+    // What CS cuts runs from the scratch records: the kept block has marked its bytes, and a store that ends that one ends this one.
+    if (rec === SCRATCH_FIRST) this.#copied = this.#pages.get(page)?.blocks.get((off << 2) | (codeSize >> 5));
+    return rec;
   }
   /** The first `limit` instructions of a kept block, copied to the scratch records: budgets end, and steps are made, in the middle of blocks. */
   #head(known: Block, limit: number): number {

@@ -35,6 +35,8 @@ export class Callouts {
   stepping = false;
   /** Why generated code was left: LEFT_*. */
   left = LEFT_DEFAULT;
+  /** A device is asked on behalf of the instruction in CPU.curRec, and CPU.rip is not kept: see `accessingIp`. */
+  accessing = false;
   /** Of this run, see WORK_LIMIT. */
   work = 0;
   /** Flushes of decoded code when the block in progress was found. */
@@ -50,16 +52,30 @@ export class Callouts {
   readonly imports = {
     slowRead: (lo: number, hi: number, sizeSegment: number): number => {
       this.slowReads++;
-      if (sizeSegment >= IN_REGION) return this.#readInRegion(lo, hi, sizeSegment & ~IN_REGION);
-      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowRead(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+      this.accessing = true;
+      const failed =
+        sizeSegment >= IN_REGION
+          ? this.#readInRegion(lo, hi, sizeSegment & ~IN_REGION)
+          : this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowRead(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3)
+            ? 0
+            : 1;
+      this.accessing = false;
+      return failed;
     },
     slowWrite: (lo: number, hi: number, sizeSegment: number): number => {
       this.slowWrites++;
       sizeSegment &= ~IN_REGION;
-      return this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowWrite(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) ? 0 : 1;
+      this.accessing = true;
+      const done = this.#linear(lo, hi, sizeSegment) && this.cpu.mmu.slowWrite(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3);
+      this.accessing = false;
+      return done ? 0 : 1;
     },
-    slowProbe: (lo: number, hi: number, sizeSegment: number): number =>
-      this.#linear(lo, hi, sizeSegment & ~IN_REGION) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0,
+    slowProbe: (lo: number, hi: number, sizeSegment: number): number => {
+      this.accessing = true;
+      const place = this.#linear(lo, hi, sizeSegment & ~IN_REGION) ? this.cpu.mmu.slowProbe(this.#la, sizeSegment & 0xff, this.cpu.cpl === 3) : 0;
+      this.accessing = false;
+      return place;
+    },
     segmentSlow: (lo: number, hi: number, flags: number): number =>
       this.cpu.mmu.segmentAllows(flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
     raise: (vector: number, errorCode: number): number => {
@@ -68,11 +84,17 @@ export class Callouts {
       return 0;
     },
     portIn: (port: number, bytes: number): number => {
+      this.accessing = true;
       const value = this.cpu.io.portRead(port, bytes === 1 ? 1 : 2);
+      this.accessing = false;
       return value < 0 ? -1 : this.#looked() ? value | 0x10000 : value;
     },
-    portOut: (port: number, bytes: number, value: number): number =>
-      this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff) ? (this.#looked() ? 1 : 0) : 2,
+    portOut: (port: number, bytes: number, value: number): number => {
+      this.accessing = true;
+      const done = this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff);
+      this.accessing = false;
+      return done ? (this.#looked() ? 1 : 0) : 2;
+    },
     helper: (rec: number): number => {
       const { cpu } = this;
       const hypercall =
@@ -153,6 +175,14 @@ export class Callouts {
       u32[rip] = (lo & u32[CPU.ipMask.offset >> 2]) >>> 0;
       u32[rip + 1] = 0;
     }
+  }
+  /** CPU.rip of the instruction in CPU.curRec, which accesses a device. Not stored: the instruction may have its target there. */
+  get accessingIp(): bigint {
+    const { u16, u32, code64 } = this.cpu;
+    const base = CPU.ipBase.offset >> 2;
+    const lo = u32[base] + u16[(u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1];
+    if (!code64) return BigInt((lo & u32[CPU.ipMask.offset >> 2]) >>> 0);
+    return BigInt.asUintN(64, (BigInt(u32[base + 1]) << 32n) + BigInt(lo));
   }
   #charge(instructions: number): void {
     this.cpu.i32[CPU.budget.offset >> 2] -= instructions;
@@ -305,8 +335,9 @@ export class Callouts {
     const baseHi = this.cpu.u32[(CPU.ipBase.offset >> 2) + 1];
     this.#setRipMasked(target, u8[rec + REC.scale]);
     if (!this.cpu.code64 && this.cpu.u32[CPU.rip.offset >> 2] > this.cpu.limit(CS)) {
-      // The branch itself faults.
+      // The branch itself faults. Or there is none, and the block before this address is over.
       this.unwindTo(rec);
+      if (u8[rec + REC.length] === 0) this.#charge(1);
       this.cpu.fault.vector = 13;
       this.cpu.fault.errorCode = 0;
       this.left = LEFT_AT_FAULT;

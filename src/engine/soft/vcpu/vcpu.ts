@@ -176,6 +176,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         return EXIT_BUDGET;
       }
       if (this.#out.work > WORK_LIMIT) return EXIT_EARLY;
+      cpu.mmu.code.reclaim();
       const before = this.#retired;
       const decoded = cpu.mmu.code.decodedBlocks;
       const exit = this.#slice(Math.min(remaining, this.#sliceLength));
@@ -327,6 +328,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#out.kicked = false;
     this.#inRun = true;
     this.#out.stepping = stepping;
+    this.#out.accessing = false;
     this.#out.left = LEFT_DEFAULT;
     this.#out.flushes = cpu.mmu.code.flushes;
     this.#faulted = false;
@@ -459,6 +461,13 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#startupVector = vector;
     this.#lastExit = undefined;
   }
+  /** Inside a `GuestIo` call: of the instruction that asks. Generated code keeps no RIP, so that the way there costs nothing. */
+  override getRip(): bigint {
+    return this.#inRun && this.#out.accessing ? this.#out.accessingIp : this.cpu.rip;
+  }
+  override getRip32(): number {
+    return this.#inRun && this.#out.accessing ? Number(BigInt.asUintN(32, this.#out.accessingIp)) : this.cpu.u32[CPU.rip.offset >> 2];
+  }
   override setRip(value: bigint): void {
     super.setRip(value);
     this.#lastExit = undefined;
@@ -477,6 +486,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       slowReads: this.#out.slowReads,
       slowWrites: this.#out.slowWrites,
       decodedBlocks: code.decodedBlocks,
+      keptInstructions: code.keptInstructions,
       codeInvalidations: code.invalidations,
       codeFlushes: code.flushes,
       ...this.#out.translator?.stats(),
