@@ -325,12 +325,12 @@ export class CodePages {
   readonly #retired: number[] = [];
   /** No generated code is running: what killed blocks left goes. A guest that resets or rewrites itself for ever kills blocks for ever. */
   reclaim(): void {
-    if (this.#retired.length === 0) return;
-    for (const i of this.#retired) {
-      this.insns[i] = undefined;
-      this.#freeInsns.push(i);
-    }
-    this.#retired.length = 0;
+    this.#free(this.#retired);
+  }
+  #free(list: number[]): void {
+    for (const i of list) this.insns[i] = undefined;
+    for (const i of list) this.#freeInsns.push(i);
+    list.length = 0;
   }
   /** Instructions held for helpers. */
   get keptInstructions(): number {
@@ -634,11 +634,7 @@ export class CodePages {
   }
   #dropScratchInsns(): void {
     this.#copied = undefined;
-    for (const i of this.#scratchInsns) {
-      this.insns[i] = undefined;
-      this.#freeInsns.push(i);
-    }
-    this.#scratchInsns.length = 0;
+    this.#free(this.#scratchInsns);
   }
   #page(number: number): CodePage {
     const known = this.#pages.get(number);
