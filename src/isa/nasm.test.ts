@@ -32,7 +32,7 @@ function randomBytes(row: OpcodeRow, next: () => number): Uint8Array {
 }
 
 function texts(codeSize: CodeSize): string[] {
-  let x = codeSize;
+  let x: number = codeSize;
   const next = (): number => {
     x = (Math.imul(x, 1664525) + 1013904223) | 0;
     return x >>> 24;

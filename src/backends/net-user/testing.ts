@@ -268,7 +268,7 @@ export class TestTcp {
     this.#state = "syn-sent";
     this.#sendSyn();
     await this.until(() => this.#state !== "syn-sent");
-    if (this.#state !== "open") throw new Error("connection refused");
+    if (this.state !== "open") throw new Error("connection refused");
   }
 
   #sendSyn(): void {
