@@ -2,9 +2,9 @@ import { decode, type Insn } from "../../isa/index.ts";
 import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../api/index.ts";
 import { VmmError } from "../../base/index.ts";
 import { Cpu } from "./cpu.ts";
-import type { InterpreterImage } from "./interp/image.ts";
-import { RecordWriter } from "./interp/lower.ts";
-import type { CodePages } from "./mmu/code-pages.ts";
+import type { InterpreterImage } from "./code/image.ts";
+import { RecordWriter } from "./code/lower.ts";
+import type { CodePages } from "./code/code-pages.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { PhysicalMap } from "./mmu/physical.ts";
 import { cpuPlace } from "./state-layout.ts";
@@ -12,7 +12,7 @@ import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
 import type { Callouts } from "./vcpu/callouts.ts";
 import { defaultIntercepts } from "./vcpu/default-intercepts.ts";
-import { helperFor } from "./vcpu/helpers.ts";
+import { helperFor } from "./code/helpers.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
 export interface EngineOptions {

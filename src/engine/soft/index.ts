@@ -1,7 +1,7 @@
 import type { CpuEngine } from "../api/index.ts";
 import { type EngineOptions, SoftEngine } from "./engine.ts";
 import { buildInterpreter } from "./interp/build.ts";
-import type { InterpreterImage } from "./interp/image.ts";
+import type { InterpreterImage } from "./code/image.ts";
 import type { TranslatorOptions } from "./translate/index.ts";
 import { prebuilt } from "./prebuilt.ts";
 

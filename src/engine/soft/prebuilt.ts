@@ -1,4 +1,4 @@
-import type { InterpreterImage } from "./interp/image.ts";
+import type { InterpreterImage } from "./code/image.ts";
 
 /**
  * The generated interpreter as the build step left it. This source says "none": `npm run build` writes the emitted

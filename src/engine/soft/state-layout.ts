@@ -93,6 +93,10 @@ export const CPU = layout(64, {
   flagsSpare: u8(4),
 });
 
+/** CR0 and CR4 as one 64-bit value: EM, TS, OSFXSR; and what they are when XMM registers may be used. */
+export const XMM_GATE = 0x200_0000_000cn,
+  XMM_OPEN = 0x200_0000_0000n;
+
 /** A TLB area: TLB_ENTRIES entries of TLB_ENTRY_BYTES. */
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 32;

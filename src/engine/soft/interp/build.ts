@@ -1,16 +1,16 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
-import { allShapes, mayDefer } from "./handlers.ts";
-import { COLD_DEFER, COLD_FAULT, COLD_IP, COLD_LINK, COLD_NEXT, FIRST_HANDLER } from "./codes.ts";
+import { allShapes, mayDefer } from "../code/handlers.ts";
+import { COLD_DEFER, COLD_FAULT, COLD_IP, COLD_LINK, COLD_NEXT, FIRST_HANDLER } from "../code/codes.ts";
 import { emitHandler, trialEmit } from "./emit-handler.ts";
-import type { InterpreterImage } from "./image.ts";
+import type { InterpreterImage } from "../code/image.ts";
 import { HOT_HANDLERS } from "./hot.ts";
 import type { HandlerExits } from "./interp-emit.ts";
 import { emitMain, type MainImports } from "./main-loop.ts";
-import { handlerKey, type SemanticUses, type Shape } from "./shape.ts";
-import type { CoreFunctions } from "./memory-emit.ts";
+import { handlerKey, type SemanticUses, type Shape } from "../code/shape.ts";
+import type { CoreFunctions } from "../ir/memory-emit.ts";
 import { emitStoreArms } from "./store-arms.ts";
-import { emitRegionArms } from "../translate/core-arms.ts";
+import { emitRegionArms } from "../code/region-arms.ts";
 
 interface Candidate {
   readonly key: string;

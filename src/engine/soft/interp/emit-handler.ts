@@ -1,8 +1,8 @@
 import { type FunctionWriter, generate } from "../ir/codegen.ts";
-import { emitSemantics } from "./handlers.ts";
+import { emitSemantics } from "../code/handlers.ts";
 import { type HandlerExits, InterpEmit } from "./interp-emit.ts";
-import type { CoreFunctions } from "./memory-emit.ts";
-import type { Shape } from "./shape.ts";
+import type { CoreFunctions } from "../ir/memory-emit.ts";
+import type { Shape } from "../code/shape.ts";
 
 /** A shape's semantics as the interpreter does them: operands come from the record in the local `exits.rec`. What they depended on is in the answer. */
 export function trialEmit(shape: Shape, w: FunctionWriter, core: CoreFunctions, exits: HandlerExits): InterpEmit {

@@ -2,9 +2,9 @@ import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
 import type { SimdEmit } from "../ir/simd-emit.ts";
-import { CPU, REC } from "../state-layout.ts";
-import type { Shape } from "./shape.ts";
-import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode, typeOf } from "./memory-emit.ts";
+import { CPU, REC, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
+import type { Shape } from "../code/shape.ts";
+import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 
 /** How generated code leaves a handler; the main function and the cold functions differ. */
 export interface HandlerExits {
@@ -19,10 +19,6 @@ export interface HandlerExits {
   /** The TypeScript helper of this instruction does it. */
   defer(): void;
 }
-
-/** CR0 and CR4 as one 64-bit value: EM, TS, OSFXSR; and what they are when XMM registers may be used. */
-export const XMM_GATE = 0x200_0000_000cn,
-  XMM_OPEN = 0x200_0000_0000n;
 
 /** Interpreter back end: operands come from the decoded-op record, registers live in memory. */
 export class InterpEmit extends MemoryEmit implements SimdEmit {

@@ -13,11 +13,11 @@ import {
   REGION_TAKE_HELPER,
   REGION_TAKE_IP,
   REGION_TAKE_LINK,
-} from "./codes.ts";
+} from "../code/codes.ts";
 import { emitHandler } from "./emit-handler.ts";
 import type { HandlerExits } from "./interp-emit.ts";
-import type { CoreFunctions } from "./memory-emit.ts";
-import type { Shape } from "./shape.ts";
+import type { CoreFunctions } from "../ir/memory-emit.ts";
+import type { Shape } from "../code/shape.ts";
 
 /** HANDLER_COUNTS[record's handler] += 1. */
 function countHandler(w: FunctionWriter, rec: number, scratch: number): void {

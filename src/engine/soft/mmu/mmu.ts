@@ -1,7 +1,7 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
-import { type Block, CodePages } from "./code-pages.ts";
-import { Fetches } from "./fetches.ts";
+import { type Block, CodePages } from "../code/code-pages.ts";
+import { Fetches } from "../code/fetches.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
 

@@ -1,5 +1,5 @@
 import { OP } from "../../../wasm/index.ts";
-import { MemoryEmit } from "../interp/memory-emit.ts";
+import { MemoryEmit } from "../ir/memory-emit.ts";
 import type { FlagBits, Mutable, OpSize, Ty, Val } from "../ir/emit.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { fold } from "./fold.ts";

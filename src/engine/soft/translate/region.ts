@@ -1,10 +1,10 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { COLD_FAULT, REGION_BUDGET, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../interp/codes.ts";
+import { COLD_FAULT, REGION_BUDGET, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../code/codes.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { CPU, REC_BYTES } from "../state-layout.ts";
-import { ARM_NAMES, ARM_SIGNATURE } from "./core-arms.ts";
+import { ARM_NAMES, ARM_SIGNATURE } from "../code/region-arms.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { C, FLAGS_MASK, LazyFlagsEmit, R, TRACKED, X } from "./lazy-flags.ts";
 import { deadWrites, generateBlock, LocalPool } from "./region-code.ts";

@@ -1,15 +1,14 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { Insn, Operand } from "../../../isa/insn.ts";
-import { emitSemantics, handledShape } from "../interp/handlers.ts";
-import { XMM_GATE, XMM_OPEN } from "../interp/interp-emit.ts";
-import type { Shape } from "../interp/shape.ts";
-import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../interp/memory-emit.ts";
+import { emitSemantics, handledShape } from "../code/handlers.ts";
+import type { Shape } from "../code/shape.ts";
+import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
 import type { MutableNode } from "../ir/nodes.ts";
 import type { SimdEmit } from "../ir/simd-emit.ts";
-import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
-import { ARM, LINEAR } from "./core-arms.ts";
+import { CPU, TLB, TLB_ENTRIES, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
+import { ARM, LINEAR } from "../code/region-arms.ts";
 import { LazyFlagsEmit, TRACKED } from "./lazy-flags.ts";
 
 /** How an instruction leaves straight-line code; the region turns these into branches. Called while generating. */

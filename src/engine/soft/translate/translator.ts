@@ -1,10 +1,10 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { FIRST_HANDLER, H_HELPER } from "../interp/codes.ts";
-import type { Shape } from "../interp/shape.ts";
-import type { Block } from "../mmu/code-pages.ts";
+import { FIRST_HANDLER, H_HELPER } from "../code/codes.ts";
+import type { Shape } from "../code/shape.ts";
+import type { Block } from "../code/code-pages.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
-import { ARM_NAMES } from "./core-arms.ts";
+import { ARM_NAMES } from "../code/region-arms.ts";
 import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
 import { translatable } from "./translate-emit.ts";
 

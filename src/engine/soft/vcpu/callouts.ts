@@ -2,7 +2,7 @@ import type { VmExit } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
-import { IN_REGION } from "../interp/codes.ts";
+import { IN_REGION } from "../code/codes.ts";
 import { VMCALL, vmcall } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 

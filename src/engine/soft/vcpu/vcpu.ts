@@ -1,6 +1,6 @@
 import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
-import { LEFT_BUDGET } from "../interp/codes.ts";
+import { LEFT_BUDGET } from "../code/codes.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";

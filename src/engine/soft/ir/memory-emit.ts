@@ -1,7 +1,7 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
-import { BaseEmit } from "../ir/base-emit.ts";
-import type { FunctionWriter } from "../ir/codegen.ts";
-import type { OpSize, Segment, Ty, Val } from "../ir/emit.ts";
+import { BaseEmit } from "./base-emit.ts";
+import type { FunctionWriter } from "./codegen.ts";
+import type { OpSize, Segment, Ty, Val } from "./emit.ts";
 import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
 
 /** Function indices of the core module that generated code calls. */

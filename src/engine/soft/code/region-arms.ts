@@ -1,7 +1,7 @@
 import { I32, I64, type ModuleBuilder, OP, type Signature } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
-import type { CoreFunctions } from "../interp/memory-emit.ts";
-import { IN_REGION } from "../interp/codes.ts";
+import type { CoreFunctions } from "../ir/memory-emit.ts";
+import { IN_REGION } from "./codes.ts";
 import { CPU } from "../state-layout.ts";
 
 /** All helpers of regions have one signature: (offset, info, record, budget) → i32. */

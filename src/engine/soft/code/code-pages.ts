@@ -1,6 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import { CS, type Cpu, type SystemHelper } from "../cpu.ts";
-import { H_BREAK, H_END } from "../interp/codes.ts";
+import { H_BREAK, H_END } from "./codes.ts";
 import {
   CPU,
   JUMP,
@@ -14,7 +14,7 @@ import {
   SMC_BITMAP_COUNT,
   SMC_BITMAPS,
 } from "../state-layout.ts";
-import { FETCH, type Mmu, USER } from "./mmu.ts";
+import { FETCH, type Mmu, USER } from "../mmu/mmu.ts";
 
 /** Instructions of a block at most. */
 const MAX_BLOCK = 64;

@@ -1,6 +1,6 @@
 import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import type { Lowering } from "../mmu/code-pages.ts";
+import type { Lowering } from "./code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { H_END, H_HELPER } from "./codes.ts";
 import type { InterpreterImage } from "./image.ts";
