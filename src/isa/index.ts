@@ -41,6 +41,7 @@ export type {
   DecodeFailure,
   DecodeResult,
   FarPointerOperand,
+  Flow,
   ImmediateOperand,
   Insn,
   MemoryOperand,

@@ -86,10 +86,20 @@ export interface OperandSpec {
   readonly access: OperandAccess;
 }
 
+/**
+ * Where control goes after an instruction. `next`: behind it. `branch`: there, or along the displacement, by a condition. `jump`, `call` and
+ * `return` stay in the code segment; `far` leaves it, or its privilege level. `interrupt`: through the IDT, which clears TF (INTO: perhaps).
+ * `interrupt-return`: loads all of RFLAGS, RF too.
+ */
+export type Flow = "next" | "branch" | "jump" | "call" | "return" | "far" | "interrupt" | "interrupt-return";
+
 /** What of a row is not its encoding: who may execute it, when, and what follows. */
 export interface RowFacts {
   /** Transfers control, may change mode, or must not be followed by more instructions in one block. */
   readonly endsBlock: boolean;
+  readonly flow: Flow;
+  /** What it holds off until the instruction behind it is done: interrupts (STI that sets IF), or debug exceptions too (a load of SS other than LSS). */
+  readonly shadow: "none" | "sti" | "ss";
   /** LOCK is allowed (memory destination). */
   readonly lock: boolean;
   /** REP/REPE/REPNE means repetition. */

@@ -51,6 +51,15 @@ describe("the opcode tables", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("say of every displacement that control may follow it, and end blocks where it goes elsewhere", () => {
+    const wrong = OPCODE_ROWS.filter(({ operands, facts: { flow, endsBlock, shadow } }) => {
+      const relative = operands.some(({ code }) => code.startsWith("J"));
+      const follows = flow === "branch" || flow === "jump" || flow === "call";
+      return (relative && !follows) || (flow === "branch" && !relative) || ((flow !== "next" || shadow !== "none") && !endsBlock);
+    });
+    expect(wrong).toEqual([]);
+  });
+
   it("name features that CPUID announces", () => {
     const names = new Set(OPCODE_ROWS.map((row) => row.facts.feature));
     names.delete("base");

@@ -23,7 +23,10 @@ export const n = (code: OperandCode): Spec => spec(code, "n");
 /** What is not the default in a row. */
 export interface RowOptions {
   readonly sem?: string;
+  /** By default a row ends its block when it does not go on behind itself. */
   readonly ends?: boolean;
+  readonly flow?: RowFacts["flow"];
+  readonly shadow?: RowFacts["shadow"];
   readonly lock?: boolean;
   readonly rep?: boolean;
   readonly mode?: RowFacts["mode"];
@@ -65,7 +68,9 @@ export function op(mnemonic: string, encoding: string, operands: readonly Spec[]
     operands,
     sem: options.sem ?? mnemonic.toLowerCase(),
     facts: {
-      endsBlock: options.ends ?? false,
+      endsBlock: options.ends ?? (options.flow ?? "next") !== "next",
+      flow: options.flow ?? "next",
+      shadow: options.shadow ?? "none",
       lock: options.lock ?? false,
       rep: options.rep ?? false,
       mode: options.mode ?? "any",

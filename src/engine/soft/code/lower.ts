@@ -7,8 +7,6 @@ import type { InterpreterImage } from "./image.ts";
 import { handlerKey, handlerShape } from "./shape.ts";
 import { isAvailable } from "../sys/available.ts";
 
-/** Branches that may fall through; a forward one does not end its block. */
-const FALLS_THROUGH = new Set(["jcc", "jcxz", "loop", "loope", "loopne"]);
 const MASK_INDEX: Readonly<Record<number, number>> = { 16: 0, 32: 1, 64: 2 };
 
 const KIND: Readonly<Record<Operand["kind"], number>> = { reg: 0, mem: 1, imm: 2, rel: 3, far: 4 };
@@ -45,8 +43,9 @@ export class RecordWriter implements Lowering {
     return long ? this.#tooLong : this.#invalid;
   }
   ends(insn: Insn): boolean {
-    if (!insn.row.facts.endsBlock) return false;
-    if (!FALLS_THROUGH.has(insn.row.sem)) return true;
+    const { endsBlock, flow } = insn.row.facts;
+    // A branch forward does not end its block.
+    if (!endsBlock || flow !== "branch") return endsBlock;
     const target = insn.operands[0];
     return target !== undefined && target.kind === "rel" && target.disp < 0;
   }

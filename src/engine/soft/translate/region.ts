@@ -106,7 +106,7 @@ class RegionWriter {
       };
       for (const i of b.insns) {
         if (i.target !== 0) add(i.target);
-        if (i.insn.row.sem === "ret" || i.insn.row.sem === "ret_imm") for (const r of this.#returns) add(r.rec);
+        if (i.insn.row.facts.flow === "return") for (const r of this.#returns) add(r.rec);
       }
       if (b.next.target !== 0) add(b.next.target);
       return to;

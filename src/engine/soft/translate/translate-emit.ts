@@ -520,7 +520,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   jump(ip: Val): void {
     const rec = this.#rec;
     const charge = this.#charge;
-    if (this.#shape.sem === "ret" || this.#shape.sem === "ret_imm") {
+    if (this.#insn.row.facts.flow === "return") {
       for (const site of this.returns) {
         this.leave(this.eq(ip, this.#ip(site.off)), () => this.exits.link(-site.rec, charge));
       }

@@ -37,9 +37,9 @@ const MIN_TAIL = 4;
 const NEVER = -1e9;
 /** What generated code does in real mode only; elsewhere these would leave the region each time. */
 const REAL_MODE = new Set(["mov_to_sreg", "pop_sreg", "int", "iret", "ret_far", "ret_far_imm"]);
-/** Sem names after which nothing of the block is executed. */
-const ENDS = new Set(["jmp", "jmp_ind", "call", "call_ind", "ret", "ret_imm", "int", "iret", "ret_far", "ret_far_imm"]);
-const LINKED = new Set(["jmp", "jcc", "jcxz", "loop", "loope", "loopne", "call"]);
+/** Whether something of the block may be executed after it. */
+const goesOn = ({ row: { facts } }: Insn): boolean => facts.flow === "next" || facts.flow === "branch";
+const isLinked = (insn: Insn): boolean => insn.operands[0]?.kind === "rel";
 
 interface Region {
   readonly id: number;
@@ -258,7 +258,7 @@ export class Translator {
       const insn = all[i];
       const rec = block.rec + i * REC_BYTES;
       if (this.#shape(rec, insn) === undefined) break;
-      insns.push({ insn, rec, ipOff: u16[(rec + REC.ipOff) >> 1], count: i, target: LINKED.has(insn.row.sem) ? i32[(rec + REC.link) >> 2] : 0 });
+      insns.push({ insn, rec, ipOff: u16[(rec + REC.ipOff) >> 1], count: i, target: isLinked(insn) ? i32[(rec + REC.link) >> 2] : 0 });
     }
     const end = from + insns.length;
     const rec = block.rec + end * REC_BYTES;
@@ -266,7 +266,7 @@ export class Translator {
     const next =
       end < count
         ? { kind: "resume" as const, rec, target: 0 }
-        : last !== undefined && ENDS.has(last.insn.row.sem)
+        : last !== undefined && !goesOn(last.insn)
           ? { kind: "none" as const, rec, target: 0 }
           : { kind: "fall" as const, rec, target: i32[(rec + REC.link) >> 2] };
     return { rec: from === 0 ? block.rec : block.rec + from * REC_BYTES, off: block.start, count, from, insns, next };
@@ -299,7 +299,7 @@ export class Translator {
       const b = blocks[i];
       for (const insn of b.insns) {
         if (insn.target !== 0) add(insn.target);
-        if (insn.insn.row.sem !== "call" || insn.target === 0 || !known.has(insn.target)) continue;
+        if (insn.insn.row.facts.flow !== "call" || insn.target === 0 || !known.has(insn.target)) continue;
         const off = insn.ipOff + insn.insn.length;
         const site = off < 4096 ? code.blockAt(block.page, off, block.codeSize) : undefined;
         if (site !== undefined && returns.length < 4 && !returns.some((r) => r.rec === site.rec) && add(site.rec))

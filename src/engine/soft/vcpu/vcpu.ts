@@ -1,3 +1,4 @@
+import type { RowFacts } from "../../../isa/index.ts";
 import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { LEFT_BUDGET } from "../code/codes.ts";
@@ -274,28 +275,27 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false);
     }
     if (step) {
-      const sem = this.#semAt(rec);
+      const facts = this.#factsAt(rec);
       const exit = this.#execute(rec, 1, true);
       if (exit !== undefined) return exit;
-      this.#afterStep(flags, shadow, sem, codeBreakpoints);
+      this.#afterStep(flags, shadow, facts, codeBreakpoints);
       return mtf ? EXIT_MTF : undefined;
     }
     return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false);
   }
-  #semAt(rec: number): string {
-    if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return "";
-    return this.cpu.mmu.code.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.sem ?? "";
+  #factsAt(rec: number): RowFacts | undefined {
+    if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return undefined;
+    return this.cpu.mmu.code.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.facts;
   }
   #faulted = false;
-  #afterStep(flags: number, shadow: number, sem: string, codeBreakpoints: boolean): void {
+  #afterStep(flags: number, shadow: number, facts: RowFacts | undefined, codeBreakpoints: boolean): void {
     const cpu = this.cpu;
     // The shadow covers one instruction: unless this one renewed it.
-    if (shadow !== 0 && sem !== "sti" && sem !== "mov_to_sreg" && sem !== "pop_sreg") cpu.u32[CPU.shadow.offset >> 2] = 0;
+    if (shadow !== 0 && (facts === undefined || facts.shadow === "none")) cpu.u32[CPU.shadow.offset >> 2] = 0;
     else if (shadow !== 0 && cpu.u32[CPU.shadow.offset >> 2] === shadow) cpu.u32[CPU.shadow.offset >> 2] = 0;
     if (this.#faulted) return;
-    if (codeBreakpoints && (flags & RF) !== 0 && sem !== "iret") cpu.systemFlags &= ~RF;
-    if ((flags & TF) !== 0 && sem !== "int" && sem !== "int3" && sem !== "into" && sem !== "int1" && cpu.exit === undefined)
-      cpu.pendingDebug |= 0x4000;
+    if (codeBreakpoints && (flags & RF) !== 0 && facts?.flow !== "interrupt-return") cpu.systemFlags &= ~RF;
+    if ((flags & TF) !== 0 && facts?.flow !== "interrupt" && cpu.exit === undefined) cpu.pendingDebug |= 0x4000;
   }
   /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
   #breakpointAt(): boolean {
