@@ -1,3 +1,5 @@
+import { utf8Bytes } from "../base/index.ts";
+
 /** Little-endian fields of a file; zero beyond its end, so that a truncated file cannot make a reader fail. */
 export class Fields {
   readonly bytes: Uint8Array;
@@ -29,19 +31,6 @@ export class Fields {
     for (let i = at; i < at + length && this.u8(i) !== 0; i++) s += String.fromCharCode(this.u8(i));
     return s;
   }
-}
-
-/** UTF-8 without the platform's encoder. */
-export function utf8(text: string): readonly number[] {
-  const bytes: number[] = [];
-  for (const c of text) {
-    const point = c.codePointAt(0) ?? 0;
-    if (point < 0x80) bytes.push(point);
-    else if (point < 0x800) bytes.push(0xc0 | (point >> 6), 0x80 | (point & 63));
-    else if (point < 0x10000) bytes.push(0xe0 | (point >> 12), 0x80 | ((point >> 6) & 63), 0x80 | (point & 63));
-    else bytes.push(0xf0 | (point >> 18), 0x80 | ((point >> 12) & 63), 0x80 | ((point >> 6) & 63), 0x80 | (point & 63));
-  }
-  return bytes;
 }
 
 /** Builds a structure of little-endian fields. */
@@ -82,7 +71,7 @@ export class Builder {
   }
   /** With a terminating zero. */
   text(s: string): this {
-    return this.u8(...utf8(s), 0);
+    return this.raw(utf8Bytes(s)).u8(0);
   }
   align(to: number): this {
     while (this.#length % to !== 0) this.u8(0);

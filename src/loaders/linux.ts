@@ -1,6 +1,6 @@
-import { VmmError } from "../base/index.ts";
+import { utf8Bytes, VmmError } from "../base/index.ts";
 import type { EntryState, KernelModule, KernelRequest, LoadEnvironment, LoadedKernel } from "./api.ts";
-import { Builder, utf8 } from "./bytes.ts";
+import { Builder } from "./bytes.ts";
 import { flatDescriptors, identityPages } from "./flat.ts";
 import { readLinuxHeader, SETUP, videoMode } from "./linux-header.ts";
 import type { LinuxHeader } from "./linux-header.ts";
@@ -22,7 +22,7 @@ export function loadLinux(request: KernelRequest, environment: LoadEnvironment):
   const { kernel } = request;
   const header = readLinuxHeader(kernel);
   const entry = request.linuxEntry ?? 16;
-  const length = utf8(request.commandLine).length;
+  const length = utf8Bytes(request.commandLine).length;
   if (length > header.commandLineMax) {
     throw new VmmError("KERNEL_COMMAND_LINE", `${kernel.name}: command line of ${length} bytes, this kernel takes ${header.commandLineMax}`);
   }

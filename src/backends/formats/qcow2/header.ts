@@ -1,6 +1,5 @@
-import { VmmError } from "../../../base/index.ts";
+import { utf8Bytes, utf8Text, VmmError } from "../../../base/index.ts";
 import { ascii, be64, putBe64, viewOf } from "../be.ts";
-import { utf8Bytes, utf8Text } from "../utf8.ts";
 
 /** "QFI\xfb". */
 export const QCOW2_MAGIC = 0x514649fb;

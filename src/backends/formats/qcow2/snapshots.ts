@@ -1,7 +1,7 @@
+import { utf8Text } from "../../../base/index.ts";
 import { be64, viewOf } from "../be.ts";
 import type { ByteFile } from "../byte-file.ts";
 import type { ImageFacts } from "../disk-image.ts";
-import { utf8Text } from "../utf8.ts";
 import { BITMAPS_EXTENSION, INCOMPATIBLE } from "./header.ts";
 import type { Qcow2Header } from "./header.ts";
 import type { Qcow2Store } from "./store.ts";
