@@ -8,7 +8,7 @@ import { debianGuest, guest } from "../test/guest/support.mjs";
 import { buildInterpreter } from "../dist/engine/soft/interp/build.js";
 import { SoftEngine } from "../dist/engine/soft/engine.js";
 import { HANDLER_COUNTS } from "../dist/engine/soft/state-layout.js";
-import { boot } from "../dist/machine/index.js";
+import { boot } from "../dist/node/index.js";
 
 /** Bytes of Wasm for all handlers in the main function together. The cliff was seen between 49,600 and 54,000 (Node 20.20). */
 const MAIN_BYTES = 44_000;

@@ -1,6 +1,6 @@
 import { FileConsole, SocketConsole, StdioConsole } from "../backends/node/index.ts";
 import type { ConsoleBackend } from "../backends/api/index.ts";
-import type { VirtualMachine } from "../machine/index.ts";
+import type { VirtualMachine } from "../node/index.ts";
 import type { Losses } from "./losses.ts";
 import type { RunRequest, SinkRequest } from "./options/run-options.ts";
 

@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { hostReason, writeWholeFile } from "../backends/node/index.ts";
-import { boot, describeEnd, parseTyped } from "../machine/index.ts";
-import type { BootOptions, MachineEnd, VirtualMachine } from "../machine/index.ts";
+import { boot, describeEnd, parseTyped } from "../node/index.ts";
+import type { BootOptions, MachineEnd, VirtualMachine } from "../node/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Losses } from "./losses.ts";
 import { describeOptions } from "./options/options.ts";

@@ -1,4 +1,4 @@
-import type { VirtualMachine } from "../machine/index.ts";
+import type { VirtualMachine } from "../node/index.ts";
 import type { RunRequest } from "./options/run-options.ts";
 
 /** How far `--type` and `--until` have come. */

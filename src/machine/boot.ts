@@ -1,27 +1,21 @@
 import { VmmError } from "../base/index.ts";
-import type { BlockBackend, FileTree } from "../backends/api/index.ts";
-import { detectImage, OverlayBlockBackend, PaddedBackend } from "../backends/api/index.ts";
-import type { ImageFormat } from "../backends/formats/index.ts";
+import type { FileTree } from "../backends/api/index.ts";
 import type { CpuEngine } from "../vmm/index.ts";
 import { machineConfig } from "./config.ts";
-import type { DriveConfig, MachineConfig, MachineOptions } from "./config.ts";
+import type { MachineConfig, MachineOptions } from "./config.ts";
 import { readKernelBoot } from "./kernel.ts";
 import type { KernelBoot } from "./kernel.ts";
 import type { NetConfig } from "./board/net.ts";
+import { openDrives, reopenDrives } from "./media.ts";
+import type { ImageSource } from "./media.ts";
 import { openNet } from "./net.ts";
 import type { NetRequest } from "./net.ts";
 import { definePc } from "./pc.ts";
-import { checkMedium } from "./snapshot/media.ts";
-import { openSnapshot, savedOptions, savedSource } from "./snapshot/restore.ts";
+import type { Platform } from "./platform.ts";
+import { openSnapshot, savedOptions } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
 import { VirtualMachine } from "./automation/virtual-machine.ts";
 import type { VirtualMachineOptions } from "./automation/virtual-machine.ts";
-
-/** A medium: a file name (its kind is detected), or with the kind of drive stated, or an image that is already open. */
-export type ImageSource =
-  | string
-  | { readonly kind?: DriveConfig["kind"]; readonly path: string; readonly bus?: DriveConfig["bus"]; readonly format?: ImageFormat }
-  | { readonly kind?: DriveConfig["kind"]; readonly backend: BlockBackend; readonly bus?: DriveConfig["bus"] };
 
 /** A directory for the guest: a name on this host, or a tree of your own. `tag` is what the guest calls it. */
 export type ShareSource =
@@ -55,6 +49,8 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
   readonly start?: boolean;
   /** Receives one line for each thing worth knowing (an image opened read-only). */
   readonly warn?: (message: string) => void;
+  /** Who opens what is named here, and lets time pass. */
+  readonly platform: Platform;
 }
 
 /**
@@ -69,7 +65,8 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
  */
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
   checkOptions(options);
-  const restoring = options.restore === undefined ? undefined : await openSnapshot(options.restore);
+  const { platform } = options;
+  const restoring = options.restore === undefined ? undefined : await openSnapshot(options.restore, platform);
   const drives = restoring === undefined ? await openDrives(options) : await reopenDrives(restoring, options);
   const shares: { readonly tag: string; readonly tree: FileTree }[] = [];
   let net: NetConfig | undefined;
@@ -87,17 +84,20 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       kernel,
       net: wanted,
       shares: _shares,
+      platform: _platform,
       ...rest
     } = options;
-    for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source) });
-    if (wanted !== undefined) net = await openNet(wanted);
+    for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source, platform) });
+    if (wanted !== undefined) net = await openNet(wanted, platform);
     const saved = restoring === undefined ? {} : savedOptions(restoring, options);
-    const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel) };
+    const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel, platform) };
     vm = new VirtualMachine(
       definePc(
         machineConfig({ ...rest, ...direct, drives, shares, ...(net === undefined ? {} : { net }), ...saved }),
         await loadEngine(engine ?? "soft"),
+        platform,
       ),
+      platform,
       options,
     );
     if (restoring !== undefined) await loadSnapshot(vm, restoring);
@@ -112,8 +112,8 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
 }
 
 /** The same from a complete configuration and an engine, synchronously and not started: tests, other hosts. */
-export function createMachine(config: MachineConfig, engine: CpuEngine, options: VirtualMachineOptions = {}): VirtualMachine {
-  return new VirtualMachine(definePc(config, engine), options);
+export function createMachine(config: MachineConfig, engine: CpuEngine, platform: Platform, options: VirtualMachineOptions = {}): VirtualMachine {
+  return new VirtualMachine(definePc(config, engine, platform), platform, options);
 }
 
 const ENGINES: readonly unknown[] = [undefined, "soft", "soft,jit=on"];
@@ -141,67 +141,8 @@ async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<C
   return loadSoftEngine({ jit: engine === "soft,jit=on" });
 }
 
-async function openShare(source: ShareSource): Promise<FileTree> {
-  if ("tree" in source) return source.tree;
-  const { DirectoryTree } = await import("../backends/node/index.ts");
-  return new DirectoryTree(source.path, { readOnly: source.readOnly ?? false });
-}
-
-async function openDrives(options: BootOptions): Promise<readonly DriveConfig[]> {
-  const sources = [...(options.disk === undefined ? [] : [options.disk]), ...(options.images ?? [])];
-  if (sources.length === 0 && options.kernel === undefined) throw new VmmError("CONFIG_DRIVES", "no disk image given");
-  const drives: DriveConfig[] = [];
-  try {
-    for (const source of sources) drives.push(await openDrive(source, options));
-    return drives;
-  } catch (error) {
-    for (const drive of drives) drive.image?.close();
-    throw error;
-  }
-}
-
-async function openDrive(source: ImageSource, options: BootOptions): Promise<DriveConfig> {
-  const asked = typeof source === "string" ? undefined : source.kind;
-  const file =
-    typeof source === "string"
-      ? await openFile(source, asked, undefined, options)
-      : "path" in source
-        ? await openFile(source.path, asked, source.format, options)
-        : source.backend;
-  const drive = driveFor(file, asked, options.snapshot ?? false);
-  if (typeof source === "string") return { ...drive, source: { path: await absolute(source) } };
-  const wired = source.bus === undefined ? drive : { ...drive, bus: source.bus };
-  if (!("path" in source)) return wired;
-  return { ...wired, source: { path: await absolute(source.path), ...(source.format === undefined ? {} : { format: source.format }) } };
-}
-
-async function absolute(file: string): Promise<string> {
-  const path = await import("node:path");
-  return path.resolve(file);
-}
-
-/** The drives of a snapshot with the media that were in them. */
-async function reopenDrives(restoring: Restoring, options: BootOptions): Promise<readonly DriveConfig[]> {
-  const given = [...(options.disk === undefined ? [] : [options.disk]), ...(options.images ?? [])];
-  const drives: DriveConfig[] = [];
-  try {
-    for (const saved of restoring.state.drives) {
-      const { medium } = saved;
-      const source = savedSource(saved, medium === undefined ? undefined : given.shift());
-      if (source === undefined || medium === undefined) {
-        drives.push({ kind: saved.kind, image: undefined });
-        continue;
-      }
-      const drive = await openDrive(source, { ...options, snapshot: medium.overlay, readOnly: medium.readOnly });
-      drives.push(drive);
-      if (drive.image !== undefined) checkMedium(restoring.name, medium, drive.image);
-    }
-    if (given.length > 0) throw new VmmError("SNAPSHOT_DISK", `${restoring.name}: was saved with fewer images than are given now`);
-    return drives;
-  } catch (error) {
-    for (const drive of drives) drive.image?.close();
-    throw error;
-  }
+async function openShare(source: ShareSource, platform: Platform): Promise<FileTree> {
+  return "tree" in source ? source.tree : await platform.openDirectory(source.path, source.readOnly ?? false);
 }
 
 async function loadSnapshot(vm: VirtualMachine, { name, snapshot, state }: Restoring): Promise<void> {
@@ -213,33 +154,4 @@ async function loadSnapshot(vm: VirtualMachine, { name, snapshot, state }: Resto
       throw new VmmError(cause.code, cause.message.startsWith(name) ? cause.message : `${name}: ${cause.message}`, { cause });
     throw new VmmError("SNAPSHOT_FORMAT", `${name}: the snapshot is damaged`, { cause });
   }
-}
-
-/** Files are opened by the platform's backend, loaded when the first file name is seen. */
-async function openFile(
-  path: string,
-  kind: DriveConfig["kind"] | undefined,
-  format: ImageFormat | undefined,
-  options: BootOptions,
-): Promise<BlockBackend> {
-  const { openImage } = await import("../backends/node/index.ts");
-  const readOnly = (options.readOnly ?? false) || (options.snapshot ?? false) || kind === "cdrom";
-  const stated = format === undefined ? {} : { format };
-  const open = (readOnly: boolean): BlockBackend =>
-    openImage(path, { readOnly, ...stated, ...(options.warn === undefined ? {} : { warn: options.warn }) });
-  if (readOnly || kind !== undefined) return open(readOnly);
-  // What is inside decides whether it needs the write lock: nobody writes to a CD.
-  const probe = openImage(path, { readOnly: true, ...stated });
-  const isCd = detectImage(probe).kind === "cdrom";
-  probe.close();
-  return open(isCd);
-}
-
-/** Puts an image into the drive it belongs to, padded to a whole medium, under an overlay when asked. */
-export function driveFor(image: BlockBackend, asked: DriveConfig["kind"] | undefined, snapshot: boolean): DriveConfig {
-  const info = detectImage(image, asked);
-  let medium = image;
-  if (info.kind !== "hard-disk" && info.mediumBytes > image.sizeBytes) medium = new PaddedBackend(medium, info.mediumBytes);
-  if (snapshot && info.kind !== "cdrom") medium = new OverlayBlockBackend(medium);
-  return { kind: info.kind, image: medium };
 }

@@ -4,7 +4,11 @@
  */
 export { VmmError } from "../base/index.ts";
 export { boot, createMachine } from "./boot.ts";
-export type { BootOptions } from "./boot.ts";
+export type { BootOptions, ShareSource } from "./boot.ts";
+export type { ImageSource } from "./media.ts";
+export type { CableRequest, FileContent, ImageRequest, Platform } from "./platform.ts";
+export type { Host } from "./run/host.ts";
+export type { Packer } from "./snapshot/container.ts";
 export type { KernelBoot } from "./kernel.ts";
 export { parseMac } from "./net.ts";
 export type { NetRequest } from "./net.ts";

@@ -4,6 +4,7 @@ import { memoryMap } from "../biosemul/index.ts";
 import { enterKernel, loadKernel } from "../loaders/index.ts";
 import type { KernelFile, KernelModule, KernelRequest, LoadEnvironment } from "../loaders/index.ts";
 import type { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
+import type { Platform } from "./platform.ts";
 
 /** Direct boot: files by name (read when the machine is made, gzip undone for multiboot kernels) or as bytes. */
 export interface KernelBoot {
@@ -18,50 +19,40 @@ export interface KernelBoot {
 /** Larger files are no kernels; the limit keeps a slip of the finger from filling memory. */
 const MAX_FILE_BYTES = 2 ** 30;
 
-export async function readKernelBoot(boot: KernelBoot): Promise<KernelRequest> {
-  const kernel = typeof boot.kernel === "string" ? await readFile("--kernel", boot.kernel) : boot.kernel;
+export async function readKernelBoot(boot: KernelBoot, platform: Platform): Promise<KernelRequest> {
+  const kernel = typeof boot.kernel === "string" ? await readFile("--kernel", boot.kernel, platform) : boot.kernel;
   const modules: KernelModule[] = [];
-  for (const m of boot.initrd ?? []) modules.push(typeof m === "string" ? await readModule(m) : m);
+  for (const m of boot.initrd ?? []) modules.push(typeof m === "string" ? await readModule(m, platform) : m);
   return {
-    kernel: { name: kernel.name, bytes: await unpacked(kernel) },
+    kernel: { name: kernel.name, bytes: await unpacked(kernel, platform) },
     modules,
     commandLine: boot.append ?? "",
     ...(boot.linuxEntry === undefined ? {} : { linuxEntry: boot.linuxEntry }),
   };
 }
 
-async function readModule(text: string): Promise<KernelModule> {
-  const { existsSync } = await import("node:fs");
+/** "FILE" or "FILE ARGUMENTS": a file whose name has a space in it goes first. */
+async function readModule(text: string, platform: Platform): Promise<KernelModule> {
   const space = text.indexOf(" ");
-  if (space < 0 || existsSync(text)) return { ...(await readFile("--initrd", text)), commandLine: "" };
-  return { ...(await readFile("--initrd", text.slice(0, space))), commandLine: text.slice(space + 1) };
+  const content = space < 0 ? undefined : await platform.readFile(text, MAX_FILE_BYTES);
+  const wholeName = content === undefined || content instanceof Uint8Array || !content.missing;
+  const [path, commandLine] = wholeName ? [text, ""] : [text.slice(0, space), text.slice(space + 1)];
+  return { ...(await readFile("--initrd", path, platform)), commandLine };
 }
 
-async function readFile(flag: string, path: string): Promise<KernelFile> {
-  const fs = await import("node:fs");
-  let problem: string;
-  try {
-    const status = fs.statSync(path);
-    if (status.isDirectory()) problem = "is a directory";
-    // A device may never end, a FIFO may never begin.
-    else if (!status.isFile()) problem = "is not a file";
-    else if (status.size > MAX_FILE_BYTES) problem = `is larger than ${MAX_FILE_BYTES / 2 ** 20} MiB`;
-    else return { name: path, bytes: new Uint8Array(fs.readFileSync(path)) };
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    problem = code === "ENOENT" ? "there is no such file" : code === "EACCES" ? "may not be read (permissions)" : `cannot be read (${code})`;
-  }
-  throw new VmmError("KERNEL_FILE", `${flag} ${path}: ${problem}`);
+async function readFile(flag: string, path: string, platform: Platform): Promise<KernelFile> {
+  const content = await platform.readFile(path, MAX_FILE_BYTES);
+  if (content instanceof Uint8Array) return { name: path, bytes: content };
+  throw new VmmError("KERNEL_FILE", `${flag} ${path}: ${content.why}`);
 }
 
 /** GRUB reads compressed kernels as if they were not, and they are packaged so (Xen). */
-async function unpacked(kernel: KernelFile): Promise<Uint8Array> {
+async function unpacked(kernel: KernelFile, platform: Platform): Promise<Uint8Array> {
   if (kernel.bytes[0] !== 0x1f || kernel.bytes[1] !== 0x8b) return kernel.bytes;
-  const { gunzipSync } = await import("node:zlib");
   try {
-    return new Uint8Array(gunzipSync(kernel.bytes, { maxOutputLength: MAX_FILE_BYTES }));
-  } catch {
-    throw new VmmError("KERNEL_FORMAT", `--kernel ${kernel.name}: a gzip file that does not unpack`);
+    return await platform.gunzip(kernel.bytes, MAX_FILE_BYTES);
+  } catch (cause) {
+    throw new VmmError("KERNEL_FORMAT", `--kernel ${kernel.name}: a gzip file that does not unpack`, { cause });
   }
 }
 

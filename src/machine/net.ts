@@ -2,6 +2,7 @@ import { VmmError } from "../base/index.ts";
 import type { HostForward } from "../backends/net-user/index.ts";
 import { DEFAULT_MAC } from "./board/net.ts";
 import type { NetConfig } from "./board/net.ts";
+import type { Platform } from "./platform.ts";
 
 /**
  * What a network card's cable leads to. `user`: a network of its own with DHCP, whose way out are ordinary sockets of this process; the
@@ -21,15 +22,14 @@ export type NetRequest =
   | { readonly kind: "tap"; readonly ifname?: string; readonly mac?: string }
   | NetConfig;
 
-/** Opens the cable's other end on this platform. Failures are `VmmError`s of one line. */
-export async function openNet(request: NetRequest): Promise<NetConfig> {
+/** Opens the cable's other end. Failures are `VmmError`s of one line. */
+export async function openNet(request: NetRequest, platform: Platform): Promise<NetConfig> {
   if (!("kind" in request)) return request;
   const mac = request.mac === undefined ? DEFAULT_MAC : parseMac(request.mac);
   if (mac === undefined) throw new VmmError("CONFIG_NET", `"${request.mac}" is no card address: use six pairs of hex digits, the first one even`);
-  const { openTap, openUserNet } = await import("../backends/node/index.ts");
-  if (request.kind === "tap") return { backend: await openTap(request.ifname ?? "tap0"), mac };
-  const { loopback = false, restrict = false, forwards = [] } = request;
-  return { backend: await openUserNet({ loopback, restrict, forwards }), mac };
+  if (request.kind === "tap") return { backend: await platform.openNetwork({ kind: "tap", ifname: request.ifname ?? "tap0" }), mac };
+  const { kind, loopback = false, restrict = false, forwards = [] } = request;
+  return { backend: await platform.openNetwork({ kind, loopback, restrict, forwards }), mac };
 }
 
 /** `52:54:00:12:34:56`; undefined for anything else, group addresses and zero included. */

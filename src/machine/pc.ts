@@ -20,7 +20,7 @@ import type { MachineClock } from "./run/clock.ts";
 import type { MachineConfig } from "./config.ts";
 import { assignDrives, floppyMedium, insertMedium } from "./board/drives.ts";
 import type { Drive } from "./board/drives.ts";
-import { HOST } from "./run/host.ts";
+import type { Host } from "./run/host.ts";
 import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
 import { checkKernel, startKernel } from "./kernel.ts";
 import { codeSize, cpuMode } from "./automation/registers.ts";
@@ -34,16 +34,14 @@ import { loadChips, saveChips } from "./snapshot/chips.ts";
 import type { PcStateV1 } from "./snapshot/state.ts";
 import type { KeyPort } from "./automation/typist.ts";
 
-const randomWord = new Uint32Array(1);
-const hostRandom = (): number => globalThis.crypto.getRandomValues(randomWord)[0] ?? 0;
-
 /** Wires a PC: memory map, chips, BIOS. The guest has not run yet; the BIOS's POST is done. */
-export function definePc(config: MachineConfig, engine: CpuEngine): Pc {
-  return new WiredPc(config, engine);
+export function definePc(config: MachineConfig, engine: CpuEngine, host: Host): Pc {
+  return new WiredPc(config, engine, host);
 }
 
 class WiredPc implements Pc {
   readonly config: MachineConfig;
+  readonly #host: Host;
   readonly vm: Vm;
   readonly clock: MachineClock;
   readonly serial: readonly SerialLine[];
@@ -65,8 +63,9 @@ class WiredPc implements Pc {
   onRequest: (() => void) | undefined;
   onArrival: (() => void) | undefined;
 
-  constructor(config: MachineConfig, engine: CpuEngine) {
+  constructor(config: MachineConfig, engine: CpuEngine, host: Host) {
     this.config = config;
+    this.#host = host;
     this.#drives = assignDrives(config.drives);
     const instructions = (): number => this.#instructions();
     this.#apics = Array.from({ length: config.cpus }, () => new ApicGateway());
@@ -79,14 +78,14 @@ class WiredPc implements Pc {
       localApics: this.#apics,
       readTsc: () => this.clock.nowNs(),
       // With virtual time RDRAND repeats too.
-      ...(config.clock === "virtual" ? {} : { random: hostRandom }),
+      ...(config.clock === "virtual" ? {} : { random: () => randomWord(host) }),
       ferr: () => this.#chips.system.fpuError(),
     });
     this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
     this.clock =
       config.clock === "virtual"
-        ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : HOST.now)
-        : new HostClock(instructions, HOST.now);
+        ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : () => host.now())
+        : new HostClock(instructions, () => host.now());
     this.#map = new MemoryMap(this.vm, config.memoryBytes);
     this.lineClock = new ScopedClock(this.clock);
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.lineClock, `com${i + 1}`, config.serial[i]));
@@ -120,6 +119,7 @@ class WiredPc implements Pc {
       powerOff: (by) => this.request({ kind: "power-off", by }),
       frameBuffer: (address) => this.#map.moveFrameBuffer(address),
       shadow: (segment) => this.#map.shadow(segment),
+      random: (into) => this.#host.random(into),
       serial: this.serial,
       consoles: this.consoles,
       arrived: () => this.onArrival?.(),
@@ -405,4 +405,10 @@ class WiredPc implements Pc {
     for (const { tree } of this.config.shares) tree.close();
     this.vm.dispose();
   }
+}
+
+function randomWord(host: Host): number {
+  const bytes = new Uint8Array(4);
+  host.random(bytes);
+  return new DataView(bytes.buffer).getUint32(0);
 }

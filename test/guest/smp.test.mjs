@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
-import { createMachine, machineConfig } from "../../dist/machine/index.js";
+import { createMachine, machineConfig } from "../../dist/node/index.js";
 import { floppyWith } from "../support/floppy.mjs";
 import { assemble, needsNasm } from "./support.mjs";
 

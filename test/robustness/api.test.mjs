@@ -1,7 +1,7 @@
 // The API used wrongly or late: errors with a code, never a promise that nobody settles.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boot } from "../../dist/machine/index.js";
+import { boot } from "../../dist/node/index.js";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { bootDisk } from "../support/floppy.mjs";
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
-import { createMachine, machineConfig } from "../../dist/machine/index.js";
+import { createMachine, machineConfig } from "../../dist/node/index.js";
 import { step } from "../../tools/fuzz/bios.mjs";
 import { bootDisk } from "../support/floppy.mjs";
 

@@ -1,6 +1,6 @@
 // A machine for one fuzz run: small, on the virtual clock, with every kind of drive, and watched.
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
-import { createMachine, machineConfig } from "../../dist/machine/index.js";
+import { createMachine, machineConfig } from "../../dist/node/index.js";
 import { engine, patience } from "./engine.mjs";
 
 export const MEMORY_BYTES = 2 * 2 ** 20;

@@ -17,7 +17,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const { boot, cp437Char, parseChord, parseTyped } = await import(path.join(ROOT, "dist/machine/index.js"));
+const { boot, cp437Char, parseChord, parseTyped } = await import(path.join(ROOT, "dist/node/index.js"));
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: "string" }, show: { type: "boolean" } } });
 const WAIT_MS = 60_000;

@@ -24,7 +24,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
   },
 });
-const { boot } = await import(path.join(ROOT, "dist/machine/index.js"));
+const { boot } = await import(path.join(ROOT, "dist/node/index.js"));
 const LONG = { timeoutMs: 900_000 };
 
 /** What the guest does: files of growing content, each made durable before the line that says so; noise beside it. */

@@ -3,7 +3,7 @@
 // slice ends at each instant; which is what the instants are for.
 import { createHash } from "node:crypto";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
-import { boot } from "../../dist/machine/index.js";
+import { boot } from "../../dist/node/index.js";
 
 const SEGMENTS = ["cs", "ss", "ds", "es", "fs", "gs", "tr", "ldtr"];
 const CONTROLS = ["cr0", "cr2", "cr3", "cr4", "efer", "dr6", "dr7"];

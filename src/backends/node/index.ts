@@ -13,4 +13,5 @@ export { DescriptorSink, FileConsole, StdioConsole, openForWriting } from "./con
 export { NodeSockets, openTap, openUserNet } from "./net/index.ts";
 export type { NameServiceOptions } from "./net/index.ts";
 export { DirectoryTree } from "./share.ts";
-export { snapshotPacker } from "./packer.ts";
+export { gunzip, snapshotPacker } from "./packer.ts";
+export { readFile } from "./read-file.ts";

@@ -20,3 +20,9 @@ export const snapshotPacker = {
     return new Uint8Array(out.buffer, out.byteOffset, out.length);
   },
 };
+
+/** Undoes gzip; rejects what is damaged or larger than `maxBytes`. */
+export async function gunzip(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
+  const out = await promisify<Uint8Array, zlib.ZlibOptions, Buffer>(zlib.gunzip)(bytes, { maxOutputLength: maxBytes });
+  return new Uint8Array(out.buffer, out.byteOffset, out.length);
+}

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
 import { writeWholeFile } from "../../backends/node/index.ts";
-import type { VirtualMachine } from "../../machine/index.ts";
+import type { VirtualMachine } from "../../node/index.ts";
 import { UsageError } from "../errors.ts";
 import { connectTo, makeSocketDirectory, removeStale, socketPath } from "./places.ts";
 

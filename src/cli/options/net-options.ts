@@ -1,7 +1,7 @@
 import { isGuestAddress, LAN, parseIpv4 } from "../../backends/net-user/index.ts";
 import type { HostForward } from "../../backends/net-user/index.ts";
-import { parseMac } from "../../machine/index.ts";
-import type { NetRequest } from "../../machine/index.ts";
+import { parseMac } from "../../node/index.ts";
+import type { NetRequest } from "../../node/index.ts";
 import { UsageError } from "../errors.ts";
 import { suggestion } from "./options.ts";
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../machine/index.ts";
+import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../node/index.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
 import type { SocketPlace } from "../../backends/node/index.ts";
 import { boundedRegExp } from "../bounded-regexp.ts";

@@ -1,4 +1,4 @@
-import type { Frame, TextScreen } from "../../machine/index.ts";
+import type { Frame, TextScreen } from "../../node/index.ts";
 
 /** A character cell of the terminal: one character and its colours as RRGGBB. */
 interface Cell {

@@ -1,5 +1,5 @@
-import { parseChord, parseTyped } from "../../machine/index.ts";
-import type { KeyChord } from "../../machine/index.ts";
+import { parseChord, parseTyped } from "../../node/index.ts";
+import type { KeyChord } from "../../node/index.ts";
 
 /** Final letters of CSI and SS3 sequences (ECMA-48, xterm). */
 const LETTER_KEYS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import type { StdioConsole } from "../../backends/node/index.ts";
-import type { VirtualMachine } from "../../machine/index.ts";
+import type { VirtualMachine } from "../../node/index.ts";
 import { MENU_KEY } from "./keyboard.ts";
 
 /** Node takes longer to open standard input than the BIOS to start: the guest's first words go out before. */

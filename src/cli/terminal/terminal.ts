@@ -1,5 +1,5 @@
-import { cp437Char } from "../../machine/index.ts";
-import type { VirtualMachine } from "../../machine/index.ts";
+import { cp437Char } from "../../node/index.ts";
+import type { VirtualMachine } from "../../node/index.ts";
 import { Painter, pictureOfFrame, pictureOfText } from "./draw.ts";
 import type { Picture } from "./draw.ts";
 import { decodeKeys } from "./keyboard.ts";

@@ -1,5 +1,5 @@
-import { codeSize, cpuMode } from "../../machine/index.ts";
-import type { ExitObserver, VirtualMachine } from "../../machine/index.ts";
+import { codeSize, cpuMode } from "../../node/index.ts";
+import type { ExitObserver, VirtualMachine } from "../../node/index.ts";
 import { disassemble } from "../../isa/index.ts";
 import type { Vcpu, VmExit } from "../../vmm/index.ts";
 import type { InsnFilter } from "../options/trace-options.ts";

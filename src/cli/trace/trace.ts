@@ -1,4 +1,4 @@
-import type { VirtualMachine } from "../../machine/index.ts";
+import type { VirtualMachine } from "../../node/index.ts";
 import type { TraceRequest } from "../options/trace-options.ts";
 import { exitsTracer, insnTracer } from "./observers.ts";
 import type { Tracer } from "./observers.ts";

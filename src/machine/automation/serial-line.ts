@@ -1,4 +1,5 @@
 import type { ConsoleBackend } from "../../backends/api/index.ts";
+import { Utf8Stream } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 
 /** What is kept of a line's output, in characters; a guest may print for ever. */
@@ -25,7 +26,7 @@ export class SerialLine implements ConsoleBackend {
   readonly #feeder: Timer;
   readonly #clock: Clock;
   readonly #input: number[] = [];
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new Utf8Stream();
   readonly #pending = new Uint8Array(16 * 1024);
   #used = 0;
   #text = "";
@@ -93,7 +94,7 @@ export class SerialLine implements ConsoleBackend {
 
   #decode(): void {
     if (this.#used === 0) return;
-    this.#text += this.#decoder.decode(this.#pending.subarray(0, this.#used), { stream: true }).replaceAll("\r", "");
+    this.#text += this.#decoder.push(this.#pending.subarray(0, this.#used)).replaceAll("\r", "");
     this.#used = 0;
     if (this.#text.length > MAX_KEPT) {
       const drop = this.#text.length - MAX_KEPT / 2;

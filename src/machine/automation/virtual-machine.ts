@@ -1,11 +1,11 @@
-import { VmmError } from "../../base/index.ts";
+import { utf8Bytes, VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../../devices/vga/index.ts";
 import type { Vcpu } from "../../vmm/index.ts";
-import { HOST } from "../run/host.ts";
 import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
 import type { Pc } from "../pc-parts.ts";
+import type { Platform } from "../platform.ts";
 import { encodePng } from "./png.ts";
 import { formatRegisters, readRegisters } from "./registers.ts";
 import type { Registers } from "./registers.ts";
@@ -47,6 +47,7 @@ export class VirtualMachine {
   /** Guest-physical memory as the CPU sees it. */
   readonly memory: MemoryAccess;
   readonly #pc: Pc;
+  readonly #platform: Platform;
   readonly #loop: RunLoop;
   readonly #watches: WatchList;
   readonly #typist: Typist;
@@ -54,16 +55,17 @@ export class VirtualMachine {
   #disposed = false;
   #saving: Promise<unknown> = Promise.resolve();
 
-  constructor(pc: Pc, options: VirtualMachineOptions = {}) {
+  constructor(pc: Pc, platform: Platform, options: VirtualMachineOptions = {}) {
     this.#pc = pc;
+    this.#platform = platform;
     this.#loop = new RunLoop(pc, {
-      host: HOST,
+      host: platform,
       stopOnReset: options.stopOnReset ?? false,
       tripleFault: options.tripleFault ?? "stop",
       stayWhenHalted: options.stayWhenHalted ?? false,
     });
     pc.onArrival = () => this.#loop.wake();
-    const watches = new WatchList(pc.clock, () => this.#loop.breathe());
+    const watches = new WatchList(pc.clock, platform, () => this.#loop.breathe());
     this.#watches = watches;
     this.#typist = new Typist(pc.lineClock, pc.keyboard, () => this.#loop.breathe());
     const screenSource: WatchSource = { name: "screen", text: () => this.screen.text(), consume() {} };
@@ -243,8 +245,7 @@ export class VirtualMachine {
     if (standing === "ended") throw new VmmError("MACHINE_ENDED", "the machine has ended; there is nothing to save");
     try {
       const { encodeSnapshot } = await import("../snapshot/container.ts");
-      const { snapshotPacker } = await import("../../backends/node/index.ts");
-      return await encodeSnapshot(this.#captureState(), snapshotRegions(this.#pc), snapshotPacker);
+      return await encodeSnapshot(this.#captureState(), snapshotRegions(this.#pc), this.#platform.packer);
     } finally {
       const now: string = this.state;
       if (running && now === "paused") this.resume();
@@ -355,7 +356,7 @@ export class SerialPort {
   }
   /** Sends text (UTF-8) or bytes to the guest at the speed of a 115200 baud line. */
   write(data: string | Uint8Array): void {
-    for (const byte of typeof data === "string" ? new TextEncoder().encode(data) : data) this.#line.push(byte);
+    for (const byte of typeof data === "string" ? utf8Bytes(data) : data) this.#line.push(byte);
     this.#wake();
   }
 }

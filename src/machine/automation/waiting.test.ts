@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { nodeHost } from "../../backends/node/host.ts";
 import { ManualClock } from "../../base/index.ts";
 import { machineConfig } from "../config.ts";
 import { WatchList } from "./watch.ts";
@@ -14,7 +15,7 @@ function watching(): {
   const clock = new ManualClock();
   const shown = { text: "" };
   const screen: WatchSource = { name: "screen", text: () => shown.text, consume() {} };
-  const list = new WatchList(clock, () => {});
+  const list = new WatchList(clock, nodeHost, () => {});
   return { shown, list, clock, wait: (pattern, ms) => list.waitFor([screen], pattern, ms, () => "") };
 }
 

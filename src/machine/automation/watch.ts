@@ -1,5 +1,6 @@
 import { VmmError } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
+import type { Host } from "../run/host.ts";
 
 /** Where a pattern is looked for. */
 export interface WatchSource {
@@ -19,7 +20,7 @@ interface Watch {
   readonly resolve: (match: WatchMatch) => void;
   readonly reject: (error: unknown) => void;
   readonly describe: () => string;
-  readonly timer: ReturnType<typeof setTimeout> | undefined;
+  readonly limit: { readonly cancel: () => void } | undefined;
 }
 
 /** What a wait found, and where. */
@@ -39,14 +40,16 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /** Runs pending `waitFor`s against the screen and serial lines while there are any. */
 export class WatchList {
   readonly #clock: Clock;
+  readonly #host: Pick<Host, "after">;
   readonly #timer: Timer;
   readonly #onMatch: () => void;
   #watches: Watch[] = [];
   #over: string | undefined;
 
   /** `onMatch` runs before the awaiting code does: it holds the guest until that code had its turn. */
-  constructor(clock: Clock, onMatch: () => void) {
+  constructor(clock: Clock, host: Pick<Host, "after">, onMatch: () => void) {
     this.#clock = clock;
+    this.#host = host;
     this.#onMatch = onMatch;
     this.#timer = clock.createTimer("watch", () => this.#look());
   }
@@ -68,21 +71,12 @@ export class WatchList {
     }
     if (this.#over !== undefined) return Promise.reject(endedError(pattern, this.#over, describe()));
     return new Promise((resolve, reject) => {
-      const timer =
-        limit === 0 || limit > MAX_TIMEOUT_MS
-          ? undefined
-          : setTimeout(() => {
-              this.#watches = this.#watches.filter((w) => w !== watch);
-              reject(new VmmError("WAIT_TIMEOUT", `${show(pattern)} did not appear within ${limit / 1000} s${describe()}`));
-            }, limit);
-      const watch: Watch = {
-        sources,
-        pattern,
-        resolve,
-        reject,
-        describe,
-        timer,
+      const giveUp = (): void => {
+        this.#watches = this.#watches.filter((w) => w !== watch);
+        reject(new VmmError("WAIT_TIMEOUT", `${show(pattern)} did not appear within ${limit / 1000} s${describe()}`));
       };
+      const forEver = limit === 0 || limit > MAX_TIMEOUT_MS;
+      const watch: Watch = { sources, pattern, resolve, reject, describe, limit: forEver ? undefined : this.#host.after(limit, giveUp) };
       this.#watches.push(watch);
       if (this.#timer.deadlineNs === undefined) this.#timer.arm(this.#clock.nowNs() + LOOK_NS);
     });
@@ -94,7 +88,7 @@ export class WatchList {
     this.#timer.cancel();
     this.#check();
     for (const watch of this.#watches.splice(0)) {
-      clearTimeout(watch.timer);
+      watch.limit?.cancel();
       watch.reject(endedError(watch.pattern, why, watch.describe()));
     }
   }
@@ -117,13 +111,13 @@ export class WatchList {
         found = find(watch.sources, watch.pattern, false);
       } catch (error) {
         // A pattern with an `exec` of its own may give up; that ends its wait, not the machine.
-        clearTimeout(watch.timer);
+        watch.limit?.cancel();
         watch.reject(error);
         return false;
       }
       if (found === undefined) return true;
       consumers.push(found.consume);
-      clearTimeout(watch.timer);
+      watch.limit?.cancel();
       watch.resolve(found.result);
       return false;
     });

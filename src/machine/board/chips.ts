@@ -50,6 +50,8 @@ export interface ChipWires {
   readonly frameBuffer: (address: number | undefined) => void;
   /** Shadow RAM was switched in or out. */
   readonly shadow: (segment: PamSegment) => void;
+  /** Fills with bytes that nobody can guess. */
+  readonly random: (into: Uint8Array) => void;
   readonly serial: readonly SerialLine[];
   /** Something came from outside that a sleeping guest should look at. */
   readonly arrived: () => void;
@@ -225,7 +227,7 @@ export function buildChips(config: MachineConfig, wires: ChipWires): Chips {
   // Virtio devices from slot 3 on.
   const virtio = new VirtioSlots({ pci, pio, mmio, dma: wires.dma, msi: apic.bus });
   plugVirtioDisks(virtio, wires.drives, clock);
-  plugVirtioExtras(virtio, config, wires.consoles, clock);
+  plugVirtioExtras(virtio, config, wires);
   plugVirtioNet(virtio, config.net, wires.arrived);
   pio.register(PORT.PCI_ADDRESS, 4, pci.addressPort);
   pio.register(PORT.PCI_DATA, 4, pci.dataPort);

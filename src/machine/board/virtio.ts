@@ -8,8 +8,7 @@ import { VirtioP9 } from "../../devices/virtio/p9/index.ts";
 import { SeededEntropy, VirtioRng } from "../../devices/virtio/rng/index.ts";
 import { VirtioPci } from "../../devices/virtio/transport/index.ts";
 import type { MachineConfig } from "../config.ts";
-import { HOST } from "../run/host.ts";
-import type { SerialLine } from "../automation/serial-line.ts";
+import type { ChipWires } from "./chips.ts";
 import { FIRST_VIRTIO_SLOT } from "./drives.ts";
 import type { Drive } from "./drives.ts";
 
@@ -86,7 +85,7 @@ export function plugVirtioDisks(slots: VirtioSlots, drives: readonly Drive[], cl
 }
 
 /** Console, shared directories and entropy source, when the configuration has them. */
-export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, consoles: readonly SerialLine[], clock: Clock): void {
+export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, { consoles, clock, random }: ChipWires): void {
   if (consoles.length > 0) {
     const device = new VirtioConsole({ clock, ports: consoles.map((backend) => ({ backend, isConsole: true })) });
     for (const [i, line] of consoles.entries()) line.canReceive = () => device.room(i) > 0;
@@ -94,7 +93,7 @@ export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, cons
   }
   for (const { tag, tree } of config.shares) slots.plug(new VirtioP9({ clock, tree, tag }));
   if (config.rng) {
-    const source = config.clock === "virtual" ? new SeededEntropy(0) : { fill: HOST.random };
+    const source = config.clock === "virtual" ? new SeededEntropy(0) : { fill: random };
     slots.plug(new VirtioRng({ clock, source }));
   }
 }

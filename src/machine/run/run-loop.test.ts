@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { nodeHost } from "../../backends/node/host.ts";
 import type { EngineVcpu, ExitCommon, VmEntry, VmExit } from "../../engine/api/index.ts";
 import { Vcpu } from "../../vmm/index.ts";
 import { VirtualClock } from "./clock.ts";
-import { HOST } from "./host.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { Board, BoardRequest, RunLoopOptions } from "./run-loop.ts";
 
@@ -64,7 +64,7 @@ class ScriptedBoard implements Board {
 
 const exit = (kind: "budget" | "hlt" | "vmcall" | "triple-fault"): VmExit => ({ ...COMMON, kind });
 const options = (more: Partial<RunLoopOptions> = {}): RunLoopOptions => ({
-  host: HOST,
+  host: nodeHost,
   stopOnReset: false,
   tripleFault: "stop",
   stayWhenHalted: false,
@@ -131,7 +131,7 @@ describe("RunLoop", () => {
     const board = new ScriptedBoard(() => ({ cost: 1, exit: exit("vmcall") }));
     const loop = new RunLoop(board, options({ stopOnReset: true }));
     loop.start();
-    await HOST.yield();
+    await nodeHost.yield();
     board.request({ kind: "reset", warm: true, by: "port 92h" });
     expect(await loop.ended).toEqual({ kind: "reset", by: "port 92h" });
   });
@@ -153,15 +153,15 @@ describe("RunLoop", () => {
     const board = new ScriptedBoard((_entry, budget) => ({ cost: budget, exit: exit("budget") }));
     const loop = new RunLoop(board, options());
     loop.start();
-    await HOST.yield();
+    await nodeHost.yield();
     await loop.pause();
     expect(loop.state).toBe("paused");
     const count = board.count;
-    await HOST.yield();
+    await nodeHost.yield();
     expect(board.count).toBe(count);
     loop.resume();
-    await HOST.yield();
-    await HOST.yield();
+    await nodeHost.yield();
+    await nodeHost.yield();
     expect(board.count).toBeGreaterThan(count);
     loop.stop("test");
     expect(await loop.ended).toEqual({ kind: "stopped", by: "test" });

@@ -1,4 +1,4 @@
-import { VmmError } from "../../base/index.ts";
+import { utf8Bytes, utf8Text, VmmError } from "../../base/index.ts";
 
 /** Compression, given by the platform. Both directions work on independent pieces, in parallel where the host can. */
 export interface Packer {
@@ -73,7 +73,7 @@ export async function encodeSnapshot(record: unknown, regions: readonly Snapshot
     regionRecords.push({ name, sizeBytes: bytes.length, pages, pieces });
   }
   const blobs: Blobs = { parts: [], bytes: 0 };
-  const json = new TextEncoder().encode(JSON.stringify(toPlain({ record, regions: regionRecords }, blobs)));
+  const json = utf8Bytes(JSON.stringify(toPlain({ record, regions: regionRecords }, blobs)));
   const plainBytes = json.length + blobs.bytes;
   if (plainBytes > MAX_RECORD_BYTES)
     throw new VmmError(
@@ -83,7 +83,7 @@ export async function encodeSnapshot(record: unknown, regions: readonly Snapshot
   const plain = join([json, ...blobs.parts], plainBytes);
   const packedRecord = await packer.pack(plain);
   const header = new Uint8Array(HEADER_BYTES);
-  header.set(new TextEncoder().encode(MAGIC));
+  header.set(utf8Bytes(MAGIC));
   const view = new DataView(header.buffer);
   view.setUint32(16, SNAPSHOT_VERSION, true);
   view.setUint32(20, packedRecord.length, true);
@@ -105,7 +105,7 @@ export interface OpenSnapshot {
 /** Reads a snapshot. Throws `SNAPSHOT_FORMAT` or `SNAPSHOT_VERSION` with one line; `name` is what messages call it. */
 export async function decodeSnapshot(file: Uint8Array, name: string, packer: Packer): Promise<OpenSnapshot> {
   const damaged = (cause?: unknown): VmmError => new VmmError("SNAPSHOT_FORMAT", `${name}: the snapshot is damaged or cut off`, { cause });
-  const head = new TextDecoder("latin1").decode(file.subarray(0, 16));
+  const head = utf8Text(file.subarray(0, 16));
   if (head !== MAGIC || file.length < HEADER_BYTES) throw new VmmError("SNAPSHOT_FORMAT", `${name}: is not a snapshot of whyve`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const version = view.getUint32(16, true);
@@ -119,7 +119,7 @@ export async function decodeSnapshot(file: Uint8Array, name: string, packer: Pac
   let regionRecords: readonly RegionRecord[];
   try {
     const plain = await packer.unpack(file.subarray(HEADER_BYTES, HEADER_BYTES + packedBytes), plainBytes);
-    const whole: unknown = fromPlain(JSON.parse(new TextDecoder().decode(plain.subarray(0, jsonBytes))), plain.subarray(jsonBytes));
+    const whole: unknown = fromPlain(JSON.parse(utf8Text(plain.subarray(0, jsonBytes))), plain.subarray(jsonBytes));
     record = member(whole, "record");
     regionRecords = regionList(member(whole, "regions"));
   } catch (cause) {

@@ -1,8 +1,10 @@
 import { VmmError } from "../../base/index.ts";
 import { NullNet } from "../../backends/api/index.ts";
 import type { ByteSink } from "../../backends/api/index.ts";
-import type { BootOptions, ImageSource } from "../boot.ts";
+import type { BootOptions } from "../boot.ts";
 import type { MachineConfig } from "../config.ts";
+import type { ImageSource } from "../media.ts";
+import type { Platform } from "../platform.ts";
 import { decodeSnapshot } from "./container.ts";
 import type { OpenSnapshot } from "./container.ts";
 import { asMachineState } from "./state.ts";
@@ -15,36 +17,16 @@ export interface Restoring {
   readonly state: MachineStateV1;
 }
 
-/** Opens a snapshot file, or bytes that `vm.save()` made. */
-export async function openSnapshot(source: string | Uint8Array): Promise<Restoring> {
-  const name = typeof source === "string" ? source : "the snapshot";
-  const bytes = typeof source === "string" ? await readFile(source) : source;
-  const { snapshotPacker } = await import("../../backends/node/index.ts");
-  const snapshot = await decodeSnapshot(bytes, name, snapshotPacker);
-  return { name, snapshot, state: asMachineState(snapshot.record, name) };
-}
+/** Larger files are no snapshots: memory, video memory, and what a record may hold. */
+const MAX_FILE_BYTES = 2 ** 32;
 
-async function readFile(path: string): Promise<Uint8Array> {
-  const fs = await import("node:fs/promises");
-  try {
-    // A device may never end, a FIFO may never begin.
-    const status = await fs.stat(path);
-    if (!status.isFile() && !status.isDirectory()) throw new VmmError("SNAPSHOT_FILE", `${path}: is not a file`);
-    const bytes = await fs.readFile(path);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  } catch (cause) {
-    if (cause instanceof VmmError) throw cause;
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const why =
-      code === "ENOENT"
-        ? "no such file"
-        : code === "EACCES"
-          ? "permission denied"
-          : code === "EISDIR"
-            ? "is a directory"
-            : `cannot be read (${code})`;
-    throw new VmmError("SNAPSHOT_FILE", `${path}: ${why}`, { cause });
-  }
+/** Opens a snapshot file, or bytes that `vm.save()` made. */
+export async function openSnapshot(source: string | Uint8Array, platform: Platform): Promise<Restoring> {
+  const name = typeof source === "string" ? source : "the snapshot";
+  const bytes = typeof source === "string" ? await platform.readFile(source, MAX_FILE_BYTES) : source;
+  if (!(bytes instanceof Uint8Array)) throw new VmmError("SNAPSHOT_FILE", `${name}: ${bytes.why}`);
+  const snapshot = await decodeSnapshot(bytes, name, platform.packer);
+  return { name, snapshot, state: asMachineState(snapshot.record, name) };
 }
 
 const NOWHERE: ByteSink = { writeByte() {} };
