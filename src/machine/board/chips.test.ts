@@ -20,6 +20,7 @@ function board() {
     powerOff: none,
     frameBuffer: none,
     shadow: none,
+    random: () => {},
     serial: [new SerialLine(clock, "com1", undefined)],
     arrived: none,
     consoles: [],
