@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { nodeHost } from "../../backends/node/host.ts";
 import type { EngineVcpu, ExitCommon, VmEntry, VmExit } from "../../engine/api/index.ts";
 import { Vcpu } from "../../vmm/index.ts";
-import { VirtualClock } from "./clock.ts";
+import { VirtualClock } from "./virtual-clock.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { Board, BoardRequest, RunLoopOptions } from "./run-loop.ts";
 

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../../base/index.ts";
-import { QueuedTimer } from "./clock.ts";
+import { QueuedTimer } from "./timer-queue.ts";
 
 /** A pending timer in a snapshot: which one (by order of making, and name), when, and its place among those of the same instant. */
 export interface SavedTimer {
