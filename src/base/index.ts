@@ -1,4 +1,5 @@
 export { VmmError, assert, unreachable } from "./errors.ts";
+export { closest } from "./closest.ts";
 export { ManualClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { layout, u8, u16, u32, u64, u128 } from "./layout.ts";

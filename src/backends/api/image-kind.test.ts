@@ -44,6 +44,11 @@ describe("floppies", () => {
     expect(detectImage(blank(size))).toMatchObject({ kind: "floppy", geometry: { cylinders, heads, sectors }, floppyType, mediumBytes: size });
   });
 
+  test("an empty image is a floppy only when it has a floppy's size", () => {
+    expect(detectImage(blank(1024 * 1024))).toMatchObject({ kind: "hard-disk", layout: "raw" });
+    expect(detectImage(put(blank(1024 * 1024), 0, [0xfa, 0xf4]))).toMatchObject({ kind: "floppy" });
+  });
+
   test("a lone boot sector becomes a 1.44M medium", () => {
     const info = detectImage(put(blank(512), 510, [0x55, 0xaa]));
     expect(info).toMatchObject({ kind: "floppy", mediumBytes: 1474560, floppyType: 4 });

@@ -228,6 +228,8 @@ export function detectImage(backend: BlockBackend, as?: MediumKind): ImageInfo {
   if (STANDARD_FLOPPIES.some((f) => f.sizeBytes === size)) return asFloppy(backend, sector);
   if (partitionTable(sector, Math.floor(size / 512)) !== undefined && size > 512) return asHardDisk(backend, sector);
   const bpb = biosParameterBlock(sector);
+  // An empty disk of no floppy's size is what `image create` makes; a short file with a boot sector is a floppy in the making.
+  if (sector.every((byte) => byte === 0) && floppyBySize(size) === undefined) return asHardDisk(backend, sector);
   const largest = STANDARD_FLOPPIES[STANDARD_FLOPPIES.length - 1];
   if (largest !== undefined && size <= largest.sizeBytes) return asFloppy(backend, sector);
   const looksLikeFloppy = bpb !== undefined && bpb.media !== 0xf8 && bpb.geometry.heads <= 2 && size <= LARGEST_FLOPPY;

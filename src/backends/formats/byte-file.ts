@@ -18,9 +18,16 @@ export interface ByteFile {
   resize(bytes: number): boolean;
   /** Everything written and the length become durable. */
   flush(): boolean;
+  /** The host's words for the last operation that failed: "no space left on the disk". */
+  problem?(): string | undefined;
   /** Size and time of the last change: see `BlockBackend.identity`. */
   stamp?(): string;
   close(): void;
+}
+
+/** ` (no space left on the disk)`, for messages about a file on which an operation has failed. */
+export function because(file: ByteFile): string {
+  return ` (${file.problem?.() ?? "write error, or no room"})`;
 }
 
 /** A file in memory: tests, and small images made on the fly. */

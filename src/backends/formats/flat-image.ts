@@ -39,8 +39,8 @@ export abstract class FlatImage implements DiskImage {
   extent(_offset: number, most: number): Extent {
     return { bytes: most, zero: false };
   }
-  /** There are no structures that could disagree. */
+  /** There are no structures that could disagree, and no clusters. */
   check(): CheckResult {
-    return { errors: [], errorCount: 0, leakedClusters: 0, allocatedClusters: 1, totalClusters: 1 };
+    return { errors: [], errorCount: 0, leakedClusters: 0, allocatedClusters: 0, totalClusters: 0 };
   }
 }

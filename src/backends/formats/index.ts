@@ -1,4 +1,4 @@
-export { MemoryByteFile } from "./byte-file.ts";
+export { because, MemoryByteFile } from "./byte-file.ts";
 export type { ByteFile } from "./byte-file.ts";
 export { zstdFrameBytes } from "./codec.ts";
 export type { Codec } from "./codec.ts";

@@ -1,4 +1,5 @@
 import { VmmError } from "../../base/index.ts";
+import { because } from "./byte-file.ts";
 import type { ByteFile } from "./byte-file.ts";
 import { detectFormat } from "./detect.ts";
 import type { ImageFacts } from "./disk-image.ts";
@@ -23,7 +24,7 @@ export class RawImage extends FlatImage {
     if (this.readOnly) throw new VmmError("IMAGE_READ_ONLY", `${this.name}: is open for reading only`);
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % 512 !== 0)
       throw new VmmError("IMAGE_SIZE", `${this.name}: ${sizeBytes} is no possible disk size (a multiple of 512)`);
-    if (!this.file.resize(sizeBytes) || !this.file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized (no room?)`);
+    if (!this.file.resize(sizeBytes) || !this.file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized${because(this.file)}`);
     this.#sizeBytes = sizeBytes;
   }
 }

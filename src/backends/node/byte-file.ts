@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import type { ByteFile } from "../formats/index.ts";
+import { hostReason } from "./host-error.ts";
 import type { ImageLock } from "./lock.ts";
 import { readWhole, writeWhole } from "./whole-transfer.ts";
 
@@ -13,6 +14,11 @@ export class NodeByteFile implements ByteFile {
   #fd: number;
   #size: number;
   #dirty = false;
+  #problem: string | undefined;
+  readonly #failed = (error: unknown): false => {
+    this.#problem = hostReason(error);
+    return false;
+  };
   readonly #lock: ImageLock | undefined;
 
   /** Owns `fd` and `lock`. */
@@ -46,7 +52,7 @@ export class NodeByteFile implements ByteFile {
   write(at: number, from: Uint8Array): boolean {
     if (this.readOnly || this.#fd < 0) return false;
     this.#dirty = true;
-    const done = writeWhole(this.#fd, at, from);
+    const done = writeWhole(this.#fd, at, from, this.#failed);
     this.#size = Math.max(this.#size, at + done);
     return done === from.length;
   }
@@ -55,8 +61,8 @@ export class NodeByteFile implements ByteFile {
     if (this.readOnly || this.#fd < 0) return false;
     try {
       fs.ftruncateSync(this.#fd, bytes);
-    } catch {
-      return false;
+    } catch (error) {
+      return this.#failed(error);
     }
     this.#dirty = true;
     this.#size = bytes;
@@ -69,9 +75,13 @@ export class NodeByteFile implements ByteFile {
       fs.fdatasyncSync(this.#fd);
       this.#dirty = false;
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      return this.#failed(error);
     }
+  }
+
+  problem(): string | undefined {
+    return this.#problem;
   }
 
   stamp(): string {

@@ -1,10 +1,10 @@
 export { NodeByteFile } from "./byte-file.ts";
-export { createFile, writeWholeFile } from "./new-file.ts";
+export { createFile, refuseExisting, writeWholeFile } from "./new-file.ts";
 export type { NewFile } from "./new-file.ts";
 export { nodeCodec } from "./codec.ts";
 export { FileBackend, openDiskImage, openImage, surroundings } from "./file.ts";
 export type { OpenImageOptions } from "./file.ts";
-export { hostReason } from "./host-error.ts";
+export { hostReason, listenReason } from "./host-error.ts";
 export { lockImage, lockShared } from "./lock.ts";
 export type { ImageLock } from "./lock.ts";
 export { SocketConsole } from "./socket-console.ts";

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
+import { because } from "../formats/index.ts";
 import { removeAtExit } from "./at-exit.ts";
 import { NodeByteFile } from "./byte-file.ts";
 import { DescriptorSink, openForWriting } from "./console.ts";
@@ -39,7 +40,7 @@ export function createFile(target: string): NewFile {
       file.close();
       if (!whole) {
         pending.remove();
-        throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be written (no room?)`);
+        throw new VmmError("FILE_UNWRITABLE", `${target}: cannot be written${because(file)}`);
       }
       putInPlace(temporary, target, pending);
     },
@@ -48,6 +49,11 @@ export function createFile(target: string): NewFile {
       pending.remove();
     },
   };
+}
+
+/** What holds a machine or a disk is replaced only when that is meant. */
+export function refuseExisting(target: string): void {
+  if (fs.existsSync(target)) throw new VmmError("FILE_EXISTS", `${target}: exists already; use --force to replace it`);
 }
 
 function putInPlace(temporary: string, target: string, pending: { remove(): boolean; keep(): void }): void {

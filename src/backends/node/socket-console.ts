@@ -3,7 +3,7 @@ import * as net from "node:net";
 import { VmmError } from "../../base/index.ts";
 import type { ConsoleBackend } from "../api/index.ts";
 import { removeAtExit } from "./at-exit.ts";
-import { hostReason } from "./host-error.ts";
+import { listenReason } from "./host-error.ts";
 import { errorCode } from "./lock.ts";
 
 export type SocketPlace = { readonly kind: "unix"; readonly path: string } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
@@ -169,7 +169,7 @@ export class SocketConsole implements ConsoleBackend {
 
 function start(server: net.Server, where: net.ListenOptions, failed: (why: string) => VmmError): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(failed(`cannot listen (${listenError(error)})`)));
+    server.once("error", (error) => reject(failed(`cannot listen (${listenReason(error, where.path)})`)));
     server.listen(where, () => {
       server.removeAllListeners("error");
       // Too many open files, or a client that is gone before it is taken: the line stays open for the next.
@@ -177,15 +177,6 @@ function start(server: net.Server, where: net.ListenOptions, failed: (why: strin
       resolve();
     });
   });
-}
-
-function listenError(error: unknown): string {
-  const words: Readonly<Record<string, string>> = {
-    EADDRINUSE: "the address is in use",
-    ENOTFOUND: "no such host",
-    EADDRNOTAVAIL: "not an address of this computer",
-  };
-  return words[errorCode(error)] ?? hostReason(error);
 }
 
 /** Whether somebody listens on a Unix socket. */

@@ -19,13 +19,13 @@ export function readWhole(fd: number, at: number, into: Uint8Array, wanted: numb
   return true;
 }
 
-/** Writes all of `from` at `at`. How many bytes got there: less than all after an error of the host. */
-export function writeWhole(fd: number, at: number, from: Uint8Array): number {
+/** Writes all of `from` at `at`. How many bytes got there: less than all after an error of the host, which `failed` is told. */
+export function writeWhole(fd: number, at: number, from: Uint8Array, failed?: (error: unknown) => void): number {
   let done = 0;
   try {
     while (done < from.length) done += fs.writeSync(fd, from, done, from.length - done, at + done);
-  } catch {
-    // The count says it.
+  } catch (error) {
+    failed?.(error);
   }
   return done;
 }

@@ -1,5 +1,6 @@
 import { VmmError } from "../../../base/index.ts";
 import { putBe64, viewOf } from "../be.ts";
+import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
 import type { ImageFormat } from "../disk-image.ts";
 import { l1EntriesFor, MAX_DISK_BYTES, newExtensions, serializeHeader } from "./header.ts";
@@ -80,7 +81,7 @@ export function createQcow2(file: ByteFile, options: CreateQcow2Options): void {
   for (let i = 0; i < total; i++) setCount(counts, i, refcountOrder);
   const ok =
     file.resize(total * clusterBytes) && file.write(clusterBytes, table) && file.write(blocksAt, counts) && file.write(0, start) && file.flush();
-  if (!ok) throw new VmmError("IMAGE_IO", `${file.name}: cannot be written (no room?)`);
+  if (!ok) throw new VmmError("IMAGE_IO", `${file.name}: cannot be written${because(file)}`);
 }
 
 /** Count 1 for cluster `index`, in the width that the image has. */

@@ -1,4 +1,5 @@
 import { VmmError } from "../../../base/index.ts";
+import { because } from "../byte-file.ts";
 import { putBe64, viewOf } from "../be.ts";
 import { l1EntriesFor, MAX_DISK_BYTES } from "./header.ts";
 import type { Qcow2Header } from "./header.ts";
@@ -11,7 +12,7 @@ export function resizeImage(
   disk: { clear(offset: number, length: number): boolean; discard(offset: number, length: number): boolean },
 ): void {
   const { name } = store.file;
-  const failed = (): VmmError => new VmmError("IMAGE_IO", `${name}: cannot be resized (write error, or no room)`);
+  const failed = (): VmmError => new VmmError("IMAGE_IO", `${name}: cannot be resized${because(store.file)}`);
   if (store.refcounts === undefined) throw new VmmError("IMAGE_READ_ONLY", `${name}: is open for reading only`);
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % 512 !== 0 || sizeBytes > MAX_DISK_BYTES)
     throw new VmmError("IMAGE_SIZE", `${name}: ${sizeBytes} is no possible disk size (a multiple of 512, at most ${MAX_DISK_BYTES})`);

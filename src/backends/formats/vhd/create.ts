@@ -1,4 +1,5 @@
 import { VmmError } from "../../../base/index.ts";
+import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
 import { FOOTER_BYTES, makeFooter, MAX_VHD_BYTES, retypeFooter, VHD_TYPE, vhdTime } from "./footer.ts";
 import type { VhdFooter } from "./footer.ts";
@@ -23,7 +24,7 @@ export function createVhd(file: ByteFile, options: CreateVhdOptions): void {
   const sizeBytes = Math.ceil(options.sizeBytes / 512) * 512;
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes > MAX_VHD_BYTES)
     throw new VmmError("IMAGE_SIZE", `${file.name}: ${options.sizeBytes} is no possible VHD size (at most 2040G)`);
-  const failed = (): VmmError => new VmmError("IMAGE_IO", `${file.name}: cannot be written (no room?)`);
+  const failed = (): VmmError => new VmmError("IMAGE_IO", `${file.name}: cannot be written${because(file)}`);
   if (options.kind === "fixed" && options.parent === undefined) {
     const footer = makeFooter({ type: VHD_TYPE.FIXED, sizeBytes, uuid: options.uuid, timeMs: options.timeMs });
     if (!file.write(sizeBytes, footer) || !file.flush()) throw failed();

@@ -1,4 +1,5 @@
 import { VmmError } from "../../../base/index.ts";
+import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
 import type { ImageFacts } from "../disk-image.ts";
 import { FlatImage } from "../flat-image.ts";
@@ -35,7 +36,7 @@ export class FixedVhd extends FlatImage {
         file.flush() &&
         file.write(this.#sizeBytes, new Uint8Array(Math.min(FOOTER_BYTES, sizeBytes - this.#sizeBytes)))
       : file.write(sizeBytes, footer) && file.resize(sizeBytes + FOOTER_BYTES);
-    if (!ok || !file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized (write error, or no room)`);
+    if (!ok || !file.flush()) throw new VmmError("IMAGE_IO", `${this.name}: cannot be resized${because(this.file)}`);
     this.#footerBytes = footer;
     this.#sizeBytes = sizeBytes;
   }

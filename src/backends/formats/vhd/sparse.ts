@@ -1,5 +1,6 @@
 import { VmmError } from "../../../base/index.ts";
 import { viewOf } from "../be.ts";
+import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
 import type { CheckResult, DiskImage, Extent, ImageFacts } from "../disk-image.ts";
 import { FOOTER_BYTES, MAX_VHD_BYTES, resizeFooter } from "./footer.ts";
@@ -312,7 +313,7 @@ export class SparseVhd implements DiskImage {
 
   resize(sizeBytes: number): void {
     const { name } = this;
-    const failed = (): VmmError => new VmmError("IMAGE_IO", `${name}: cannot be resized (write error, or no room)`);
+    const failed = (): VmmError => new VmmError("IMAGE_IO", `${name}: cannot be resized${because(this.#file)}`);
     if (this.readOnly) throw new VmmError("IMAGE_READ_ONLY", `${name}: is open for reading only`);
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % 512 !== 0 || sizeBytes > MAX_VHD_BYTES)
       throw new VmmError("IMAGE_SIZE", `${name}: ${sizeBytes} is no possible VHD size (a multiple of 512, at most 2040G)`);
