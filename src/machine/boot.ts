@@ -11,6 +11,7 @@ import type { ImageSource } from "./media.ts";
 import { openNet } from "./net.ts";
 import type { NetRequest } from "./net.ts";
 import { definePc } from "./pc.ts";
+import type { Pc } from "./pc-parts.ts";
 import type { Platform } from "./platform.ts";
 import { openSnapshot, savedOptions } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
@@ -100,6 +101,7 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       platform,
       options,
     );
+    tellWhatDoesNotBoot(vm.pc, options.warn);
     if (restoring !== undefined) await loadSnapshot(vm, restoring);
   } catch (error) {
     for (const drive of drives) drive.image?.close();
@@ -133,6 +135,16 @@ function checkOptions(options: unknown): void {
 }
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
+}
+
+/** A person in front of the screen sees it there; a program and its log do not. */
+function tellWhatDoesNotBoot(pc: Pc, warn: BootOptions["warn"]): void {
+  pc.onNothingBoots = (failures) => {
+    const named = failures.map(
+      ({ kind, unit, why }) => `${pc.drives.find((d) => d.kind === kind && d.unit === unit)?.backend?.name ?? kind}: ${why}`,
+    );
+    warn?.(`nothing to boot (${named.join("; ")}); the guest waits for a boot disk and a key`);
+  };
 }
 
 async function loadEngine(engine: "soft" | "soft,jit=on" | CpuEngine): Promise<CpuEngine> {

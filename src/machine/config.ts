@@ -127,6 +127,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   const boot = options.boot ?? defaultBootOrder(drives);
   if (boot.length === 0) throw new VmmError("CONFIG_BOOT", "the boot order is empty");
   if (new Set(boot).size !== boot.length) throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")} names a device twice`);
+  refuseAbsentBootDevices(options.boot, drives, options.kernel !== undefined);
   const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_CONFIG.nsPerInstruction;
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1 || nsPerInstruction > 1000) {
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
@@ -160,6 +161,14 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     printer: options.printer,
     kernel: options.kernel,
   };
+}
+
+const DEVICE_WORDS: Readonly<Record<BootDevice, string>> = { hd: "hard disk", fd: "floppy", cd: "CD" };
+
+/** An order of which nothing is there can start nothing; one of which something is there may be said once for several machines. */
+function refuseAbsentBootDevices(boot: MachineOptions["boot"], drives: readonly DriveConfig[], direct: boolean): void {
+  if (boot === undefined || direct || drives.length === 0 || boot.some((device) => drives.some((d) => BOOT_OF[d.kind] === device))) return;
+  throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")}: no ${boot.map((d) => DEVICE_WORDS[d]).join(" or ")} is given`);
 }
 
 const CLOCKS: readonly string[] = ["host", "virtual"] satisfies ClockKind[];

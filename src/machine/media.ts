@@ -58,7 +58,7 @@ export async function reopenDrives(restoring: Restoring, options: BootOptions): 
         drives.push({ kind: saved.kind, image: undefined });
         continue;
       }
-      const drive = await openDrive(source, { ...options, snapshot: medium.overlay, readOnly: medium.readOnly });
+      const drive = await reopenDrive(restoring.name, source, { ...options, snapshot: medium.overlay, readOnly: medium.readOnly });
       drives.push(drive);
       if (drive.image !== undefined) checkMedium(restoring.name, medium, drive.image);
     }
@@ -67,6 +67,19 @@ export async function reopenDrives(restoring: Restoring, options: BootOptions): 
   } catch (error) {
     for (const drive of drives) drive.image?.close();
     throw error;
+  }
+}
+
+async function reopenDrive(snapshot: string, source: ImageSource, options: BootOptions): Promise<DriveConfig> {
+  try {
+    return await openDrive(source, options);
+  } catch (cause) {
+    if (!(cause instanceof VmmError) || cause.code !== "IMAGE_NOT_FOUND") throw cause;
+    throw new VmmError(
+      "SNAPSHOT_DISK",
+      `${cause.message}, and ${snapshot} was saved with it; give all its images again, in their order, from where they are now`,
+      { cause },
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BlockBackend } from "../backends/api/index.ts";
+import type { BootFailure } from "../biosemul/boot/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
 import type { Frame, TextScreen, VideoMode } from "../devices/vga/index.ts";
 import type { Vcpu, Vm } from "../vmm/index.ts";
@@ -46,6 +47,8 @@ export interface Pc extends Board {
   powerButton(): void;
   /** Told when something came from outside (a network frame): an idle machine is to look again. */
   onArrival: (() => void) | undefined;
+  /** Told when the BIOS finds nothing to start, and why each drive of the boot order is none. */
+  onNothingBoots: ((failures: readonly BootFailure[]) => void) | undefined;
   traceBios(sink: BiosTraceSink | undefined): void;
   /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void;

@@ -63,6 +63,7 @@ class WiredPc implements Pc {
   #trace: BiosTraceSink | undefined;
   onRequest: (() => void) | undefined;
   onArrival: (() => void) | undefined;
+  onNothingBoots: Pc["onNothingBoots"];
 
   constructor(config: MachineConfig, engine: CpuEngine, host: Host) {
     this.config = config;
@@ -134,7 +135,7 @@ class WiredPc implements Pc {
   #makeBios(firmware?: Firmware): BiosEmul {
     const { pio, vga } = this.#chips;
     const video = { lfbBase: () => this.#map.frameBuffer ?? MEM.LFB, vramBytes: VRAM_BYTES };
-    const pieces = createBiosHandlers(this.config, video, this.#kernelStarter());
+    const pieces = createBiosHandlers(this.config, video, this.#kernelStarter(), (failures) => this.onNothingBoots?.(failures));
     const { handlers, font8x8, videoRom } = pieces;
     this.#biosPieces = pieces;
     this.#map.writeVideoRom(videoRom);

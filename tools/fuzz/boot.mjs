@@ -118,7 +118,7 @@ export async function run(seed) {
     tripleFault: random.once(2) ? "reset" : "stop",
     stopOnReset: random.once(2),
   });
-  if (random.once(4)) void vm.type("abc\n{").catch(() => {});
+  if (random.once(4)) void vm.type("abc\n{", { literal: true }).catch(() => {});
   if (random.once(4)) vm.mouse(random.below(100) - 50, random.below(100) - 50, random.below(8));
   return `${style}:${await runToEnd(vm, drives, random.once(16) ? LONG_GUEST_NS : GUEST_NS)}`;
 }

@@ -35,7 +35,7 @@ describe("boot sectors", () => {
     const plain = bench([floppyDrive(0, bootable(1, { signature: false }))]);
     expect(boot(plain.ctx, plain.options).result).toMatchObject({ kind: "boot", dl: 0 });
     const blank = bench([floppyDrive(0, new MemoryBlockBackend("blank", new Uint8Array(1474560).fill(0xf6)))]);
-    expect(boot(blank.ctx, blank.options).result).toEqual({ kind: "none", reasons: ["Floppy A:: not a system disk"] });
+    expect(boot(blank.ctx, blank.options).result).toEqual({ kind: "none", reasons: [{ kind: "floppy", unit: 0, why: "not a system disk" }] });
   });
 
   test("the order decides; an empty drive is passed over", () => {

@@ -17,7 +17,15 @@ export type BootDevice = "floppy" | "hard-disk" | "cdrom" | { readonly kind: "fl
 /** A loaded boot sector or image and how to enter it; or why nothing boots. */
 export type BootResult =
   | { readonly kind: "boot"; readonly name: string; readonly segment: number; readonly offset: number; readonly dl: number }
-  | { readonly kind: "none"; readonly reasons: readonly string[] };
+  | { readonly kind: "none"; readonly reasons: readonly BootFailure[] };
+
+/** Why a drive does not boot. */
+export interface BootFailure {
+  readonly kind: "floppy" | "hard-disk" | "cdrom";
+  readonly unit: number;
+  /** "no boot signature" */
+  readonly why: string;
+}
 
 export interface BootOptions {
   readonly services: DiskServices;
@@ -33,9 +41,14 @@ const BOOT_LINEAR = 0x7c00;
 /** Where the boot stack starts: just below the boot sector. */
 const BOOT_STACK = 0x7c00;
 
-function describe(kind: string, unit: number): string {
-  if (kind === "floppy") return `Floppy ${String.fromCharCode(65 + unit)}:`;
+function describe({ kind, unit }: { readonly kind: string; readonly unit: number }): string {
+  if (kind === "floppy") return `Floppy ${String.fromCharCode(65 + unit)}`;
   return kind === "hard-disk" ? `Hard disk ${unit}` : `CD-ROM ${unit}`;
+}
+
+/** A line for the guest's screen. */
+export function describeFailure(failure: BootFailure): string {
+  return `${describe(failure)}: ${failure.why}`;
 }
 
 /**
@@ -47,15 +60,14 @@ function describe(kind: string, unit: number): string {
  */
 export function boot(ctx: BiosContext, options: BootOptions, first = 0): { readonly result: BootResult; readonly next: number } {
   const candidates = expandOrder(ctx, options.order);
-  const reasons: string[] = [];
+  const reasons: BootFailure[] = [];
   for (let i = first; i < candidates.length; i++) {
     const candidate = candidates[i];
     if (candidate === undefined) continue;
-    const name = describe(candidate.kind, candidate.unit);
     const tried =
       candidate.kind === "cdrom" ? bootCd(ctx, options.services, candidate.unit) : bootSector(ctx, options.services, candidate.kind, candidate.unit);
-    if (typeof tried !== "string") return { result: { kind: "boot", name, ...tried }, next: i + 1 };
-    reasons.push(`${name}: ${tried}`);
+    if (typeof tried !== "string") return { result: { kind: "boot", name: describe(candidate), ...tried }, next: i + 1 };
+    reasons.push({ ...candidate, why: tried });
   }
   return { result: { kind: "none", reasons }, next: candidates.length };
 }
@@ -199,7 +211,7 @@ export class BootServices {
     const { result, next } = boot(ctx, this.#options, first);
     this.#next = next;
     if (result.kind === "boot") return enterBoot(ctx, result, this.#options);
-    for (const reason of result.reasons) this.#options.print(ctx, `${reason}\r\n`);
+    for (const reason of result.reasons) this.#options.print(ctx, `${describeFailure(reason)}\r\n`);
     this.#options.print(ctx, "No bootable device. Insert a boot disk and press any key.\r\n");
     ctx.mem.write16(KEY_HEAD, ctx.mem.read16(KEY_TAIL));
     this.#waiting = true;

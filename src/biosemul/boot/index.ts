@@ -1,2 +1,2 @@
-export { boot, BootServices, enterBoot } from "./boot.ts";
-export type { BootDevice, BootOptions, BootResult } from "./boot.ts";
+export { boot, BootServices, describeFailure, enterBoot } from "./boot.ts";
+export type { BootDevice, BootOptions, BootFailure, BootResult } from "./boot.ts";

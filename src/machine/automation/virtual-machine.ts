@@ -28,6 +28,12 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
 }
 
+/** How text is typed. */
+export interface TypeOptions {
+  /** Braces are braces: for text that is not written for this, such as a program's source. Default false. */
+  readonly literal?: boolean;
+}
+
 /** How a machine runs, apart from what it is: resets, triple faults. */
 export interface VirtualMachineOptions extends Partial<Omit<RunLoopOptions, "host">> {}
 
@@ -155,17 +161,16 @@ export class VirtualMachine {
     return this.#watches.waitFor(this.#sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
   }
 
-  /** Types text on the keyboard (US layout); resolves when the guest was sent the last key, or ended before. */
-  type(text: string): Promise<void> {
-    return this.#send(parseTyped(text.replaceAll("{", "{{")));
+  /**
+   * Types text on the keyboard (US layout) with key names in braces, as on the command line: `"dir{Enter}"`, `"{ctrl-alt-del}"`; `{{` is a brace.
+   * Resolves when the guest was sent the last key, or ended before.
+   */
+  type(text: string, options: TypeOptions = {}): Promise<void> {
+    return this.#send(parseTyped(options.literal === true ? text.replaceAll("{", "{{") : text));
   }
   /** Presses keys or combinations by name: `vm.keys("ctrl-alt-del")`, `vm.keys("F1", "ArrowDown", "Enter")`. */
   keys(...names: readonly string[]): Promise<void> {
     return this.#send(names.map(parseChord));
-  }
-  /** Text with key names in braces, as on the command line: `"dir{Enter}"`; `{{` is a brace. */
-  typeWithKeys(text: string): Promise<void> {
-    return this.#send(parseTyped(text));
   }
   /** Presses combinations in order: a person's keyboard, decoded elsewhere. */
   press(chords: readonly KeyChord[]): void {

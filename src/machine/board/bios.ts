@@ -1,5 +1,5 @@
-import { boot } from "../../biosemul/boot/index.ts";
-import type { BootOptions } from "../../biosemul/boot/index.ts";
+import { boot, describeFailure } from "../../biosemul/boot/index.ts";
+import type { BootFailure, BootOptions } from "../../biosemul/boot/index.ts";
 import { createInt10 } from "../../biosemul/int10/index.ts";
 import type { Int10Options } from "../../biosemul/int10/index.ts";
 import { createInt13, createInt40, DiskServices } from "../../biosemul/int13/index.ts";
@@ -32,9 +32,14 @@ export interface BiosPiecesStateV1 {
 
 /**
  * Puts the rooms of biosemul together: display, disks, and the boot order. One set for each power-on. With `startKernel`, that is what
- * INT 19h does instead of looking for a boot sector.
+ * INT 19h does instead of looking for a boot sector. `nothingBoots` is told when POST finds nothing to start.
  */
-export function createBiosHandlers(config: MachineConfig, video: Int10Options, startKernel: (() => void) | undefined): BiosPieces {
+export function createBiosHandlers(
+  config: MachineConfig,
+  video: Int10Options,
+  startKernel: (() => void) | undefined,
+  nothingBoots: (failures: readonly BootFailure[]) => void,
+): BiosPieces {
   const int10 = createInt10(video);
   const services = new DiskServices();
   const options: BootOptions = {
@@ -63,7 +68,8 @@ export function createBiosHandlers(config: MachineConfig, video: Int10Options, s
         const tried = boot(ctx, options, from === "first" ? 0 : next);
         next = tried.next;
         if (tried.result.kind === "none") {
-          for (const reason of tried.result.reasons) teletype(ctx, int10.handler, `${reason}\r\n`);
+          for (const reason of tried.result.reasons) teletype(ctx, int10.handler, `${describeFailure(reason)}\r\n`);
+          if (from === "first") nothingBoots(tried.result.reasons);
           return undefined;
         }
         ctx.regs.edx = tried.result.dl;
