@@ -47,25 +47,35 @@ async function main(argv: readonly string[]): Promise<number> {
     const { imageCommand } = await import("./image/image.ts");
     return imageCommand(rest);
   }
+  if (command === "version" || command === "--version" || command === "-V" || command === "-v") {
+    const { version } = await import("./version.ts");
+    process.stdout.write(`whyve ${version()}\n`);
+    return EXIT.OK;
+  }
   if (command === "help" && rest[0] !== undefined && HAVE_HELP.includes(rest[0])) return main([rest[0], "--help"]);
   if (command === undefined || command === "help" || command === "--help" || command === "-h") {
     (command === undefined ? process.stderr : process.stdout).write(USAGE);
     return command === undefined ? EXIT.USAGE : EXIT.OK;
-  }
-  if (command === "--version" || command === "-V") {
-    const { version } = await import("./version.ts");
-    process.stdout.write(`whyve ${version()}\n`);
-    return EXIT.OK;
   }
   const later = Object.hasOwn(NOT_YET, command) ? NOT_YET[command] : undefined;
   if (later !== undefined) {
     complain(`not yet: ${command} (${later})`);
     return EXIT.USAGE;
   }
-  const { suggestion } = await import("./options/options.ts");
-  const hint = suggestion(command, ["run", "demo", "image", "ctl", ...Object.keys(NOT_YET)], "whyve ");
-  complain(`unknown command "${command}"${hint === " (see --help)" ? "; to boot a disk image: whyve run FILE (see whyve --help)" : hint}`);
+  complain(await unknownCommand(command));
   return EXIT.USAGE;
+}
+
+async function unknownCommand(command: string): Promise<string> {
+  const { closest } = await import("../base/index.ts");
+  const known = ["run", "demo", "image", "ctl", "help", "version", "--help", "--version", ...Object.keys(NOT_YET)];
+  const best = closest(command, known);
+  if (best !== undefined) return `unknown command "${command}" (did you mean whyve ${best}?)`;
+  // `whyve --mem 64M disk.img`: the flags are run's.
+  const { RUN_OPTIONS } = await import("./options/run-options.ts");
+  const flag = /^--([^=]+)/.exec(command)?.[1] ?? "";
+  if (Object.hasOwn(RUN_OPTIONS, flag)) return `--${flag} is an option of whyve run: whyve run ${command} ...`;
+  return `unknown command "${command}"; to boot a disk image: whyve run FILE (see whyve --help)`;
 }
 
 /** Runs the command line; a mistake is one line on standard error. */

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { hostReason, writeWholeFile } from "../backends/node/index.ts";
-import { boot, describeEnd, parseTyped } from "../node/index.ts";
+import { boot, describeEnd } from "../node/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine } from "../node/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Losses } from "./losses.ts";
@@ -10,6 +10,7 @@ import { parseRun, RUN_OPTIONS } from "./options/run-options.ts";
 import type { RunRequest } from "./options/run-options.ts";
 import { plug } from "./plugs.ts";
 import type { Plugs } from "./plugs.ts";
+import { canDraw } from "./terminal/can-draw.ts";
 import { runScript } from "./script.ts";
 import type { Script } from "./script.ts";
 
@@ -40,7 +41,7 @@ type Outcome =
   | { readonly kind: "matched" }
   | { readonly kind: "timeout" }
   | { readonly kind: "quit" }
-  | { readonly kind: "signal"; readonly code: number };
+  | { readonly kind: "signal"; readonly signal: Signal };
 
 /** `whyve run` and `whyve demo`. Returns the exit code. */
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
@@ -49,10 +50,9 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
     process.stdout.write(help(command));
     return EXIT.OK;
   }
-  const request = command === "demo" ? showsLastPage(parsed) : parsed;
+  const onTerminal = decideDisplay(parsed);
+  const request = command === "demo" && !onTerminal ? showsLastPage(parsed) : parsed;
   if (request.screenshot !== undefined) checkWritable("--screenshot", request.screenshot);
-  for (const step of request.type) parseTyped(step.text);
-  const onTerminal = decideDisplay(request);
   const signals = watchSignals();
   const losses = new Losses();
   let plugs: Plugs | undefined;
@@ -70,6 +70,7 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
     signals.release();
     throw error;
   }
+  if (command === "run" && !onTerminal && showsNothing(request)) say(SILENT);
   try {
     const code = await superviseRun({ vm, request, plugs, onTerminal, signals, losses });
     return code === EXIT.OK && losses.any ? EXIT.USAGE : code;
@@ -82,16 +83,27 @@ function usesStdio(request: RunRequest): boolean {
   return [...request.serial, ...request.consoles].some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
 }
 
+const SILENT =
+  "no terminal here, so nothing is drawn; the guest runs until it ends or Ctrl-C. To see it: --serial stdio, --until REGEX, --dump-screen, --screenshot FILE.png, --trace bios, or --name NAME and whyve ctl (--display none: without this line)";
+
+/** The guest may run for ever, and nobody would know that it does. */
+function showsNothing(r: RunRequest): boolean {
+  const sinks = [...r.serial, ...r.consoles, ...(r.debugPort === undefined ? [] : [r.debugPort]), ...(r.printer === undefined ? [] : [r.printer])];
+  const asked = sinks.some((s) => s.kind !== "null") || r.trace.length > 0 || r.type.length > 0 || r.dumpScreen;
+  return r.display === undefined && !asked && [r.until, r.screenshot, r.timeoutMs, r.name].every((o) => o === undefined);
+}
+
 /** A demonstration into a pipe or a log would show nothing at all: it leaves its last page there. */
 function showsLastPage(request: RunRequest): RunRequest {
-  const silent = request.display === undefined && process.stdout.isTTY !== true && !usesStdio(request);
-  return silent ? { ...request, dumpScreen: true } : request;
+  return request.display === undefined && !usesStdio(request) ? { ...request, dumpScreen: true } : request;
 }
 
 function decideDisplay(request: RunRequest): boolean {
-  if (request.display === undefined) return process.stdout.isTTY === true && !usesStdio(request);
+  const drawable = canDraw(process.env);
+  if (request.display === undefined) return process.stdout.isTTY === true && drawable && !usesStdio(request);
   if (request.display === "none") return false;
   if (process.stdout.isTTY !== true) throw new UsageError("--display terminal: standard output is not a terminal");
+  if (!drawable) throw new UsageError("--display terminal: this terminal cannot draw (TERM=dumb)");
   if (usesStdio(request)) throw new UsageError("--display terminal and a line on stdio both want this terminal; choose one");
   return true;
 }
@@ -171,7 +183,7 @@ async function superviseRun(run: Run): Promise<number> {
     plugs.attach(vm);
     const script: Script = { waitingFor: undefined };
     const outcome = await new Promise<Outcome>((resolve, reject) => {
-      void run.signals.first.then((code) => resolve({ kind: "signal", code }));
+      void run.signals.first.then((signal) => resolve({ kind: "signal", signal }));
       const played = runScript(vm, request, script);
       vm.ended.then((end) => {
         // The last words on the screen count: the script gets its look at them first.
@@ -199,16 +211,21 @@ async function superviseRun(run: Run): Promise<number> {
   }
 }
 
+interface Signal {
+  readonly name: string;
+  readonly exitCode: number;
+}
+
 interface Signals {
-  /** The exit code for the first signal that arrives. */
-  readonly first: Promise<number>;
+  /** The first signal that arrives. */
+  readonly first: Promise<Signal>;
   release(): void;
 }
 
 /** From before the images are locked to the end. A second signal does not wait for the tidying up that the first one began. */
 function watchSignals(): Signals {
-  let tell: (code: number) => void = () => {};
-  const first = new Promise<number>((resolve) => (tell = resolve));
+  let tell: (signal: Signal) => void = () => {};
+  const first = new Promise<Signal>((resolve) => (tell = resolve));
   let count = 0;
   const handlers = (
     [
@@ -216,13 +233,13 @@ function watchSignals(): Signals {
       ["SIGTERM", 143],
       ["SIGHUP", 129],
     ] as const
-  ).map(([signal, code]) => {
+  ).map(([name, exitCode]) => {
     const handler = (): void => {
-      if (++count > 1) process.exit(code);
-      tell(code);
+      if (++count > 1) process.exit(exitCode);
+      tell({ name, exitCode });
     };
-    process.on(signal, handler);
-    return [signal, handler] as const;
+    process.on(name, handler);
+    return [name, handler] as const;
   });
   return {
     first,
@@ -236,10 +253,10 @@ function watchSignals(): Signals {
 async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean, onQuit: () => void): Promise<() => void> {
   if (onTerminal) {
     const { TerminalDisplay } = await import("./terminal/terminal.ts");
-    const display = new TerminalDisplay(vm, {
-      input: process.stdin,
-      output: process.stdout,
+    const { HostTerminal } = await import("./terminal/host-terminal.ts");
+    const display = new TerminalDisplay(vm, new HostTerminal(process.stdin, process.stdout), {
       onQuit,
+      quitWord: "quit",
       saveScreenshot: () => saveScreenshot(vm, request.screenshot ?? `whyve-${new Date().toISOString().replace(/[:.]/g, "-")}.png`),
     });
     return () => display.close();
@@ -271,7 +288,8 @@ function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome, scrip
     case "quit":
       return EXIT.OK;
     case "signal":
-      return outcome.code;
+      say(`ended by ${outcome.signal.name}`);
+      return outcome.signal.exitCode;
     case "timeout":
       say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waiting}\n--- screen ---\n${vm.screen.text()}`);
       return EXIT.TIMEOUT;

@@ -21,7 +21,7 @@ export async function runScript(vm: VirtualMachine, request: RunRequest, script:
         await vm.waitFor(step.when, forever);
       }
       script.waitingFor = `${name}: its text ${JSON.stringify(step.text)} is not typed to the end`;
-      await vm.typeWithKeys(step.text);
+      await vm.type(step.text);
       if (vm.unsentKeys > 0) return false;
     }
     if (request.until !== undefined) {

@@ -2,10 +2,14 @@ import type * as net from "node:net";
 import * as path from "node:path";
 import { writeWholeFile } from "../../backends/node/index.ts";
 import { EXIT, UsageError } from "../errors.ts";
-import { suggestion } from "../options/options.ts";
+import { commandSuggestion, parseOptions } from "../options/options.ts";
+import type { OptionTable, ParsedOptions } from "../options/options.ts";
+import { pictureFile } from "../options/picture-file.ts";
+import { typedText } from "../options/typed-text.ts";
 import { connectTo, removeStale, socketNames, socketPath } from "./places.ts";
 
 const HELP = `whyve ctl                      lists the machines that run under a name (whyve run --name NAME)
+whyve ctl list [--json]        the same; as JSON
 whyve ctl NAME COMMAND         controls one of them
 
 Commands:
@@ -17,10 +21,11 @@ Commands:
   screen                       the text on the screen
   screenshot FILE.png          the picture on the screen
   keys KEY ...                 press keys or combinations: ctrl-alt-del, F1, Enter
-  type TEXT                    type text; {Enter} and other key names in braces
+  type TEXT [--literal]        type text as --type of whyve run does: {Enter}, {F1}, \\n; --literal: as it stands
   regs                         the boot CPU's registers
   stats [--json]               counters
-  save FILE [--stop]           the whole machine in a file, for whyve run --restore FILE; --stop: and end it
+  save FILE [--stop] [--force] the whole machine in a file, for whyve run --restore FILE; --stop: and end it;
+                               --force: replace a file that exists
 
 Examples:
   whyve run disk.img --name web --display none &
@@ -31,7 +36,33 @@ Examples:
 Exit codes: 0 done, 1 no such machine, or it refused.
 `;
 
-const COMMANDS = ["status", "pause", "resume", "reset", "poweroff", "destroy", "screen", "screenshot", "keys", "type", "regs", "stats", "save"];
+/** What a command takes, beside the name of the machine. */
+interface Command {
+  /** The name of its argument in messages. */
+  readonly takes?: string;
+  /** The argument may be given more than once. */
+  readonly many?: true;
+  readonly options?: OptionTable;
+}
+
+const option = (help: string) => ({ group: "Options", help }) as const;
+const JSON_OPTION = { json: option("print JSON") };
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  status: { options: JSON_OPTION },
+  pause: {},
+  resume: {},
+  reset: {},
+  poweroff: {},
+  destroy: {},
+  screen: {},
+  screenshot: { takes: "FILE.png" },
+  keys: { takes: "KEY", many: true },
+  type: { takes: "TEXT", many: true, options: { literal: option("type the text as it stands") } },
+  regs: {},
+  stats: { options: JSON_OPTION },
+  save: { takes: "FILE", options: { stop: option("end the machine when it is saved"), force: option("replace a file that exists") } },
+};
 /** Commands that take no time. The others depend on the guest, or on the size of its memory. */
 const QUICK = new Set(["status", "pause", "resume", "reset", "poweroff", "destroy", "screen", "screenshot", "regs", "stats"]);
 const QUICK_MS = 20_000;
@@ -52,7 +83,7 @@ export async function ctlCommand(argv: readonly string[]): Promise<number> {
     process.stderr.write(HELP);
     return command === undefined ? EXIT.USAGE : EXIT.OK;
   }
-  if (!COMMANDS.includes(command)) throw new UsageError(`unknown command "${command}"${suggestion(command, COMMANDS, `whyve ctl ${name} `)}`);
+  const request = checkCommand(name, command, args);
   const socket = await connectTo(socketPath(name));
   if (socket === undefined) {
     removeStale(socketPath(name));
@@ -61,27 +92,57 @@ export async function ctlCommand(argv: readonly string[]): Promise<number> {
     throw new UsageError(`there is no machine "${name}"; ${hint}`);
   }
   try {
-    return await run(socket, name, command, args);
+    return await run(socket, command, request);
   } finally {
     socket.destroy();
   }
 }
 
-async function run(socket: net.Socket, name: string, command: string, args: readonly string[]): Promise<number> {
-  const json = args.includes("--json");
-  const words = args.filter((a) => a !== "--json" && a !== "--stop");
-  const option = words.find((w) => /^--\w/.test(w) && command !== "type");
-  if (option !== undefined) throw new UsageError(`unknown option ${option} (see whyve ctl --help)`);
-  const [first] = words;
-  const takes = { screenshot: "FILE.png", save: "FILE", keys: "KEY", type: "TEXT" }[command];
-  if (takes !== undefined && (first === undefined || first === ""))
-    throw new UsageError(`${command} needs a value: whyve ctl ${name} ${command} ${takes}`);
-  if (takes === undefined && first !== undefined) throw new UsageError(`${command} takes no value ("${first}")`);
-  const sent = command === "save" ? [path.resolve(first ?? ""), ...(args.includes("--stop") ? ["stop"] : [])] : command === "screenshot" ? [] : words;
+/** A command line, checked before the machine is asked. */
+interface Checked {
+  readonly given: ParsedOptions;
+  /** What goes to the machine. */
+  readonly sent: readonly string[];
+}
+
+function checkCommand(name: string, command: string, args: readonly string[]): Checked {
+  const spec = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  if (spec === undefined)
+    throw new UsageError(`unknown command "${command}"${commandSuggestion(command, Object.keys(COMMANDS), `whyve ctl ${name} `)}`);
+  const given = parseOptions(spec.options ?? {}, args);
+  const [first, second] = given.positionals;
+  if (spec.takes === undefined) {
+    if (first !== undefined) throw new UsageError(`${command} takes no value ("${first}")`);
+    return { given, sent: [] };
+  }
+  if (first === undefined || first === "") throw new UsageError(`${command} needs a value: whyve ctl ${name} ${command} ${spec.takes}`);
+  if (spec.many !== true && second !== undefined) throw new UsageError(`${command} takes one value ("${second}")`);
+  return { given, sent: wordsFor(command, given, first) };
+}
+
+/** The arguments in the machine's words: paths whole, text without what only a command line needs. */
+function wordsFor(command: string, given: ParsedOptions, first: string): readonly string[] {
+  switch (command) {
+    case "save":
+      return [path.resolve(first), ...["stop", "force"].filter((flag) => given.has(flag))];
+    case "screenshot":
+      pictureFile("screenshot", first);
+      return [];
+    case "type": {
+      const text = given.positionals.join(" ");
+      return [given.has("literal") ? text.replaceAll("{", "{{") : typedText("type", text)];
+    }
+    default:
+      return given.positionals;
+  }
+}
+
+async function run(socket: net.Socket, command: string, { given, sent }: Checked): Promise<number> {
+  const json = given.has("json");
   const result = await ask(socket, command, sent);
   switch (command) {
     case "screenshot":
-      return await writePicture(first ?? "", result);
+      return await writePicture(given.positionals[0] ?? "", result);
     case "status":
       process.stdout.write(json ? `${JSON.stringify(result, undefined, 2)}\n` : describeStatus(result));
       return EXIT.OK;

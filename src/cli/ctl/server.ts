@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
-import { writeWholeFile } from "../../backends/node/index.ts";
+import { listenReason, refuseExisting, writeWholeFile } from "../../backends/node/index.ts";
 import type { VirtualMachine } from "../../node/index.ts";
 import { UsageError } from "../errors.ts";
 import { connectTo, makeSocketDirectory, removeStale, socketPath } from "./places.ts";
@@ -83,7 +83,7 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
 
 function listen(server: net.Server, file: string, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new UsageError(`--name ${name}: ${file} cannot be made (${error.message})`)));
+    server.once("error", (error) => reject(new UsageError(`--name ${name}: ${file} cannot be made (${listenReason(error, file)})`)));
     server.listen(file, () => {
       fs.chmodSync(file, 0o600);
       resolve();
@@ -110,7 +110,7 @@ async function serveLine(vm: VirtualMachine, name: string, line: string, inTurn:
     const work = (): Promise<unknown> => execute(vm, name, request.command, args);
     const result = WAITS_FOR_GUEST.includes(request.command) ? await work() : await inTurn(work);
     const answer: ControlAnswer = result === undefined ? { ok: true } : { ok: true, result };
-    const ends = request.command === "destroy" || (request.command === "save" && args[1] === "stop");
+    const ends = request.command === "destroy" || (request.command === "save" && args.includes("stop", 1));
     return ends ? { answer, after: () => void vm.powerOff("whyve ctl") } : { answer };
   } catch (error) {
     return { answer: { ok: false, error: (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "" } };
@@ -159,7 +159,7 @@ async function execute(vm: VirtualMachine, name: string, command: string, args: 
       await vm.keys(...args);
       return undefined;
     case "type":
-      await vm.typeWithKeys(args.join(" "));
+      await vm.type(args.join(" "));
       return undefined;
     case "regs":
       return vm.describeRegisters();
@@ -189,11 +189,12 @@ function status(vm: VirtualMachine, name: string): unknown {
   };
 }
 
-/** Writes a snapshot; whole or not at all. "stop": the machine ends when it is saved. */
+/** Writes a snapshot; whole or not at all. "stop": the machine ends when it is saved; "force": a file that is there is replaced. */
 async function save(vm: VirtualMachine, args: readonly string[]): Promise<unknown> {
-  const [file, then] = args;
+  const [file, ...flags] = args;
   if (file === undefined || !path.isAbsolute(file)) throw new RequestError("save: an absolute path is missing");
-  const stop = then === "stop";
+  const stop = flags.includes("stop");
+  if (!flags.includes("force")) refuseExisting(file);
   if (stop) await vm.pause();
   try {
     const bytes = await vm.save();

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { VmmError } from "../../base/index.ts";
-import { createQcow2, createVhd, isZero, openImageFile } from "../../backends/formats/index.ts";
+import { because, createQcow2, createVhd, isZero, openImageFile } from "../../backends/formats/index.ts";
 import type { DiskImage, ImageFormat } from "../../backends/formats/index.ts";
-import { createFile, lockImage, surroundings } from "../../backends/node/index.ts";
+import { createFile, lockImage, refuseExisting, surroundings } from "../../backends/node/index.ts";
 import type { ImageLock, NewFile } from "../../backends/node/index.ts";
 import { UsageError } from "../errors.ts";
 import { Progress } from "./progress.ts";
@@ -39,7 +39,7 @@ export function checkTarget(target: string, force: boolean): Target {
     return { path: target, lock: undefined };
   }
   if (!stat.isFile()) throw new UsageError(`${target}: is not a regular file`);
-  if (!force) throw new UsageError(`${target}: exists already; use --force to replace it`);
+  if (!force) refuseExisting(target);
   const lock = lockImage(target);
   return { path: fs.realpathSync(target), lock };
 }
@@ -61,7 +61,7 @@ export function formatFile(made: NewFile, image: NewImage): void {
       timeMs: Date.now(),
     });
   } else if (!made.file.resize(image.sizeBytes)) {
-    throw new VmmError("IMAGE_IO", `${made.file.name}: cannot be made ${image.sizeBytes} bytes long (no room?)`);
+    throw new VmmError("IMAGE_IO", `${made.file.name}: cannot be made ${image.sizeBytes} bytes long${because(made.file)}`);
   }
 }
 
@@ -80,7 +80,7 @@ export async function convertImage(source: DiskImage, target: string, image: New
             surroundings(() => {}, false),
             { format: image.format },
           );
-    const failed = (): VmmError => new VmmError("IMAGE_IO", `${target}: cannot be written (no room?)`);
+    const failed = (): VmmError => new VmmError("IMAGE_IO", `${target}: cannot be written${because(made.file)}`);
     const grain = compress ? (writer?.facts().clusterBytes ?? GRAIN_BYTES) : GRAIN_BYTES;
     const put = (offset: number, bytes: Uint8Array): boolean => {
       if (compress && writer?.writeCompressed !== undefined) return writer.writeCompressed(offset, bytes);

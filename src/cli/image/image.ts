@@ -4,7 +4,7 @@ import { VmmError } from "../../base/index.ts";
 import type { DiskImage, ImageFormat } from "../../backends/formats/index.ts";
 import { createFile, lockShared, openDiskImage } from "../../backends/node/index.ts";
 import { EXIT, UsageError } from "../errors.ts";
-import { describeOptions, parseOptions, suggestion } from "../options/options.ts";
+import { commandSuggestion, describeOptions, parseOptions } from "../options/options.ts";
 import type { OptionTable, ParsedOptions } from "../options/options.ts";
 import { checkTarget, convertImage, formatFile } from "./convert.ts";
 import { Interrupted } from "./progress.ts";
@@ -97,7 +97,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
     return name === undefined ? EXIT.USAGE : EXIT.OK;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) throw new UsageError(`unknown command "image ${name}"${suggestion(name, Object.keys(COMMANDS), "whyve image ")}`);
+  if (command === undefined) throw new UsageError(`unknown command "image ${name}"${commandSuggestion(name, Object.keys(COMMANDS), "whyve image ")}`);
   // "-5G" of resize is no option.
   const protect = rest.map((word) => (name === "resize" && /^-\d/.test(word) ? `\0${word}` : word));
   const given = parseOptions(command.options, protect);
@@ -108,7 +108,10 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   try {
     return await command.run(given);
   } catch (error) {
-    if (error instanceof Interrupted) return error.exitCode;
+    if (error instanceof Interrupted) {
+      warn(`${error.message}; nothing is left behind`);
+      return error.exitCode;
+    }
     throw error;
   }
 }
@@ -182,10 +185,31 @@ function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
+/** Formats of others by the ends of their names: a raw file under such a name would puzzle whoever opens it next. */
+const UNWRITTEN: Readonly<Record<string, string>> = {
+  ".vmdk": "VMDK",
+  ".vdi": "VDI",
+  ".vhdx": "VHDX",
+  ".qed": "QED",
+  ".hdd": "Parallels",
+  ".dmg": "DMG",
+  ".vpc": "VHD (.vhd)",
+  ".qcow": "qcow version 1",
+  ".gz": "compressed",
+  ".xz": "compressed",
+  ".zst": "compressed",
+  ".bz2": "compressed",
+};
+
 function targetFormat(given: ParsedOptions, option: string, file: string): ImageFormat {
   const asked = formatOf(given, option);
   if (asked !== undefined) return asked;
   const extension = path.extname(file).toLowerCase();
+  const foreign = UNWRITTEN[extension];
+  if (foreign !== undefined)
+    throw new UsageError(
+      `${file}: ${foreign} images are not written; use a name such as ${path.basename(file, extension)}.qcow2, or say ${option === "format" ? "-f" : "-O"} raw`,
+    );
   return extension === ".qcow2" ? "qcow2" : extension === ".vhd" ? "vhd" : "raw";
 }
 
@@ -279,12 +303,14 @@ function check(given: ParsedOptions): number {
       result = left;
     }
     for (const error of result.errors) process.stdout.write(`${printable(error)}\n`);
-    const { errorCount, leakedClusters } = result;
+    const { errorCount, leakedClusters, allocatedClusters, totalClusters } = result;
     if (errorCount > 0)
       process.stdout.write(`${printable(file)}: ${errorCount} errors${leakedClusters > 0 ? `, ${leakedClusters} leaked clusters` : ""}\n`);
     else if (leakedClusters > 0)
       process.stdout.write(`${printable(file)}: ${leakedClusters} leaked clusters; no data is in danger (--repair frees them)\n`);
-    else process.stdout.write(`${printable(file)}: no errors; ${result.allocatedClusters} of ${result.totalClusters} clusters are allocated\n`);
+    else if (totalClusters === 0)
+      process.stdout.write(`${printable(file)}: nothing to check: a ${image.facts().variant ?? "raw"} image has no tables\n`);
+    else process.stdout.write(`${printable(file)}: no errors; ${allocatedClusters} of ${totalClusters} clusters are allocated\n`);
     return errorCount > 0 ? 2 : leakedClusters > 0 ? 3 : EXIT.OK;
   } finally {
     lock?.release();

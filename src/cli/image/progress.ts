@@ -1,14 +1,17 @@
+import { constants } from "node:os";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { shortSize } from "./size.ts";
 
 /** Ctrl-C or a signal came: the command cleans up and ends with this code. */
 export class Interrupted extends Error {
   readonly exitCode: number;
-  constructor(exitCode: number) {
-    super("interrupted");
-    this.exitCode = exitCode;
+  constructor(signal: NodeJS.Signals) {
+    super(`ended by ${signal}`);
+    this.exitCode = 128 + constants.signals[signal];
   }
 }
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * A line on the terminal for long work, and the place where signals are noticed: the work is synchronous in pieces, `step` between them lets the
@@ -20,16 +23,13 @@ export class Progress {
   readonly #show = process.stderr.isTTY === true;
   #shown = 0;
   #turned = Date.now();
-  #signal: number | undefined;
-  readonly #onInterrupt = (): void => void (this.#signal ??= 130);
-  readonly #onTerminate = (): void => void (this.#signal ??= 143);
+  #signal: NodeJS.Signals | undefined;
+  readonly #onSignal = (signal: NodeJS.Signals): void => void (this.#signal ??= signal);
 
   constructor(what: string, total: number) {
     this.#what = what;
     this.#total = total;
-    process.on("SIGINT", this.#onInterrupt);
-    process.on("SIGTERM", this.#onTerminate);
-    process.on("SIGHUP", this.#onTerminate);
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
   }
 
   /** Throws `Interrupted` after a signal. */
@@ -48,8 +48,6 @@ export class Progress {
 
   close(): void {
     if (this.#shown > 0) process.stderr.write("\r\x1b[K");
-    process.off("SIGINT", this.#onInterrupt);
-    process.off("SIGTERM", this.#onTerminate);
-    process.off("SIGHUP", this.#onTerminate);
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { closest } from "../../base/index.ts";
 import { UsageError } from "../errors.ts";
 
 /** One flag of a command. From this table come parsing, the error messages and `--help`. */
@@ -43,6 +44,8 @@ export function parseOptions(table: OptionTable, argv: readonly string[]): Parse
     if (spec === undefined) throw new UsageError(`unknown option ${token.rawName}${suggestion(token.name, Object.keys(table))}`);
     if (spec.value === undefined && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`);
     if (spec.value !== undefined && token.value === undefined) throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${spec.value}`);
+    if (token.inlineValue === false && isFlag(table, token.value))
+      throw new UsageError(`${token.rawName} needs a value before ${token.value} (a value that looks like this: ${token.rawName}=${token.value})`);
     const list = values.get(token.name) ?? [];
     if (list.length > 0 && spec.multiple !== true && spec.value !== undefined) throw new UsageError(`${token.rawName} is given twice`);
     list.push(token.value ?? "");
@@ -58,32 +61,22 @@ export function parseOptions(table: OptionTable, argv: readonly string[]): Parse
   };
 }
 
-/** ` (did you mean --x?)` when a known name is close. */
+/** `--cd` behind `--hd` is the next flag, not a file of that name. */
+function isFlag(table: OptionTable, word: string): boolean {
+  const name = /^--([^=]+)/.exec(word)?.[1];
+  return name !== undefined && Object.hasOwn(table, name);
+}
+
+/** ` (did you mean --x?)` when a known name is close, else where to look. */
 export function suggestion(wrong: string, known: readonly string[], prefix = "--"): string {
-  let best: string | undefined;
-  let bestDistance = Math.min(3, wrong.length);
-  for (const name of known) {
-    const longer = (name.startsWith(wrong) && wrong.length >= 3) || (wrong.startsWith(name) && name.length >= 3);
-    const distance = longer ? 1 : editDistance(wrong, name);
-    if (distance < bestDistance) {
-      best = name;
-      bestDistance = distance;
-    }
-  }
+  const best = closest(wrong, known);
   return best === undefined ? " (see --help)" : ` (did you mean ${prefix}${best}?)`;
 }
 
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+/** The same for commands, which are few enough to be named when none is close. */
+export function commandSuggestion(wrong: string, known: readonly string[], prefix: string): string {
+  const best = closest(wrong, known);
+  return best === undefined ? `; use ${known.slice(0, -1).join(", ")} or ${known.at(-1)}` : ` (did you mean ${prefix}${best}?)`;
 }
 
 /** The option part of a help page. */

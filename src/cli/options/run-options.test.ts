@@ -76,6 +76,7 @@ describe("whyve run's command line", () => {
   });
 
   it("reads --type as pattern and text with escapes", () => {
+    expect(parse("a", "--type", "=>C:\\\\ \\{x} \\x7b \\' {{").type).toEqual([{ when: undefined, text: "C:\\ {{x} {{ ' {{" }]);
     const [first, second] = parse("a", "--type", "login:=>root\\n", "--type", "=>a=>b\\t{F1}\\x41").type;
     expect(first).toEqual({ when: /login:/m, text: "root\n" });
     expect(second).toEqual({ when: undefined, text: "a=>b\t{F1}A" });
@@ -99,13 +100,22 @@ describe("whyve run's command line", () => {
     [["--xyzzy"], "unknown option --xyzzy (see --help)"],
     [["-q"], "unknown option -q (see --help)"],
     [["--mem"], "--mem needs a value: --mem SIZE"],
+    [["--until", "(?s)x"], '--until "(?s)x": not a regular expression as JavaScript has them (Invalid group); flags stand behind slashes: /text/is'],
+    [["--hd", "--cd"], "--hd needs a value before --cd (a value that looks like this: --hd=--cd)"],
+    [["--mem", "100T"], '--mem "100T": at most 3072M'],
+    [["--mem", "0"], '--mem "0": at least 1M'],
+    [["--type", "=>{nope}"], '--type "nope": no key is called "nope" (examples: F1, Enter, ArrowDown, ctrl-alt-del, shift-Tab)'],
+    [["--type", "=>\\q"], '--type "\\q": unknown escape \\q; use \\n, \\r, \\t, \\b, \\e, \\0, \\x41, and \\\\ for a backslash'],
+    [["--type", "=>a\\"], /unknown escape/],
+    [["--screenshot", "x.jpg"], "--screenshot x.jpg: screenshots are PNG; use x.png"],
+    [["--engine", "qemu"], '--engine "qemu": use soft or auto'],
     [["--mem", "lots"], '--mem "lots": use a size such as 64M or 1G'],
     [["--mem", "1.3k"], '--mem "1.3k": must be a whole number of megabytes'],
     [["--mem", "1M", "--mem", "2M"], "--mem is given twice"],
     [["--snapshot-disk=yes"], "--snapshot-disk takes no value"],
     [["--clock", "fast"], '--clock "fast": use host, virtual, or virtual,ns=N with the nanoseconds an instruction takes'],
     [["--boot", "usb"], '--boot "usb": use hd, fd, cd or an order such as cd,hd'],
-    [["--until", "a("], '--until "a(": not a regular expression (/a(/m: Unterminated group)'],
+    [["--until", "a("], '--until "a(": not a regular expression as JavaScript has them (Unterminated group)'],
     [["--type", "hello"], "--type \"hello\": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'"],
     [["--timeout", "soon"], '--timeout "soon": use a number of seconds'],
     [["--timeout", "0"], '--timeout "0": use a number of seconds between 0 and 2147483'],
@@ -122,7 +132,8 @@ describe("whyve run's command line", () => {
     [["--rtc", "2026-02-30"], '--rtc "2026-02-30": use utc, local, or a time such as 2026-01-31T12:00:00'],
     [["--name", "a b"], '--name "a b": use up to 64 letters, digits, dots, dashes, underscores, a letter or digit first'],
   ])("refuses %j with one clear line", (argv, message) => {
-    expect(complaint("disk.img", ...argv)).toBe(message);
+    if (typeof message === "string") expect(complaint("disk.img", ...argv)).toBe(message);
+    else expect(complaint("disk.img", ...argv)).toMatch(message);
   });
 
   it("asks for an image when none is given", () => {

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "../../node/index.ts";
 import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../node/index.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
 import type { SocketPlace } from "../../backends/node/index.ts";
@@ -9,8 +10,10 @@ import { parseImageArgument } from "./image-argument.ts";
 import type { ImageSettings } from "./image-argument.ts";
 import { parseOptions, suggestion } from "./options.ts";
 import type { OptionTable, ParsedOptions } from "./options.ts";
+import { pictureFile } from "./picture-file.ts";
 import { parseShares } from "./share-option.ts";
 import type { ShareRequest } from "./share-option.ts";
+import { typedText } from "./typed-text.ts";
 import { parseTrace } from "./trace-options.ts";
 import type { TraceRequest } from "./trace-options.ts";
 
@@ -30,7 +33,7 @@ export const RUN_OPTIONS = {
 
   mem: { value: "SIZE", group: "Machine", help: "guest memory, for example 64M or 1G (default 256M)" },
   cpus: { value: "N", group: "Machine", help: "number of CPUs, 1 to 16 (default 1)" },
-  engine: { value: "soft|kvm|auto", group: "Machine", help: "CPU engine; soft,jit=on|off chooses the translator" },
+  engine: { value: "soft|auto[,jit=on|off]", group: "Machine", help: "CPU engine (auto: soft); jit: with the translator (kvm: not yet)" },
   clock: {
     value: "host|virtual[,ns=N]",
     group: "Machine",
@@ -58,9 +61,9 @@ export const RUN_OPTIONS = {
   },
 
   display: {
-    value: "terminal|none|web",
+    value: "terminal|none",
     group: "Screen, keyboard, serial",
-    help: "terminal: draw the screen here (default on a terminal; Ctrl-] opens a menu)",
+    help: "terminal: draw the screen here (default on a terminal; Ctrl-] opens a menu)\nnone: nothing is drawn (web: not yet)",
   },
   serial: {
     value: "stdio|null|file:PATH|unix:PATH|tcp:HOST:PORT",
@@ -225,7 +228,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     until: optional(given.value("until"), (v) => parseRegex("--until", v)),
     type: given.values("type").map(parseType),
     timeoutMs: optional(given.value("timeout"), parseTimeout),
-    screenshot: given.value("screenshot"),
+    screenshot: optional(given.value("screenshot"), (v) => pictureFile("--screenshot", v)),
     dumpScreen: given.has("dump-screen"),
     trace: given.values("trace").map(parseTrace),
     net: optional(given.value("net"), parseNet),
@@ -318,21 +321,24 @@ function parseBoot(value: string | undefined): readonly BootDevice[] | undefined
   return order;
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 2 ** 20, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const UNITS: Readonly<Record<string, number>> = { "": 2 ** 20, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50 };
+const MIB = 2 ** 20;
 
 function parseSize(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)([kmg]?)(?:i?b)?$/i.exec(value);
+  const match = /^(\d+(?:\.\d{1,3})?)([kmgtp]?)(?:i?b)?$/i.exec(value);
   if (match === null) throw new UsageError(`--mem "${value}": use a size such as 64M or 1G`);
   const bytes = Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 0);
-  if (!Number.isInteger(bytes / 2 ** 20)) throw new UsageError(`--mem "${value}": must be a whole number of megabytes`);
+  if (bytes > MAX_MEMORY_BYTES) throw new UsageError(`--mem "${value}": at most ${MAX_MEMORY_BYTES / MIB}M`);
+  if (!Number.isInteger(bytes / MIB)) throw new UsageError(`--mem "${value}": must be a whole number of megabytes`);
+  if (bytes < MIN_MEMORY_BYTES) throw new UsageError(`--mem "${value}": at least ${MIN_MEMORY_BYTES / MIB}M`);
   return bytes;
 }
 
 function parseEngine(value: string | undefined): EngineRequest {
   const [kind = "auto", ...settings] = (value ?? "auto").split(",");
   if (kind === "kvm") throw new UsageError("not yet: --engine kvm; use soft");
-  if (kind !== "soft" && kind !== "auto") throw new UsageError(`--engine "${value}": use soft, kvm or auto`);
+  if (kind !== "soft" && kind !== "auto") throw new UsageError(`--engine "${value}": use soft or auto`);
   let jit = false;
   for (const setting of settings) {
     if (setting === "jit=on") jit = true;
@@ -401,8 +407,9 @@ export function parseRegex(flag: string, value: string): RegExp {
   try {
     return boundedRegExp(flag, source, [...flags].join(""));
   } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
-    throw new UsageError(`${flag} "${value}": not a regular expression (${why})`);
+    const why = error instanceof Error ? (error.message.split(": ").at(-1) ?? "") : String(error);
+    const hint = source.includes("(?") ? "; flags stand behind slashes: /text/is" : "";
+    throw new UsageError(`${flag} "${value}": not a regular expression as JavaScript has them (${why})${hint}`);
   }
 }
 
@@ -410,15 +417,8 @@ function parseType(value: string): TypeRequest {
   const arrow = value.indexOf("=>");
   if (arrow < 0) throw new UsageError(`--type "${value}": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'`);
   const pattern = value.slice(0, arrow);
-  return { when: pattern === "" ? undefined : parseRegex("--type", pattern), text: unescape(value.slice(arrow + 2)) };
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", e: "\x1b", "0": "\0" };
-
-function unescape(text: string): string {
-  return text.replace(/\\(x[0-9a-fA-F]{2}|[\s\S])/g, (_, code: string) =>
-    code.length === 3 ? String.fromCharCode(Number.parseInt(code.slice(1), 16)) : (ESCAPES[code] ?? code),
-  );
+  const text = typedText("--type", value.slice(arrow + 2));
+  return { when: pattern === "" ? undefined : parseRegex("--type", pattern), text };
 }
 
 function parseTimeout(value: string): number {

@@ -1,4 +1,5 @@
 import type { Frame, TextScreen } from "../../node/index.ts";
+import type { Colours } from "./host-terminal.ts";
 
 /** A character cell of the terminal: one character and its colours as RRGGBB. */
 interface Cell {
@@ -78,13 +79,13 @@ function averageColour(frame: Frame, x: number, y: number, columns: number, rows
   return (Math.round(r / n) << 16) | (Math.round(g / n) << 8) | Math.round(b / n);
 }
 
-/** Writes only what changed since the last picture. Colours are 24-bit, or the nearest of 16 where the terminal cannot do more. */
+/** Writes only what changed since the last picture. Colours are 24-bit, the nearest of 16, or none: then light behind dark is reverse video. */
 export class Painter {
-  readonly #trueColour: boolean;
+  readonly #colours: Colours;
   #shown: Picture | undefined;
 
-  constructor(trueColour: boolean) {
-    this.#trueColour = trueColour;
+  constructor(colours: Colours) {
+    this.#colours = colours;
   }
 
   /** Forgets what is on the terminal: the next picture is drawn whole. */
@@ -93,7 +94,8 @@ export class Painter {
   }
 
   /** The bytes that turn the last picture into this one. */
-  paint(picture: Picture): string {
+  paint(wanted: Picture): string {
+    const picture = this.#colours === "none" ? { ...wanted, cells: wanted.cells.map(withoutColours) } : wanted;
     const old = this.#shown;
     const same = old !== undefined && old.columns === picture.columns && old.rows === picture.rows;
     let out = same ? "" : "\x1b[0m\x1b[2J";
@@ -104,9 +106,9 @@ export class Painter {
       const before = same ? old.cells[i] : undefined;
       if (before !== undefined && before.char === cell.char && before.fg === cell.fg && before.bg === cell.bg) continue;
       if (at !== i || i % picture.columns === 0) out += `\x1b[${Math.floor(i / picture.columns) + 1};${(i % picture.columns) + 1}H`;
-      const wanted = this.#sgr(cell);
-      if (wanted !== colours) out += wanted;
-      colours = wanted;
+      const sgr = this.#sgr(cell);
+      if (sgr !== colours) out += sgr;
+      colours = sgr;
       out += cell.char;
       at = i + 1;
     }
@@ -119,9 +121,30 @@ export class Painter {
   }
 
   #sgr(cell: Cell): string {
-    if (!this.#trueColour) return `\x1b[0;${nearest16(cell.fg, 30)};${nearest16(cell.bg, 40)}m`;
+    if (this.#colours === "none") return cell.bg === WHITE ? "\x1b[0;7m" : "\x1b[0m";
+    if (this.#colours === "16") return `\x1b[0;${nearest16(cell.fg, 30)};${nearest16(cell.bg, 40)}m`;
     return `\x1b[38;2;${rgb(cell.fg)};48;2;${rgb(cell.bg)}m`;
   }
+}
+
+const WHITE = 0xffffff;
+
+/** Half blocks of a picture become what is light of them; text that is dark on light stays so. */
+function withoutColours(cell: Cell): Cell {
+  const fg = luminance(cell.fg);
+  const bg = luminance(cell.bg);
+  if (cell.char === "▀") {
+    const char = fg >= LIGHT ? (bg >= LIGHT ? "█" : "▀") : bg >= LIGHT ? "▄" : " ";
+    return { char, fg: WHITE, bg: 0 };
+  }
+  return bg > fg && bg >= LIGHT ? { char: cell.char, fg: 0, bg: WHITE } : { char: cell.char, fg: WHITE, bg: 0 };
+}
+
+const LIGHT = 0x60;
+
+/** Rec. 601 luma, 0..255. */
+function luminance(colour: number): number {
+  return (((colour >> 16) & 255) * 299 + ((colour >> 8) & 255) * 587 + (colour & 255) * 114) / 1000;
 }
 
 const rgb = (c: number): string => `${(c >> 16) & 255};${(c >> 8) & 255};${c & 255}`;

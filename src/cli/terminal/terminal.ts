@@ -1,63 +1,58 @@
 import { cp437Char } from "../../node/index.ts";
-import type { VirtualMachine } from "../../node/index.ts";
+import type { TextScreen, VirtualMachine } from "../../node/index.ts";
 import { Painter, pictureOfFrame, pictureOfText } from "./draw.ts";
-import type { Picture } from "./draw.ts";
-import { decodeKeys } from "./keyboard.ts";
+import type { Picture, TerminalSize } from "./draw.ts";
+import type { ScreenTerminal } from "./host-terminal.ts";
+import { decodeKeys, MENU_KEY } from "./keyboard.ts";
 
 /** A redraw at most this often. */
 const FRAME_MS = 33;
 /** A lone ESC byte is the Escape key when nothing follows it for this long. */
 const ESCAPE_MS = 30;
-
-const MENU = ["[c] Ctrl-Alt-Del", "[s] screenshot", "[r] reset", "[p] pause", "[]] send Ctrl-]", "[q] quit", "[Esc] back"];
+/** A slow terminal gets fewer frames instead of a growing queue. */
+const MAX_BACKLOG_BYTES = 65536;
 
 export interface TerminalOptions {
-  readonly input: NodeJS.ReadStream;
-  readonly output: NodeJS.WriteStream;
   /** The user chose to leave. */
   readonly onQuit: () => void;
+  /** What leaving is called: "quit" ends the machine, "detach" does not. */
+  readonly quitWord: "quit" | "detach";
   /** Saves the screen and returns where. */
   readonly saveScreenshot: () => Promise<string>;
 }
 
-/** The machine's screen and keyboard on this terminal, while it is open. */
+/** A line of text that the user is asked for. */
+interface Question {
+  readonly label: string;
+  text: string;
+  readonly answer: (text: string) => void;
+}
+
+/** The machine's screen and keyboard on a terminal, while it is open. */
 export class TerminalDisplay {
   readonly #vm: VirtualMachine;
+  readonly #terminal: ScreenTerminal;
   readonly #options: TerminalOptions;
   readonly #painter: Painter;
   readonly #timer: ReturnType<typeof setInterval>;
-  readonly #onData = (data: Buffer): void => this.#receive(data);
-  readonly #onResize = (): void => this.#painter.invalidate();
-  /** The shell gets its terminal back while this process is stopped. */
-  readonly #onStop = (): void => {
-    this.#leave();
-    process.kill(process.pid, "SIGSTOP");
-  };
-  readonly #onContinue = (): void => {
-    this.#enter();
-    this.#painter.invalidate();
-  };
-  readonly #onExit = (): void => this.close();
   readonly #decoder = new TextDecoder();
   #pending = "";
   #escapeTimer: ReturnType<typeof setTimeout> | undefined;
   #menu = false;
-  #paused = false;
+  #question: Question | undefined;
   #note: string | undefined;
+  /** The sizes that the user was told do not fit. */
+  #toldSizes = "";
   #open = true;
 
-  constructor(vm: VirtualMachine, options: TerminalOptions) {
+  /** Owns `terminal`. */
+  constructor(vm: VirtualMachine, terminal: ScreenTerminal, options: TerminalOptions) {
     this.#vm = vm;
+    this.#terminal = terminal;
     this.#options = options;
-    this.#painter = new Painter(/truecolor|24bit/.test(process.env["COLORTERM"] ?? "") || options.output.getColorDepth() >= 24);
-    this.#enter();
-    options.input.on("data", this.#onData);
-    options.output.on("resize", this.#onResize);
-    process.on("SIGTSTP", this.#onStop);
-    process.on("SIGCONT", this.#onContinue);
-    // However this process ends, the terminal is given back.
-    process.on("exit", this.#onExit);
-    options.input.resume();
+    this.#painter = new Painter(terminal.colours);
+    terminal.onInput = (bytes) => this.#receive(bytes);
+    terminal.onChange = () => this.#painter.invalidate();
     this.#timer = setInterval(() => this.#draw(), FRAME_MS);
     this.#timer.unref();
   }
@@ -68,43 +63,58 @@ export class TerminalDisplay {
     this.#open = false;
     clearInterval(this.#timer);
     clearTimeout(this.#escapeTimer);
-    const { input, output } = this.#options;
-    input.off("data", this.#onData);
-    output.off("resize", this.#onResize);
-    process.off("SIGTSTP", this.#onStop);
-    process.off("SIGCONT", this.#onContinue);
-    process.off("exit", this.#onExit);
-    this.#leave();
-    input.pause();
-  }
-
-  #enter(): void {
-    const { input, output } = this.#options;
-    output.write("\x1b[?1049h\x1b[2J\x1b[?25l");
-    if (!input.isTTY) return;
-    // Off first: after a stop the terminal is in the shell's mode, and Node believes it is still in ours.
-    input.setRawMode(false);
-    input.setRawMode(true);
-  }
-  #leave(): void {
-    const { input, output } = this.#options;
-    if (input.isTTY) input.setRawMode(false);
-    output.write("\x1b[0m\x1b[0 q\x1b[?25h\x1b[?1049l");
+    this.#terminal.onInput = undefined;
+    this.#terminal.close();
   }
 
   #draw(): void {
-    const { output } = this.#options;
-    // A slow terminal gets fewer frames instead of a growing queue.
-    if (output.writableLength > 65536) return;
-    const size = { columns: Math.max(1, output.columns), rows: Math.max(1, output.rows) };
+    const { columns, rows, backlog } = this.#terminal;
+    if (backlog > MAX_BACKLOG_BYTES) return;
+    const size = { columns, rows };
     const text = this.#vm.screen.snapshot();
+    this.#tellSize(text, size);
     let picture = text === undefined ? pictureOfFrame(this.#vm.screen.frame(), size) : pictureOfText(text, size, cp437Char);
-    if (this.#menu || this.#note !== undefined) picture = withStatus(picture, this.#menu ? MENU : [this.#note ?? ""]);
+    const words = this.#status();
+    if (words !== undefined) picture = withStatus(picture, words);
     const bytes = this.#painter.paint(picture);
-    if (bytes !== "") output.write(bytes);
+    if (bytes !== "") this.#terminal.write(bytes);
   }
 
-  #receive(data: Buffer): void {
+  /** What stands over the last rows now. */
+  #status(): readonly string[] | undefined {
+    if (this.#question !== undefined) return [`${this.#question.label} ${this.#question.text}_`];
+    if (this.#menu) return this.#menuWords();
+    if (this.#note !== undefined) return [this.#note];
+    return this.#paused ? ["paused; Ctrl-] opens the menu, any other key goes on"] : undefined;
+  }
+
+  #menuWords(): readonly string[] {
+    return [
+      "[c] Ctrl-Alt-Del",
+      "[s] screenshot",
+      "[r] reset",
+      this.#paused ? "[p] go on" : "[p] pause",
+      "[Ctrl-]] send Ctrl-]",
+      `[q] ${this.#options.quitWord}`,
+      "[Esc] back",
+    ];
+  }
+
+  get #paused(): boolean {
+    return this.#vm.state === "paused";
+  }
+
+  #tellSize(text: TextScreen | undefined, size: TerminalSize): void {
+    const sizes =
+      text === undefined || (text.columns <= size.columns && text.rows <= size.rows)
+        ? ""
+        : `${text.columns}x${text.rows}, this terminal ${size.columns}x${size.rows}`;
+    if (sizes === this.#toldSizes) return;
+    this.#toldSizes = sizes;
+    this.#note = sizes === "" ? undefined : `the screen is ${sizes}: the part around the cursor shows`;
+  }
+
+  #receive(data: Uint8Array): void {
     clearTimeout(this.#escapeTimer);
     this.#pending += this.#decoder.decode(data, { stream: true });
     this.#decode(false);
@@ -113,18 +123,17 @@ export class TerminalDisplay {
 
   #decode(final: boolean): void {
     this.#note = undefined;
-    if (this.#paused) {
-      // The key that ends the pause is not the guest's.
-      this.#paused = false;
-      this.#pending = "";
-      if (this.#vm.state === "paused") this.#vm.resume();
-      return;
-    }
     while (this.#pending !== "") {
-      if (this.#menu) {
+      if (this.#question !== undefined || this.#menu || (this.#paused && !this.#pending.startsWith(MENU_KEY))) {
         const key = this.#pending.charAt(0);
         this.#pending = this.#pending.slice(1);
-        this.#choose(key);
+        if (this.#question !== undefined) this.#edit(this.#question, key);
+        else if (this.#menu) this.#choose(key);
+        else {
+          // The key that ends the pause is not the guest's, whatever bytes it has.
+          this.#pending = "";
+          this.#vm.resume();
+        }
         continue;
       }
       const decoded = decodeKeys(this.#pending, final);
@@ -135,29 +144,36 @@ export class TerminalDisplay {
     }
   }
 
+  #edit(question: Question, key: string): void {
+    if (key === "\r" || key === "\n") {
+      this.#question = undefined;
+      question.answer(question.text.trim());
+    } else if (key === "\x1b" || key === MENU_KEY) this.#question = undefined;
+    else if (key === "\x7f" || key === "\b") question.text = question.text.slice(0, -1);
+    else if (key >= " ") question.text += key;
+  }
+
   #choose(key: string): void {
     this.#menu = false;
     switch (key.toLowerCase()) {
       case "c":
+        this.#goOn();
         void this.#vm.keys("ctrl-alt-del");
         return;
       case "s":
-        this.#options.saveScreenshot().then(
-          (path) => this.#show(`saved ${path}`),
-          (error: unknown) => this.#show(`screenshot failed: ${String(error)}`),
-        );
+        this.#tell(this.#options.saveScreenshot().then((path) => `saved ${path}`));
         return;
       case "r":
+        this.#goOn();
         this.#vm.reset();
         return;
       case "p":
-        void this.#vm.pause().then(() => {
-          this.#paused = true;
-          this.#show("paused; press any key to go on");
-        });
+        if (this.#paused) this.#goOn();
+        else void this.#vm.pause();
         return;
       case "]":
-      case "\x1d":
+      case MENU_KEY:
+        this.#goOn();
         void this.#vm.keys("ctrl-BracketRight");
         return;
       case "q":
@@ -167,8 +183,16 @@ export class TerminalDisplay {
     }
   }
 
-  #show(note: string): void {
-    this.#note = note;
+  #goOn(): void {
+    if (this.#paused) this.#vm.resume();
+  }
+
+  /** Shows how something went. */
+  #tell(work: Promise<string>): void {
+    work.then(
+      (words) => (this.#note = words),
+      (error: unknown) => (this.#note = error instanceof Error ? error.message : String(error)),
+    );
   }
 }
 
