@@ -1,10 +1,9 @@
-import { decode, type Insn } from "../../isa/index.ts";
 import type { CpuEngine, EngineVcpu, EngineVm, EngineVmOptions, GuestMemory, MemoryRegion, MemorySlot } from "../api/index.ts";
 import { VmmError } from "../../base/index.ts";
 import { Cpu } from "./cpu.ts";
+import { CodeFinder } from "./code/finder.ts";
+import { GuestCode } from "./code/guest-code.ts";
 import type { InterpreterImage } from "./code/image.ts";
-import { RecordWriter } from "./code/lower.ts";
-import type { CodePages } from "./code/code-pages.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { PhysicalMap } from "./mmu/physical.ts";
 import { cpuPlace } from "./state-layout.ts";
@@ -12,7 +11,6 @@ import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
 import type { Callouts } from "./vcpu/callouts.ts";
 import { defaultIntercepts } from "./vcpu/default-intercepts.ts";
-import { helperFor } from "./code/helpers.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
 export interface EngineOptions {
@@ -37,15 +35,6 @@ export class SoftEngine implements CpuEngine {
   }
 }
 
-/** Decoding and lowering for the interpreter: the tables that all CPUs of a VM share. */
-function connectDecoder(cpu: Cpu, image: InterpreterImage): void {
-  const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
-  if ("failure" in ud2) throw new Error("UD2 does not decode");
-  const invalid = (sem: string): Insn => ({ ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } });
-  cpu.mmu.code.helperFor = (insn) => helperFor(cpu, insn);
-  cpu.mmu.code.setLowering(new RecordWriter(cpu, image, invalid("ud2"), invalid("too_long")));
-}
-
 const MAX_CPUS = 16;
 
 class SoftVm implements EngineVm {
@@ -55,6 +44,7 @@ class SoftVm implements EngineVm {
   readonly vcpus: readonly EngineVcpu[];
   readonly #physical: PhysicalMap;
   readonly #cpus: readonly [Cpu, ...Cpu[]];
+  readonly #code: GuestCode;
 
   constructor(options: EngineVmOptions, image: InterpreterImage, module: WebAssembly.Module, { translator, firstTier }: EngineOptions) {
     const count = options.cpus ?? 1;
@@ -65,29 +55,27 @@ class SoftVm implements EngineVm {
     this.#physical = physical;
     this.memory = physical;
     this.regions = physical.regions;
-    const makeCpu = (index: number, code?: CodePages): Cpu => {
-      const cpu = new Cpu(memory.buffer, options, defaultIntercepts(), (c) => new Mmu(c, physical, cpuPlace(index, count), code), index);
+    const makeCpu = (index: number): Cpu => {
+      const cpu = new Cpu(memory.buffer, options, defaultIntercepts(), (c) => new Mmu(c, physical, cpuPlace(index, count)), index);
       cpu.localApic = options.localApics?.[index];
       return cpu;
     };
     const first = makeCpu(0);
-    const { code } = first.mmu;
-    physical.onWrite = (gpa, length) => code.written(gpa, length);
+    first.ferr = options.ferr;
+    this.#cpus = [first, ...Array.from({ length: count - 1 }, (_, i) => makeCpu(i + 1))];
+    const code = new GuestCode(first, physical, image);
+    this.#code = code;
+    physical.onWrite = (gpa, length) => code.blocks.written(gpa, length);
     physical.onNoteWrites = () => {
       for (const cpu of this.#cpus) cpu.mmu.flushAll(true);
     };
-    connectDecoder(first, image);
-    code.use(first.mmu);
-    first.ferr = options.ferr;
-    const others = Array.from({ length: count - 1 }, (_, i) => makeCpu(i + 1, code));
-    this.#cpus = [first, ...others];
-    const { bootstrap, vcpus, imports } = count === 1 ? single(first) : banked(this.#cpus);
+    const { bootstrap, vcpus, imports } = count === 1 ? single(first, code) : banked(this.#cpus, code);
     this.vcpu = bootstrap;
     this.vcpus = vcpus;
     const instance = new WebAssembly.Instance(module, { e: { memory, ...imports } });
     const { run, runFirst } = instance.exports;
     if (typeof run !== "function" || typeof runFirst !== "function") throw new Error("core module has no run");
-    const shared = translator === undefined ? undefined : new Translator(first, memory, instance.exports, translator);
+    const shared = translator === undefined ? undefined : new Translator(first, code, memory, instance.exports, translator);
     for (const vcpu of vcpus) {
       vcpu.setRun(
         (rec) => Number(runFirst(rec)),
@@ -100,11 +88,11 @@ class SoftVm implements EngineVm {
   }
   mapSlot(slot: MemorySlot): void {
     this.#physical.map(slot);
-    this.#cpus[0].mmu.code.remapped(slot.gpa, slot.sizeBytes);
+    this.#code.blocks.remapped(slot.gpa, slot.sizeBytes);
   }
   unmapSlot(gpa: number, sizeBytes: number): void {
     this.#physical.unmap(gpa, sizeBytes);
-    this.#cpus[0].mmu.code.remapped(gpa, sizeBytes);
+    this.#code.blocks.remapped(gpa, sizeBytes);
   }
   noteWrites(region: MemoryRegion): void {
     this.#physical.noteWrites(region);
@@ -130,12 +118,17 @@ interface Vcpus {
   readonly vcpus: readonly SoftVcpu[];
   readonly imports: Callouts["imports"];
 }
-function single(cpu: Cpu): Vcpus {
-  const bootstrap = new SoftVcpu(cpu);
+function single(cpu: Cpu, code: GuestCode): Vcpus {
+  const finder = new CodeFinder(cpu, code, cpuPlace(0, 1).jumpCache);
+  finder.lookups.use(true);
+  const bootstrap = new SoftVcpu(cpu, finder);
   return { bootstrap, vcpus: [bootstrap], imports: bootstrap.imports };
 }
-function banked(cpus: readonly [Cpu, ...Cpu[]]): Vcpus {
-  const vcpus = cpus.map((cpu) => new BankedVcpu(cpu, cpuPlace(cpu.index, cpus.length).parked));
+function banked(cpus: readonly [Cpu, ...Cpu[]], code: GuestCode): Vcpus {
+  const vcpus = cpus.map((cpu) => {
+    const { jumpCache, parked } = cpuPlace(cpu.index, cpus.length);
+    return new BankedVcpu(cpu, new CodeFinder(cpu, code, jumpCache), parked);
+  });
   const [bootstrap] = vcpus;
   if (bootstrap === undefined) throw new Error("a VM has a CPU");
   const bank = new CpuBank(bootstrap);

@@ -1,9 +1,9 @@
 import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import type { Lowering } from "./code-pages.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { H_END, H_HELPER } from "./codes.ts";
 import type { InterpreterImage } from "./image.ts";
+import type { InsnPool } from "./insn-pool.ts";
 import { handlerKey, handlerShape } from "./shape.ts";
 import { isAvailable } from "../sys/available.ts";
 
@@ -28,20 +28,24 @@ function signature(insn: Insn): number {
 }
 
 /** Turns decoded instructions into records of the decoded-op pool. */
-export class RecordWriter implements Lowering {
+export class RecordWriter {
   readonly #cpu: Cpu;
   readonly #image: InterpreterImage;
+  readonly #pool: InsnPool;
   readonly #invalid: Insn;
   readonly #tooLong: Insn;
-  constructor(cpu: Cpu, image: InterpreterImage, invalid: Insn, tooLong: Insn) {
+  constructor(cpu: Cpu, image: InterpreterImage, pool: InsnPool, invalid: Insn, tooLong: Insn) {
     this.#cpu = cpu;
     this.#image = image;
+    this.#pool = pool;
     this.#invalid = invalid;
     this.#tooLong = tooLong;
   }
+  /** A stand-in for bytes that are not an instruction: raises #UD, or #GP(0) when over 15 bytes. */
   invalid(long: boolean): Insn {
     return long ? this.#tooLong : this.#invalid;
   }
+  /** Whether a block ends with this instruction. */
   ends(insn: Insn): boolean {
     const { endsBlock, flow } = insn.row.facts;
     // A branch forward does not end its block.
@@ -77,7 +81,8 @@ export class RecordWriter implements Lowering {
     this.#defers = uses.defers;
     return handler;
   }
-  write(rec: number, insn: Insn, ipOff: number, index: number, keep: (insn: Insn) => number): void {
+  /** Fills the record at `rec`. `index`: its place in the block; `kept`: notes an instruction that its helper needs. */
+  write(rec: number, insn: Insn, ipOff: number, index: number, kept: number[]): void {
     const { u8, u16, i32 } = this.#cpu;
     let handler = this.#handler(insn);
     u8[rec + REC.length] = insn.length;
@@ -126,9 +131,10 @@ export class RecordWriter implements Lowering {
         }
       }
     }
-    if (handler === H_HELPER || this.#defers) i32[(rec + REC.link) >> 2] = keep(insn);
+    if (handler === H_HELPER || this.#defers) i32[(rec + REC.link) >> 2] = this.#pool.keep(insn, kept);
     u16[(rec + REC.handler) >> 1] = handler;
   }
+  /** The record after the last instruction: falls through to `ipOff`. */
   writeEnd(rec: number, ipOff: number, index: number): void {
     const { u8, u16, i32 } = this.#cpu;
     u16[(rec + REC.handler) >> 1] = H_END;

@@ -1,7 +1,6 @@
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
-import { type Block, CodePages } from "../code/code-pages.ts";
-import { Fetches } from "../code/fetches.ts";
+import { type CodeBlocks, type CodeLookups, NO_BLOCKS, NO_LOOKUPS } from "./code-watch.ts";
 import type { PhysicalMap } from "./physical.ts";
 import { walk } from "./walk.ts";
 
@@ -23,7 +22,8 @@ const IN_LOCAL = 1,
 export class Mmu {
   readonly cpu: Cpu;
   readonly physical: PhysicalMap;
-  readonly code: CodePages;
+  #blocks: CodeBlocks = NO_BLOCKS;
+  #lookups: CodeLookups = NO_LOOKUPS;
   /** This CPU's TLB areas: wasm addresses. */
   readonly #areas: number;
   /** The area for accesses with user privilege. */
@@ -54,28 +54,21 @@ export class Mmu {
   /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
   #always = false;
 
-  /** This CPU's jump cache: wasm address. */
-  readonly jumpCache: number;
-  /** Where its code lies. */
-  readonly fetches = new Fetches();
-  /** The last CS limit that is none of the usual two, see CodePages. */
-  oddLimit = -1;
-  /** The kept block of which only the first `index` instructions ran, because the budget ended there. See CodePages. */
-  readonly tail: { block: Block | undefined; index: number } = { block: undefined, index: 0 };
-
-  /** `code`: decoded code is shared by the CPUs of a VM; the first one makes it. */
-  constructor(cpu: Cpu, physical: PhysicalMap, place: CpuPlace = cpuPlace(0, 1), code?: CodePages) {
+  constructor(cpu: Cpu, physical: PhysicalMap, place: CpuPlace = cpuPlace(0, 1)) {
     const areas = place.tlbAreas;
     this.cpu = cpu;
     this.physical = physical;
-    this.jumpCache = place.jumpCache;
-    this.code = code ?? new CodePages(this);
-    this.code.join(this);
     this.#areas = areas;
     this.supervisorTlb = areas + TLB_AREA.supervisor;
     this.userTlb = areas + TLB_AREA.user;
     this.neverTlb = areas + TLB_AREA.never;
     for (let at = areas; at < areas + TLB_AREAS_BYTES; at += TLB_ENTRY_BYTES) this.#invalidateEntry(at);
+  }
+
+  /** Who keeps decoded code from now on: of all CPUs, and what this one remembers of it. */
+  keepCode(blocks: CodeBlocks, lookups: CodeLookups): void {
+    this.#blocks = blocks;
+    this.#lookups = lookups;
   }
 
   #invalidateEntry(entry: number): void {
@@ -103,7 +96,7 @@ export class Mmu {
       this.#global.length = 0;
       this.#largePages.fill(0);
     }
-    this.code.linearChanged(this, !includingGlobal);
+    this.#lookups.linearChanged(!includingGlobal);
   }
   flushPage(la: number): void {
     const at = this.#areas + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
@@ -111,10 +104,10 @@ export class Mmu {
     this.#invalidateEntry(at + TLB_AREA.user);
     this.#invalidateEntry(at + TLB_AREA.guarded);
     const large = this.#largePages[Math.floor(la / 0x400000) & 1023] | this.#largePages[1024 + (Math.floor(la / 0x40000000) & 63)];
-    if (large === 0) this.code.pageChanged(this, la);
+    if (large === 0) this.#lookups.pageChanged(la);
     else {
       this.#flushRegion(la, large === 1 ? 0x400000 : 0x40000000);
-      this.code.linearChanged(this);
+      this.#lookups.linearChanged(false);
     }
   }
   /** One INVLPG takes the whole of a large page with it, of which there may be many pieces. */
@@ -154,7 +147,7 @@ export class Mmu {
     const guarded = (cpu.cr4 & 0x200000) !== 0 && (cpl === 3 || (cpu.systemFlags & 0x40000) === 0);
     this.supervisorTlb = this.#areas + (guarded ? TLB_AREA.guarded : TLB_AREA.supervisor);
     cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
-    this.code.modeChanged();
+    this.#lookups.modeChanged();
   }
   #dr7 = 0x400n;
   /** #AC is on: CPL 3, CR0.AM, EFLAGS.AC. */
@@ -226,7 +219,7 @@ export class Mmu {
     u32[w + (TLB.addend >> 2)] = (Math.abs(entry) * 4096 - lo) >>> 0;
     if (write && entry > 0) {
       this.physical.pageWritten(entry);
-      const bitmap = this.code.bitmap(page);
+      const bitmap = this.#blocks.bitmap(page);
       const tag = bitmap === 0 ? TLB.write : TLB.writeSmc;
       u32[w + (tag >> 2)] = lo;
       u32[w + (tag >> 2) + 1] = hi;
@@ -354,7 +347,7 @@ export class Mmu {
       // Loaders patch their mode switch with the bytes that stand there already: decoded code stays good then.
       const old = bytes === 1 ? this.cpu.u8[host] : bytes === 2 ? this.cpu.view.getUint16(host, true) : this.cpu.view.getUint32(host, true);
       if (old === (bytes === 4 ? value >>> 0 : value & (bytes === 1 ? 0xff : 0xffff))) return true;
-      this.code.written(gpa, bytes);
+      this.#blocks.written(gpa, bytes);
       this.physical.pageWritten(entry);
       if (bytes === 1) this.cpu.u8[host] = value;
       else if (bytes === 2) this.cpu.view.setUint16(host, value, true);
@@ -417,7 +410,7 @@ export class Mmu {
     if (entry <= 0) return 1;
     this.#fill(la, gpa, true, user);
     if (this.#always) return 1;
-    return this.code.touches(gpa, bytes) ? 1 : entry * 4096 + (gpa & 0xfff);
+    return this.#blocks.touches(gpa, bytes) ? 1 : entry * 4096 + (gpa & 0xfff);
   }
 
   // ---- for system helpers: faults are thrown
@@ -494,9 +487,9 @@ export class Mmu {
     const entry = this.#page(page);
     if (entry <= 0) return 0;
     this.#fill(la, gpa, true, user);
-    if (this.code.bitmap(page) !== 0) {
+    if (this.#blocks.bitmap(page) !== 0) {
       if (bytes === 0) return 0;
-      this.code.written(gpa - (la - from), bytes);
+      this.#blocks.written(gpa - (la - from), bytes);
     }
     return entry * 4096 + (gpa & 0xfff);
   }

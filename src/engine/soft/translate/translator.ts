@@ -2,7 +2,8 @@ import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { FIRST_HANDLER, H_HELPER } from "../code/codes.ts";
 import type { Shape } from "../code/shape.ts";
-import type { Block } from "../code/code-pages.ts";
+import type { Block } from "../code/block.ts";
+import type { GuestCode } from "../code/guest-code.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "../code/region-arms.ts";
 import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
@@ -54,6 +55,7 @@ interface Region {
 /** Decides what is hot, makes regions of it, and drops them when their code changes. One for each VM. */
 export class Translator {
   readonly #cpu: Cpu;
+  readonly #code: GuestCode;
   readonly #memory: WebAssembly.Memory;
   readonly #table: WebAssembly.Table;
   readonly #arms: readonly WebAssembly.ExportValue[];
@@ -75,8 +77,9 @@ export class Translator {
   compileMs = 0;
 
   /** `exports` of the core module. */
-  constructor(cpu: Cpu, memory: WebAssembly.Memory, exports: WebAssembly.Exports, options: TranslatorOptions) {
+  constructor(cpu: Cpu, code: GuestCode, memory: WebAssembly.Memory, exports: WebAssembly.Exports, options: TranslatorOptions) {
     this.#cpu = cpu;
+    this.#code = code;
     this.#memory = memory;
     const table = exports["table"];
     if (!(table instanceof WebAssembly.Table)) throw new Error("core module has no table");
@@ -86,10 +89,10 @@ export class Translator {
     this.eager = options.threshold !== undefined;
     this.#maxRegions = options.maxRegions ?? MAX_REGIONS;
     this.#shortest = options.shortest ?? (options.threshold === undefined ? SHORTEST : 1);
-    const code = cpu.mmu.code;
-    code.onKill = (block) => this.#kill(block);
-    code.onFlush = () => this.#flush();
-    code.onCopy = (block, to, records) => {
+    const { blocks } = code;
+    blocks.onKill = (block) => this.#kill(block);
+    blocks.onFlush = () => this.#flush();
+    blocks.onCopy = (block, to, records) => {
       for (const id of block.regions) {
         const r = this.#regions.get(id);
         const at = r === undefined ? -1 : r.entry - block.rec;
@@ -122,7 +125,7 @@ export class Translator {
   }
   /** A kept block was caught running, or looked up. */
   touch(rec: number, heat: number): void {
-    const block = this.#cpu.mmu.code.block(rec);
+    const block = this.#code.blocks.at(rec);
     if (block === undefined) return;
     block.heat += heat;
     // Pages that change their code must be ever hotter.
@@ -161,7 +164,7 @@ export class Translator {
     this.#freeSlots.push(r.slot);
     for (const m of r.members) m.regions.splice(m.regions.indexOf(id), 1);
     if (r.block.dead) return;
-    this.#cpu.mmu.code.setHandler(r.entry, r.handler);
+    this.#code.stops.setHandler(r.entry, r.handler);
     r.block.heat = 0;
   }
   #flush(): void {
@@ -210,11 +213,11 @@ export class Translator {
     this.#table.set(slot, run);
     const entry = root.insns[0].rec;
     const id = this.#nextId++;
-    const { code } = this.#cpu.mmu;
-    const region = { id, slot, entry, handler: code.handlerOf(entry), block, members };
+    const { stops } = this.#code;
+    const region = { id, slot, entry, handler: stops.handlerOf(entry), block, members };
     this.#regions.set(id, region);
     this.#entries.set(entry, region);
-    code.setHandler(entry, FIRST_HANDLER + slot);
+    stops.setHandler(entry, FIRST_HANDLER + slot);
     for (const m of members) m.regions.push(id);
     this.translated++;
     this.wasmBytes += made.bytes.length;
@@ -277,7 +280,7 @@ export class Translator {
     block: Block,
     members: Block[],
   ): { readonly blocks: RegionBlock[]; readonly returns: { readonly off: number; readonly rec: number }[] } {
-    const code = this.#cpu.mmu.code;
+    const code = this.#code.blocks;
     const blocks = [root];
     const known = new Set<number>([root.rec]);
     const returns: { readonly off: number; readonly rec: number }[] = [];
@@ -285,7 +288,7 @@ export class Translator {
     const add = (rec: number): boolean => {
       if (known.has(rec)) return true;
       if (blocks.length >= MAX_BLOCKS || rec === 0) return false;
-      const b = code.block(rec);
+      const b = code.at(rec);
       if (b === undefined || b.nextPage >= 0 || b.page !== block.page || b.codeSize !== block.codeSize) return false;
       const made = this.#make(b, this.#decode(b), 0);
       if (made.insns.length === 0 || total + made.insns.length > MAX_INSTRUCTIONS) return false;
@@ -301,7 +304,7 @@ export class Translator {
         if (insn.target !== 0) add(insn.target);
         if (insn.insn.row.facts.flow !== "call" || insn.target === 0 || !known.has(insn.target)) continue;
         const off = insn.ipOff + insn.insn.length;
-        const site = off < 4096 ? code.blockAt(block.page, off, block.codeSize) : undefined;
+        const site = off < 4096 ? code.find(block.page, off, block.codeSize) : undefined;
         if (site !== undefined && returns.length < 4 && !returns.some((r) => r.rec === site.rec) && add(site.rec))
           returns.push({ off, rec: site.rec });
       }

@@ -1,4 +1,5 @@
 import type { ControlRegister, FpuState, SegmentName, SegmentState, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
+import type { CodeFinder } from "../code/finder.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU, CPU_START } from "../state-layout.ts";
 import type { Callouts } from "./callouts.ts";
@@ -18,6 +19,7 @@ export class CpuBank {
   constructor(first: BankedVcpu) {
     this.current = first;
     this.#imports = first.imports;
+    first.finder.lookups.use(true);
   }
   select(vcpu: BankedVcpu): void {
     const out = this.current;
@@ -30,7 +32,8 @@ export class CpuBank {
     cpu.u32[CPU.regionRuns.offset >> 2] = runs;
     this.current = vcpu;
     this.#imports = vcpu.imports;
-    cpu.mmu.code.use(cpu.mmu);
+    out.finder.lookups.use(false);
+    vcpu.finder.lookups.use(true);
   }
   /** The imports of generated code, which serves all CPUs: they go to the one that runs. */
   readonly imports: Callouts["imports"] = {
@@ -54,8 +57,8 @@ export class BankedVcpu extends SoftVcpu {
   readonly parked: number;
   #bank: CpuBank | undefined;
 
-  constructor(cpu: Cpu, parked: number) {
-    super(cpu);
+  constructor(cpu: Cpu, finder: CodeFinder, parked: number) {
+    super(cpu, finder);
     this.parked = parked;
   }
   join(bank: CpuBank): void {

@@ -1,4 +1,8 @@
 import type { VmExit } from "../../api/index.ts";
+import { MAX_BLOCK } from "../code/block.ts";
+import type { Blocks } from "../code/blocks.ts";
+import type { CodeFinder } from "../code/finder.ts";
+import type { InsnPool } from "../code/insn-pool.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
@@ -13,7 +17,6 @@ const CHUNK_WORK = 20;
  * an instruction does, and the host's event loop waits for the run. Counted, not measured, so that runs repeat exactly.
  */
 export const WORK_LIMIT = 20_000;
-export const FULL_BLOCK = 64;
 export const TF = 0x100,
   IF = 0x200;
 
@@ -26,6 +29,9 @@ export const LEFT_DEFAULT = 0,
 /** What generated code calls out for: slow memory accesses, ports, system helpers, the next block. One object a CPU; the run loop shares its state. */
 export class Callouts {
   readonly cpu: Cpu;
+  readonly #finder: CodeFinder;
+  readonly #blocks: Blocks;
+  readonly #insns: InsnPool;
   translator: Translator | undefined;
   /** See EngineVcpu. */
   onVmcall: ((exit: VmExit) => boolean) | undefined;
@@ -45,8 +51,11 @@ export class Callouts {
   slowReads = 0;
   slowWrites = 0;
 
-  constructor(cpu: Cpu) {
+  constructor(cpu: Cpu, finder: CodeFinder) {
     this.cpu = cpu;
+    this.#finder = finder;
+    this.#blocks = finder.code.blocks;
+    this.#insns = finder.code.insns;
   }
 
   readonly imports = {
@@ -98,7 +107,7 @@ export class Callouts {
     helper: (rec: number): number => {
       const { cpu } = this;
       const hypercall =
-        cpu.mmu.code.helpers[cpu.i32[(rec + REC.link) >> 2]] === vmcall &&
+        this.#insns.helpers[cpu.i32[(rec + REC.link) >> 2]] === vmcall &&
         cpu.u8[rec + REC.length] === 3 &&
         this.onVmcall !== undefined &&
         !this.stepping;
@@ -159,7 +168,7 @@ export class Callouts {
 
   /** After a port access: whether a chip's answer wants the run loop (interrupt, stop) or moved the code under our feet. */
   #looked(): boolean {
-    return this.kicked || this.stepping || this.cpu.mmu.code.flushes !== this.flushes;
+    return this.kicked || this.stepping || this.#blocks.flushes !== this.flushes;
   }
 
   /** Sets CPU.rip to ipBase + offset, masked. */
@@ -201,7 +210,7 @@ export class Callouts {
     const pending = cpu.u32[CPU.pending.offset >> 2];
     if (cpu.u32[CPU.shadow.offset >> 2] !== 0) {
       // With nothing waiting, and at least one more instruction sure to run before anything can, the shadow is over unseen.
-      if (pending !== 0 || cpu.i32[CPU.budget.offset >> 2] <= FULL_BLOCK || this.cpu.intercepts.interruptWindow || this.cpu.intercepts.nmiWindow)
+      if (pending !== 0 || cpu.i32[CPU.budget.offset >> 2] <= MAX_BLOCK || this.cpu.intercepts.interruptWindow || this.cpu.intercepts.nmiWindow)
         return true;
       cpu.u32[CPU.shadow.offset >> 2] = 0;
     }
@@ -209,7 +218,7 @@ export class Callouts {
   }
   find(limit: number): number {
     const u32 = this.cpu.u32;
-    return this.cpu.mmu.code.find(u32[CPU.rip.offset >> 2], u32[(CPU.rip.offset >> 2) + 1], limit);
+    return this.#finder.find(u32[CPU.rip.offset >> 2], u32[(CPU.rip.offset >> 2) + 1], limit);
   }
 
   /** System helper: 1 = on to the next record, 0 = leave, else the block to go on with. */
@@ -220,21 +229,20 @@ export class Callouts {
     cpu.u32[CPU.curRec.offset >> 2] = rec;
     const count = cpu.u16[(rec + REC.count) >> 1];
     const index = cpu.i32[(rec + REC.link) >> 2];
-    const insn = cpu.mmu.code.insns[index];
+    const insn = this.#insns.insns[index];
     if (insn === undefined) return 0;
     const ipOff = cpu.u16[(rec + REC.ipOff) >> 1];
     this.setRip(ipOff);
     const shadowBefore = cpu.u32[CPU.shadow.offset >> 2];
-    const code = cpu.mmu.code;
     try {
-      switch (code.helpers[index]?.(cpu, insn) ?? "jump") {
+      switch (this.#insns.helpers[index]?.(cpu, insn) ?? "jump") {
         case "exit":
           this.#charge(count);
           this.setRip(ipOff);
           this.left = LEFT_EXIT;
           return 0;
         case "next":
-          if (!this.#mustStop() && code.flushes === this.flushes && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
+          if (!this.#mustStop() && this.#blocks.flushes === this.flushes && cpu.u16[(rec + REC.handler) >> 1] !== 2) return 1;
           this.#charge(count + 1);
           this.setRip(ipOff + insn.length);
           if (this.#mustStop()) {
@@ -301,7 +309,7 @@ export class Callouts {
       return 0;
     }
     // Behind the call, as nearly always: on with the block.
-    if (u32[CPU.rip.offset >> 2] === behind && cpu.mmu.code.flushes === this.flushes) {
+    if (u32[CPU.rip.offset >> 2] === behind && this.#blocks.flushes === this.flushes) {
       cpu.i32[CPU.budget.offset >> 2]++;
       return 1;
     }
@@ -311,15 +319,15 @@ export class Callouts {
   /** Between two blocks: the record that ran last is charged already. */
   fetching = false;
   #findOrFault(): number {
-    this.flushes = this.cpu.mmu.code.flushes;
+    this.flushes = this.#blocks.flushes;
     if (this.cpu.i32[CPU.budget.offset >> 2] <= 0) {
       this.left = LEFT_STOP;
       return 0;
     }
     this.fetching = true;
-    const rec = this.find(FULL_BLOCK);
+    const rec = this.find(MAX_BLOCK);
     this.fetching = false;
-    this.flushes = this.cpu.mmu.code.flushes;
+    this.flushes = this.#blocks.flushes;
     // The branch itself is over: a fetch that faults belongs to the next instruction, after budget and events.
     if (rec === 0) this.left = LEFT_STOP;
     else if (this.translator?.eager === true) this.translator.touch(rec, 1);
@@ -344,7 +352,7 @@ export class Callouts {
       return 0;
     }
     this.#charge(u16[(rec + REC.count) >> 1] + 1);
-    const { flushes } = this.cpu.mmu.code;
+    const { flushes } = this.#blocks;
     const found = this.#findOrFault();
     if (
       found !== 0 &&
@@ -353,7 +361,7 @@ export class Callouts {
       this.cpu.u32[CPU.ipBase.offset >> 2] === base &&
       this.cpu.u32[(CPU.ipBase.offset >> 2) + 1] === baseHi
     ) {
-      this.cpu.mmu.code.link(rec, found, flushes);
+      this.#blocks.link(rec, found, flushes);
     }
     return found;
   }
@@ -375,14 +383,14 @@ export class Callouts {
   stopBehind(): void {
     const { cpu } = this;
     cpu.u32[CPU.regionStale.offset >> 2] = 1;
-    cpu.mmu.code.breakBefore(cpu.u32[CPU.curRec.offset >> 2] + REC_BYTES);
+    this.#finder.code.stops.breakBefore(cpu.u32[CPU.curRec.offset >> 2] + REC_BYTES);
   }
   /**
    * The block was invalidated under our feet: go on at the same address with fresh code. Or somebody asked for a stop here, or it begins with a
    * region that does not fit.
    */
   #breakAt(rec: number): number {
-    if (this.cpu.mmu.code.stopsAt(rec)) {
+    if (this.#finder.stopsAt(rec)) {
       this.unwindTo(rec);
       this.left = LEFT_STOP;
       return 0;

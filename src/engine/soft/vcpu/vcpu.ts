@@ -1,11 +1,13 @@
 import type { RowFacts } from "../../../isa/index.ts";
 import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
+import type { CodeFinder } from "../code/finder.ts";
 import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
+import { MAX_BLOCK } from "../code/block.ts";
 import { LEFT_BUDGET } from "../code/codes.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
-import { Callouts, FULL_BLOCK, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
+import { Callouts, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
 import {
   EXIT_BUDGET,
   EXIT_EARLY,
@@ -40,6 +42,7 @@ const RF = 0x10000;
 /** The engine's run loop around generated code: events, exact budgets, single steps, faults. */
 export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   readonly intercepts: Intercepts;
+  readonly finder: CodeFinder;
   readonly #out: Callouts;
   #run: (rec: number) => number = () => 0;
   #runMain = this.#run;
@@ -56,10 +59,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   #stopAt = Number.POSITIVE_INFINITY;
   #sliceLength = SLICE;
 
-  constructor(cpu: Cpu) {
+  constructor(cpu: Cpu, finder: CodeFinder) {
     super(cpu);
+    this.finder = finder;
     this.intercepts = cpu.intercepts;
-    this.#out = new Callouts(cpu);
+    this.#out = new Callouts(cpu, finder);
   }
   get onVmcall(): ((exit: VmExit) => boolean) | undefined {
     return this.#out.onVmcall;
@@ -177,11 +181,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         return EXIT_BUDGET;
       }
       if (this.#out.work > WORK_LIMIT) return EXIT_EARLY;
-      cpu.mmu.code.reclaim();
+      this.finder.code.insns.reclaim();
       const before = this.#retired;
-      const decoded = cpu.mmu.code.decodedBlocks;
+      const { decoded } = this.finder.code.blocks;
       const exit = this.#slice(Math.min(remaining, this.#sliceLength));
-      this.#out.work += (cpu.mmu.code.decodedBlocks - decoded) * DECODE_WORK;
+      this.#out.work += (this.finder.code.blocks.decoded - decoded) * DECODE_WORK;
       if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
       if (exit !== undefined) return exit;
     }
@@ -256,21 +260,21 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const mtf = this.intercepts.mtf;
     const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
     if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
-    const limit = step ? 1 : budget >= FULL_BLOCK ? FULL_BLOCK : budget;
-    const { code, tail } = cpu.mmu;
+    const limit = step ? 1 : budget >= MAX_BLOCK ? MAX_BLOCK : budget;
+    const { finder } = this;
     let skipped = 0;
     let rec: number;
-    if (limit === FULL_BLOCK && tail.block !== undefined) {
-      rec = code.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]);
-      skipped = code.skipped;
+    if (limit === MAX_BLOCK && finder.stoppedInside) {
+      rec = finder.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]);
+      skipped = finder.skipped;
     } else rec = this.#out.find(limit);
     if (rec === 0) return this.#afterFault();
     // In the middle of a block: its records charge for what came before, too.
     if (skipped > 0) return this.#execute(rec, budget, false, skipped);
-    if (limit === FULL_BLOCK && this.#out.translator?.eager === true) this.#out.translator.touch(rec, 1);
+    if (limit === MAX_BLOCK && this.#out.translator?.eager === true) this.#out.translator.touch(rec, 1);
     if (cpu.u16[(rec + REC.blockCount) >> 1] > budget) {
       // A kept block longer than what is left: find() makes a short one when asked for fewer.
-      const short = this.#out.find(Math.min(budget, FULL_BLOCK - 1));
+      const short = this.#out.find(Math.min(budget, MAX_BLOCK - 1));
       if (short === 0) return this.#afterFault();
       return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false);
     }
@@ -281,11 +285,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       this.#afterStep(flags, shadow, facts, codeBreakpoints);
       return mtf ? EXIT_MTF : undefined;
     }
-    return this.#execute(rec, limit < FULL_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false);
+    return this.#execute(rec, limit < MAX_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false);
   }
   #factsAt(rec: number): RowFacts | undefined {
     if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return undefined;
-    return this.cpu.mmu.code.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.facts;
+    return this.finder.code.insns.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.facts;
   }
   #faulted = false;
   #afterStep(flags: number, shadow: number, facts: RowFacts | undefined, codeBreakpoints: boolean): void {
@@ -330,13 +334,13 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#out.stepping = stepping;
     this.#out.accessing = false;
     this.#out.left = LEFT_DEFAULT;
-    this.#out.flushes = cpu.mmu.code.flushes;
+    this.#out.flushes = this.finder.code.blocks.flushes;
     this.#faulted = false;
     this.#calls++;
     if (this.#retired >= this.#firstTier) this.#run = this.#runMain;
     const why = this.#run(rec);
     this.#inRun = false;
-    if (this.#out.kicked) cpu.mmu.code.mend();
+    if (this.#out.kicked) this.finder.code.stops.mend();
     this.#out.stepping = false;
     const left = this.#out.left;
     if (why === LEFT_BUDGET) {
@@ -477,7 +481,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#lastExit = undefined;
   }
   stats(): EngineStats {
-    const code = this.cpu.mmu.code;
+    const { blocks, insns } = this.finder.code;
     return {
       calls: this.#calls,
       faults: this.#faults,
@@ -485,10 +489,10 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       helperCalls: this.#out.helperCalls,
       slowReads: this.#out.slowReads,
       slowWrites: this.#out.slowWrites,
-      decodedBlocks: code.decodedBlocks,
-      keptInstructions: code.keptInstructions,
-      codeInvalidations: code.invalidations,
-      codeFlushes: code.flushes,
+      decodedBlocks: blocks.decoded,
+      keptInstructions: insns.kept,
+      codeInvalidations: blocks.invalidations,
+      codeFlushes: blocks.flushes,
       ...this.#out.translator?.stats(),
     };
   }
