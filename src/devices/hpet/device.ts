@@ -74,7 +74,13 @@ export class Hpet implements BusDevice {
     this.#offsetHigh = 0;
   }
 
+  #settle(): void {
+    const now = this.#clock.nowNs();
+    for (const timer of this.#timers) timer.settle(now);
+  }
+
   read(offset: number, size: AccessSize): number {
+    if ((offset & 0x3ff) >= 0x100) this.#settle();
     const value = this.#readDword(offset & 0x3fc) >>> (8 * (offset & 3));
     return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
   }
@@ -83,6 +89,7 @@ export class Hpet implements BusDevice {
   write(offset: number, size: AccessSize, value: number): void {
     if (size !== 4 || (offset & 3) !== 0) return;
     const v = value >>> 0;
+    this.#settle();
     switch (offset & 0x3fc) {
       case 0x010:
         this.#writeConfig(v & (ENABLE | LEGACY));
@@ -103,6 +110,7 @@ export class Hpet implements BusDevice {
   }
 
   saveState(): HpetStateV1 {
+    this.#settle();
     return {
       v: 1,
       config: this.#config,

@@ -1,10 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../../base/index.ts";
+import { ManualClock, type Timer } from "../../base/index.ts";
 import { Hpet } from "./index.ts";
 
 function setUp() {
   const clock = new ManualClock();
+  const timers: Timer[] = [];
+  const createTimer = clock.createTimer.bind(clock);
+  clock.createTimer = (name, callback) => {
+    const timer = createTimer(name, callback);
+    timers.push(timer);
+    return timer;
+  };
   const log: string[] = [];
   const rises = { count: 0 };
   const chip = new Hpet({
@@ -22,7 +29,7 @@ function setUp() {
   const r = (at: number): number => chip.read(at, 4);
   const w = (at: number, v: number): void => chip.write(at, 4, v >>> 0);
   const take = (): string[] => log.splice(0);
-  return { clock, chip, r, w, take, rises };
+  return { clock, chip, r, w, take, rises, timers };
 }
 
 describe("HPET", () => {
@@ -91,6 +98,24 @@ describe("HPET", () => {
     clock.advanceBy(100_000_000);
     expect(rises.count).toBe(100);
     expect(r(0x108)).toBe(102 * 100_000);
+  });
+
+  it("wakes nobody while the interrupt is off, and its comparator goes on all the same", () => {
+    const { clock, w, r, rises, timers } = setUp();
+    w(0x10, 1);
+    w(0x100, 0x2b4c); // enabled, periodic, set value, 32 bits, input 21
+    w(0x108, 100_000);
+    w(0x108, 100_000);
+    clock.advanceTo(2_500_000);
+    expect([r(0x108), rises.count]).toEqual([300_000, 2]);
+    w(0x100, 0x2b08);
+    expect(timers.map((t) => t.deadlineNs)).toEqual([undefined, undefined, undefined]);
+    clock.advanceTo(9_500_000);
+    expect([r(0x108), rises.count]).toEqual([1_000_000, 2]);
+    clock.advanceTo(19_500_000);
+    w(0x100, 0x2b0c);
+    clock.advanceTo(20_000_000);
+    expect([r(0x108), rises.count]).toEqual([2_100_000, 3]);
   });
 
   it("holds a level until its status bit is cleared, shared inputs until all are", () => {

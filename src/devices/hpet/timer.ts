@@ -43,6 +43,8 @@ export class HpetTimer {
   #periodHigh = 0;
   /** The low half was just set by way of "set value": the high half that follows goes to the comparator too. */
   #setHigh = false;
+  /** Nobody would notice the next match, so no timer of the clock waits for it: when it is. `settle` makes up for it. */
+  #unseenNs = Number.POSITIVE_INFINITY;
 
   /** `routes`: I/O APIC inputs that may be chosen, a bit each. */
   constructor(options: {
@@ -115,13 +117,26 @@ export class HpetTimer {
     this.#periodHigh = 0;
     this.#setHigh = false;
     this.#timer.cancel();
+    this.#unseenNs = Number.POSITIVE_INFINITY;
   }
 
   /** Waits for the next match, `atLeast` ticks from now; for none while the counter stands. */
   arm(atLeast = 0): void {
-    const ticks = this.#counter.running() ? Math.max(atLeast, this.#ahead()) : FAR;
-    if (ticks >= FAR) this.#timer.cancel();
-    else this.#timer.arm(this.#counter.deadlineNs(ticks));
+    this.#wait(this.#counter.running() ? Math.max(atLeast, this.#ahead()) : FAR);
+  }
+  #wait(ticks: number): void {
+    this.#timer.cancel();
+    this.#unseenNs = Number.POSITIVE_INFINITY;
+    if (ticks >= FAR) return;
+    const deadlineNs = this.#counter.deadlineNs(ticks);
+    // An idle guest that has another clock would be woken up for nothing: Linux leaves a periodic timer running with its interrupt off.
+    if ((this.#config & (CONFIG_LEVEL | CONFIG_ENABLE)) === 0) this.#unseenNs = deadlineNs;
+    else this.#timer.arm(deadlineNs);
+  }
+
+  /** Before a register of this timer or the counter is looked at or changed: matches that nobody waited for have been. */
+  settle(nowNs: number): void {
+    if (nowNs >= this.#unseenNs) this.#fire();
   }
 
   saveState(): HpetTimerStateV1 {
@@ -162,7 +177,7 @@ export class HpetTimer {
     if (!this.#periodic) {
       this.#match();
       // The counter comes round again; with 64 bits not in our days.
-      if (!this.#wide && this.#counter.running()) this.#timer.arm(this.#counter.deadlineNs(0x100000000 - this.#behind()));
+      if (!this.#wide && this.#counter.running()) this.#wait(0x100000000 - this.#behind());
       return;
     }
     const period = (this.#wide ? this.#periodHigh * 0x100000000 : 0) + this.#periodLow;
