@@ -64,6 +64,7 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
       ...(command === "demo" ? await demoOptions(request, onTerminal) : {}),
       start: false,
       stayWhenHalted: onTerminal,
+      ...(isWatched(request, onTerminal) ? { idleSkipMs: WATCHED_IDLE_MS } : {}),
     });
   } catch (error) {
     await plugs?.close();
@@ -77,6 +78,14 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   } finally {
     signals.release();
   }
+}
+
+/** Idle time under the virtual clock that a person does not wait for: enough for boot menus, less than what blanks a screen. */
+const WATCHED_IDLE_MS = 60_000;
+
+/** A person at the keyboard, and no script, is what the guest waits for. */
+function isWatched(request: RunRequest, onTerminal: boolean): boolean {
+  return (onTerminal || (usesStdio(request) && process.stdin.isTTY === true)) && request.type.length === 0 && request.until === undefined;
 }
 
 function usesStdio(request: RunRequest): boolean {

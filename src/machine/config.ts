@@ -57,6 +57,11 @@ export interface MachineConfig {
   readonly net: NetConfig | undefined;
   /** Receives bytes written to port E9h. */
   readonly debugPort: ByteSink | undefined;
+  /**
+   * Under the virtual clock: how much idle time, in ms, is skipped without input from outside; what a guest idles longer passes as on the wall.
+   * For machines that somebody watches, who would find a blanked screen after a minute. Infinity by default; nothing is skipped with a network.
+   */
+  readonly idleSkipMs: number;
   /** Receives what the guest prints on LPT1. */
   readonly printer: ByteSink | undefined;
   /** Started after POST instead of a boot sector. */
@@ -89,6 +94,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
   boot: ["hd", "cd", "fd"],
   clock: "host",
   nsPerInstruction: 50,
+  idleSkipMs: Number.POSITIVE_INFINITY,
   // 2026-01-01 00:00:00: under the virtual clock every run starts at the same moment.
   rtcMs: Date.UTC(2026, 0, 1),
   trapStyle: "vmcall",
@@ -132,6 +138,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1 || nsPerInstruction > 1000) {
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
   }
+  const idleSkipMs = options.idleSkipMs ?? DEFAULT_CONFIG.idleSkipMs;
+  if (!(idleSkipMs >= 0)) throw new VmmError("CONFIG_CLOCK", `idleSkipMs ${idleSkipMs}: use milliseconds, 0 or more`);
   const serial = options.serial ?? DEFAULT_CONFIG.serial;
   const shares = options.shares ?? DEFAULT_CONFIG.shares;
   if (shares.length > 4) throw new VmmError("CONFIG_SHARES", `${shares.length} shared directories, there is room for 4`);
@@ -150,6 +158,7 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     boot,
     clock,
     nsPerInstruction,
+    idleSkipMs,
     rtcMs,
     trapStyle: options.trapStyle ?? DEFAULT_CONFIG.trapStyle,
     serial,

@@ -86,7 +86,7 @@ class WiredPc implements Pc {
     this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
     this.clock =
       config.clock === "virtual"
-        ? new VirtualClock(instructions, config.nsPerInstruction, config.net === undefined ? undefined : () => host.now())
+        ? new VirtualClock(instructions, config.nsPerInstruction, () => host.now(), config.net === undefined ? config.idleSkipMs * 1e6 : 0)
         : new HostClock(instructions, () => host.now());
     this.#map = new MemoryMap(this.vm, config.memoryBytes);
     this.lineClock = new ScopedClock(this.clock);

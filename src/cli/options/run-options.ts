@@ -37,7 +37,7 @@ export const RUN_OPTIONS = {
   clock: {
     value: "host|virtual[,ns=N]",
     group: "Machine",
-    help: "host: time passes as on the wall (default)\nvirtual: time is the instruction count (one takes N ns, default 50: a 486),\nidle time is skipped, the same disk and keys give the same run",
+    help: "host: time passes as on the wall (default)\nvirtual: time is the instruction count (one takes N ns, default 50: a 486),\nidle time is skipped, the same disk and keys give the same run\n(with a person and no script: a minute of it after each key)",
   },
   rtc: {
     value: "TIME",

@@ -45,10 +45,15 @@ describe("TimerQueue", () => {
   });
 });
 
+/** For clocks that skip all idle time. */
+const noHost = (): number => {
+  throw new Error("the host's clock was read");
+};
+
 describe("VirtualClock", () => {
   it("counts instructions as time and bounds a slice by the next deadline", () => {
     let instructions = 0;
-    const clock = new VirtualClock(() => instructions, 10);
+    const clock = new VirtualClock(() => instructions, 10, noHost);
     const timer = clock.createTimer("t", () => {});
     timer.arm(1005);
     expect(clock.budget(1_000_000)).toBe(101);
@@ -59,7 +64,7 @@ describe("VirtualClock", () => {
 
   it("jumps to the next deadline when idle", () => {
     let fired = 0;
-    const clock = new VirtualClock(() => 7, 10);
+    const clock = new VirtualClock(() => 7, 10, noHost);
     clock.createTimer("t", () => fired++).arm(1_000_000_000);
     expect(clock.idle()).toBe(0);
     expect(clock.nowNs()).toBe(1_000_000_000);
@@ -75,6 +80,7 @@ describe("VirtualClock", () => {
       () => 0,
       10,
       () => host,
+      0,
     );
     const timer = clock.createTimer("t", () => fired++);
     timer.arm(1_000_000_000);
@@ -91,8 +97,35 @@ describe("VirtualClock", () => {
     expect(clock.nowNs()).toBe(1_000_050_000);
   });
 
+  it("skips as much idle time as it may, then lets it pass as on the wall, until there is input", () => {
+    let host = 0;
+    let ticks = 0;
+    const clock = new VirtualClock(
+      () => 0,
+      10,
+      () => host,
+      60e9,
+    );
+    const tick = clock.createTimer("tick", () => {
+      ticks++;
+      tick.arm(clock.nowNs() + 1e9);
+    });
+    tick.arm(1e9);
+    const idleFor = (looks: number): void => {
+      for (let i = 0; i < looks; i++) {
+        host += clock.idle() === 0 ? 0 : 1000;
+        clock.fireDue();
+      }
+    };
+    idleFor(100);
+    expect([ticks, host]).toEqual([100, 40_000]);
+    clock.input();
+    idleFor(70);
+    expect([ticks, host]).toEqual([170, 50_000]);
+  });
+
   it("cuts the running slice short when an earlier timer is armed", () => {
-    const clock = new VirtualClock(() => 0, 10);
+    const clock = new VirtualClock(() => 0, 10, noHost);
     let cuts = 0;
     clock.onEarlierDeadline = () => cuts++;
     clock.budget(100);

@@ -17,6 +17,8 @@ export interface MachineClock extends Clock {
   budget(limit: number): number;
   /** The CPU is idle: how long to sleep on the host, in ms, before the next timer is due. 0: time has moved on, go on at once. */
   idle(): number | "no-timer";
+  /** Somebody outside did something: a key, a byte for a serial line, a frame. */
+  input(): void;
   /** The machine stood still (paused, or waiting for a person): host time that passed does not count. */
   resume(): void;
   /** Sets the time, when a snapshot is loaded: nothing is armed yet, and the vCPUs' instruction counts are in place. */

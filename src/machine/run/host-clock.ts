@@ -104,6 +104,7 @@ export class HostClock extends QueueClock implements MachineClock {
     const deadline = this.queue.first?.deadline;
     return deadline === undefined ? "no-timer" : (deadline - this.#guestNs) / 1e6;
   }
+  input(): void {}
   setNow(ns: number): void {
     this.#guestNs = ns;
     this.#lagNs = 0;

@@ -33,7 +33,11 @@ class ScriptedBoard implements Board {
     };
     // oxlint-disable-next-line no-unsafe-type-assertion -- the loop uses only these four members
     this.vcpus = [new Vcpu(engine as unknown as EngineVcpu)];
-    this.clock = new VirtualClock(() => this.count, 10);
+    this.clock = new VirtualClock(
+      () => this.count,
+      10,
+      () => 0,
+    );
   }
   callBios(exit: VmExit): VmEntry | undefined {
     this.log.push(`bios ${exit.kind}`);

@@ -158,6 +158,7 @@ export class RunLoop {
 
   /** Input from outside arrived: an idle machine looks again. */
   wake(): void {
+    this.#board.clock.input();
     this.#wake?.();
   }
 

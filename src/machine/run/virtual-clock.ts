@@ -14,19 +14,24 @@ export class VirtualClock extends QueueClock implements MachineClock {
   readonly #instructions: () => number;
   /** Time that no instruction accounts for: jumps over idle stretches. */
   #skippedNs = 0;
-  readonly #hostNow: HostNow | undefined;
-  /** When the idle stretch under way began on the host. */
+  readonly #hostNow: HostNow;
+  /** Idle time that may be skipped after input from outside, and what is left of it. */
+  readonly #mayNs: number;
+  #leftNs: number;
+  /** When the idle stretch under way began on the host, if it passes as on the wall. */
   #idleSinceMs: number | undefined;
 
   /**
-   * `instructions` is the vCPU's exact count; `nsPerInstruction` a whole number, so that time is exact. With `hostNow` idle stretches take
-   * as long as on the wall: a guest that waits for somebody outside would see its time-outs pass at once otherwise.
+   * `instructions` is the vCPU's exact count; `nsPerInstruction` a whole number, so that time is exact. Idle stretches take no time on the host,
+   * `skipNs` of them at most without input; what is beyond passes as on the wall: the time-outs of a guest that waits for somebody outside would
+   * pass at once otherwise.
    */
-  constructor(instructions: () => number, nsPerInstruction: number, hostNow?: HostNow) {
+  constructor(instructions: () => number, nsPerInstruction: number, hostNow: HostNow, skipNs = Number.POSITIVE_INFINITY) {
     super();
     this.#instructions = instructions;
     this.#nsPerInstruction = nsPerInstruction;
     this.#hostNow = hostNow;
+    this.#mayNs = this.#leftNs = skipNs;
   }
   nowNs(): number {
     return this.#instructions() * this.#nsPerInstruction + this.#skippedNs;
@@ -45,17 +50,22 @@ export class VirtualClock extends QueueClock implements MachineClock {
   }
   idle(): number | "no-timer" {
     const deadline = this.queue.first?.deadline;
-    if (this.#hostNow !== undefined) this.#idleSinceMs = this.#hostNow();
+    const aheadNs = deadline === undefined ? 0 : Math.max(0, deadline - this.nowNs());
+    const skips = aheadNs <= this.#leftNs && this.#leftNs > 0;
+    this.#idleSinceMs = skips ? undefined : this.#hostNow();
     if (deadline === undefined) return "no-timer";
-    const aheadNs = Math.max(0, deadline - this.nowNs());
-    if (this.#idleSinceMs !== undefined && aheadNs > MIN_SLEEP_NS) return aheadNs / 1e6;
+    if (!skips && aheadNs > MIN_SLEEP_NS) return aheadNs / 1e6;
     this.#idleSinceMs = undefined;
     this.#skippedNs += aheadNs;
+    this.#leftNs = Math.max(0, this.#leftNs - aheadNs);
     return 0;
+  }
+  input(): void {
+    this.#leftNs = this.#mayNs;
   }
   /** An idle stretch on the wall is over: it counts, but not beyond the deadline that was to end it. */
   #endIdle(): void {
-    if (this.#idleSinceMs === undefined || this.#hostNow === undefined) return;
+    if (this.#idleSinceMs === undefined) return;
     const passedNs = Math.floor((this.#hostNow() - this.#idleSinceMs) * 1e6);
     this.#idleSinceMs = undefined;
     const deadline = this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER;
