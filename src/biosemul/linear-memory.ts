@@ -1,77 +1,32 @@
+import { PAGE_ACCESS, PageWalker } from "../isa/index.ts";
 import type { GuestIo, GuestMemory, RegisterAccess } from "../vmm/index.ts";
 import { PhysicalMemory } from "../vmm/index.ts";
 
-const NOT_PRESENT = -1;
+/** A supervisor's read that SMAP lets through. */
+const LOOK = PAGE_ACCESS.AC;
 const A20_BIT = 0x100000;
 
-/** The parts of a page-table walk that depend on the guest's mode. Read once at each trap that needs translation. */
+/** Linear to guest-physical addresses as the guest's mode says: for supervisor reads, without touching accessed bits. */
 export class AddressTranslation {
-  readonly #physical: GuestMemory;
   readonly #a20Enabled: () => boolean;
-  #paging = false;
-  #pae = false;
-  #long = false;
-  #pse = false;
-  #root = 0;
+  readonly #walker: PageWalker;
   constructor(physical: GuestMemory, a20Enabled: () => boolean) {
-    this.#physical = physical;
     this.#a20Enabled = a20Enabled;
+    this.#walker = new PageWalker({ read32: (gpa) => physical.read32(this.#gate(gpa)) });
   }
 
-  /** Takes CR0, CR3, CR4 and EFER as they are now. */
+  /** Takes CR0, CR3, CR4 and EFER as they are now, at each trap that needs translation. */
   load(raw: RegisterAccess): void {
-    this.#paging = (raw.getControl("cr0") & 0x80000000n) !== 0n;
-    if (!this.#paging) return;
-    const cr4 = raw.getControl("cr4");
-    this.#pse = (cr4 & 0x10n) !== 0n;
-    this.#pae = (cr4 & 0x20n) !== 0n;
-    this.#long = (raw.getControl("efer") & 0x400n) !== 0n;
-    this.#root = Number(raw.getControl("cr3") & 0xfffffff000n);
-    if (this.#pae && !this.#long) this.#root = Number(raw.getControl("cr3") & 0xffffffe0n);
+    this.#walker.loadControls(raw);
   }
-
   #gate(gpa: number): number {
     if (this.#a20Enabled()) return gpa;
     return Math.floor(gpa / (2 * A20_BIT)) * (2 * A20_BIT) + (gpa & (A20_BIT - 1));
   }
-
-  /** 8-byte entry: physical address bits, or NOT_PRESENT. `large` is left in #large. */
-  #large = false;
-  #entry64(gpa: number): number {
-    const at = this.#gate(gpa);
-    const low = this.#physical.read32(at);
-    if ((low & 1) === 0) return NOT_PRESENT;
-    this.#large = (low & 0x80) !== 0;
-    return (this.#physical.read32(at + 4) & 0xff) * 0x100000000 + ((low & 0xfffff000) >>> 0);
-  }
-
   /** Physical address of a 32-bit linear address, or -1 when no page is there. */
   translate(linear: number): number {
-    if (!this.#paging) return this.#gate(linear);
-    if (!this.#pae) {
-      const directory = this.#physical.read32(this.#gate(this.#root + (linear >>> 22) * 4));
-      if ((directory & 1) === 0) return NOT_PRESENT;
-      if ((directory & 0x80) !== 0 && this.#pse) return this.#gate(((directory & 0xffc00000) >>> 0) + (linear & 0x3fffff));
-      const page = this.#physical.read32(this.#gate(((directory & 0xfffff000) >>> 0) + ((linear >>> 12) & 0x3ff) * 4));
-      if ((page & 1) === 0) return NOT_PRESENT;
-      return this.#gate(((page & 0xfffff000) >>> 0) + (linear & 0xfff));
-    }
-    let table = this.#root;
-    if (this.#long) {
-      table = this.#entry64(table);
-      if (table < 0) return NOT_PRESENT;
-      table = this.#entry64(table + (linear >>> 30) * 8);
-      if (table < 0) return NOT_PRESENT;
-      if (this.#large) return this.#gate(Math.floor(table / 0x40000000) * 0x40000000 + (linear & 0x3fffffff));
-    } else {
-      table = this.#entry64(table + (linear >>> 30) * 8);
-      if (table < 0) return NOT_PRESENT;
-    }
-    table = this.#entry64(table + ((linear >>> 21) & 0x1ff) * 8);
-    if (table < 0) return NOT_PRESENT;
-    if (this.#large) return this.#gate(Math.floor(table / 0x200000) * 0x200000 + (linear & 0x1fffff));
-    const page = this.#entry64(table + ((linear >>> 12) & 0x1ff) * 8);
-    return page < 0 ? NOT_PRESENT : this.#gate(page + (linear & 0xfff));
+    const gpa = this.#walker.walk(linear, LOOK);
+    return gpa < 0 ? gpa : this.#gate(gpa);
   }
 }
 

@@ -30,11 +30,13 @@ export {
   SEGMENT_NAMES,
   gprName,
 } from "./facts/registers.ts";
+export { PAGE_ACCESS, PageWalker } from "./page-walk.ts";
 export { OPCODE_ROWS } from "./tables/index.ts";
 export { EXIT_REASON, EXIT_REASON_LDTR_TR, VMX_INSTRUCTION_REASON } from "./facts/vmx.ts";
 export type { CpuidFeature, CpuidRegister } from "./facts/cpuid.ts";
 export type { Disassembly } from "./disassemble.ts";
 export type { ExceptionClass } from "./facts/exceptions.ts";
+export type { PageTables } from "./page-walk.ts";
 export type { OperandCode } from "./tables/codes.ts";
 export type {
   CodeSize,

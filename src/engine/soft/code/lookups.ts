@@ -1,6 +1,7 @@
+import { PAGE_ACCESS } from "../../../isa/index.ts";
 import { CS, type Cpu } from "../cpu.ts";
 import type { CodeLookups } from "../mmu/code-watch.ts";
-import { FETCH, type Mmu, USER } from "../mmu/mmu.ts";
+import type { Mmu } from "../mmu/mmu.ts";
 import { CPU, JUMP, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, REC } from "../state-layout.ts";
 import { H_BREAK } from "./codes.ts";
 import { Fetches } from "./fetches.ts";
@@ -71,7 +72,7 @@ export class Lookups implements CodeLookups {
     const user = this.#cpu.cpl === 3;
     const known = this.#fetches.find(la, user);
     if (known >= 0) return known;
-    const gpa = this.#mmu.translate(la, user ? USER | FETCH : FETCH);
+    const gpa = this.#mmu.translate(la, user ? PAGE_ACCESS.USER | PAGE_ACCESS.FETCH : PAGE_ACCESS.FETCH);
     if (gpa >= 0) this.#fetches.remember(la, user, gpa, this.#mmu.global);
     return gpa;
   }

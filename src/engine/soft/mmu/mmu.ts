@@ -1,13 +1,10 @@
+import { FLAG, PAGE_ACCESS, PageWalker, VECTOR } from "../../../isa/index.ts";
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 import { type CodeBlocks, type CodeLookups, NO_BLOCKS, NO_LOOKUPS } from "./code-watch.ts";
 import type { PhysicalMap } from "./physical.ts";
-import { walk } from "./walk.ts";
 
-/** What an access does, for the walker and the error code. */
-export const WRITE = 1,
-  USER = 2,
-  FETCH = 4;
+const { WRITE, USER, FETCH, AC } = PAGE_ACCESS;
 
 /** What `#slots` says of a TLB entry: listed, and what it holds. */
 const IN_LOCAL = 1,
@@ -58,6 +55,13 @@ export class Mmu {
     const areas = place.tlbAreas;
     this.cpu = cpu;
     this.physical = physical;
+    this.#walker = new PageWalker(
+      {
+        read32: (gpa) => physical.read32(this.a20(gpa)),
+        write32: (gpa, value) => physical.write32(this.a20(gpa), value),
+      },
+      cpu.features.gbPages,
+    );
     this.#areas = areas;
     this.supervisorTlb = areas + TLB_AREA.supervisor;
     this.userTlb = areas + TLB_AREA.user;
@@ -124,7 +128,7 @@ export class Mmu {
   /** By hash of the linear address, regions of 4 MiB and of 1 GiB: a large page was entered there. */
   readonly #largePages = new Uint8Array(1024 + 64);
   #noteLarge(la: number): void {
-    if (this.large === 1) this.#largePages[Math.floor(la / 0x400000) & 1023] = 1;
+    if (this.#walker.level === 1) this.#largePages[Math.floor(la / 0x400000) & 1023] = 1;
     else this.#largePages[1024 + (Math.floor(la / 0x40000000) & 63)] = 2;
   }
   setA20(enabled: boolean): void {
@@ -177,12 +181,28 @@ export class Mmu {
   }
 
   // ---- translation
-  /** Guest-physical address, or -1 with `cpu.fault` set to the page fault (CR2 too). */
+  readonly #walker: PageWalker;
+  /** Guest-physical address for an access (bits of PAGE_ACCESS but AC), or -1 with the page fault in `cpu.fault`. */
   translate(la: number, access: number): number {
-    const gpa = walk(this.cpu, this.physical, la, access);
-    if (gpa < 0) return -1;
-    if (this.large !== 0 && (access & FETCH) !== 0) this.#noteLarge(la);
+    const { cpu } = this;
+    const walker = this.#walker;
+    const cr3 = CPU.cr3.offset >> 2;
+    walker.load(cpu.cr0, cpu.u32[cr3], cpu.u32[cr3 + 1], cpu.cr4, cpu.efer, cpu.pdptes);
+    // Implicit supervisor accesses come at CPL 3, and are never excepted from SMAP.
+    const excepted = cpu.cpl !== 3 && (cpu.systemFlags & FLAG.AC) !== 0;
+    const gpa = walker.walk(la, excepted ? access | AC : access);
+    if (gpa < 0) {
+      cpu.fault.vector = VECTOR.PF;
+      cpu.fault.errorCode = walker.errorCode;
+      cpu.fault.address = BigInt.asUintN(64, BigInt(la));
+      return -1;
+    }
+    if (walker.level !== 0 && (access & FETCH) !== 0) this.#noteLarge(la);
     return this.a20(gpa);
+  }
+  /** Whether the last translation was of a global page. */
+  get global(): boolean {
+    return this.#walker.global;
   }
   a20(gpa: number): number {
     if (this.#a20) return gpa;
@@ -212,7 +232,7 @@ export class Mmu {
     if (!same) {
       this.#invalidateEntry(at);
       this.#list(at);
-      if (this.large !== 0) this.#noteLarge(la);
+      if (this.#walker.level !== 0) this.#noteLarge(la);
     }
     u32[w] = lo;
     u32[w + 1] = hi;
@@ -230,7 +250,7 @@ export class Mmu {
   #list(at: number): void {
     const slot = (at - this.#areas) / TLB_ENTRY_BYTES;
     const state = this.#slots[slot];
-    if (this.global) {
+    if (this.#walker.global) {
       if ((state & IN_GLOBAL) === 0) this.#global.push(at);
       this.#slots[slot] = state | IN_GLOBAL | HOLDS_GLOBAL;
     } else {
@@ -238,9 +258,6 @@ export class Mmu {
       this.#slots[slot] = (state | IN_LOCAL) & ~HOLDS_GLOBAL;
     }
   }
-  /** Set by the walker: the last translation was a global page; 0 4 KiB, 1 2 or 4 MiB, 2 1 GiB. */
-  global = false;
-  large = 0;
 
   /** A page got its first decoded code: stores to it must look at the bitmap. */
   protectCodePage(page: number, bitmap: number): void {
