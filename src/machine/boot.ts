@@ -6,7 +6,7 @@ import type { MachineConfig, MachineOptions } from "./config.ts";
 import { readKernelBoot } from "./kernel.ts";
 import type { KernelBoot } from "./kernel.ts";
 import type { NetConfig } from "./board/net.ts";
-import { openDrives, reopenDrives } from "./media.ts";
+import { openDrives, openMedium, reopenDrives } from "./media.ts";
 import type { ImageSource } from "./media.ts";
 import { openNet } from "./net.ts";
 import type { NetRequest } from "./net.ts";
@@ -16,7 +16,9 @@ import type { Platform } from "./platform.ts";
 import { openSnapshot, savedOptions } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
 import { VirtualMachine } from "./automation/virtual-machine.ts";
-import type { VirtualMachineOptions } from "./automation/virtual-machine.ts";
+import type { VirtualMachineOptions } from "./automation/options.ts";
+import { checkOptions } from "./options/kinds.ts";
+import { BOOT_OPTIONS, RUN_OPTIONS } from "./options/tables.ts";
 
 /** A directory for the guest: a name on this host, or a tree of your own. `tag` is what the guest calls it. */
 export type ShareSource =
@@ -65,7 +67,7 @@ export interface BootOptions extends Omit<MachineOptions, "drives" | "net" | "ke
  * ```
  */
 export async function boot(options: BootOptions): Promise<VirtualMachine> {
-  checkOptions(options);
+  checkOptions("boot()", BOOT_OPTIONS, options, "CONFIG_OPTIONS", '{ disk: "freedos.img" }');
   const { platform } = options;
   const restoring = options.restore === undefined ? undefined : await openSnapshot(options.restore, platform);
   const drives = restoring === undefined ? await openDrives(options) : await reopenDrives(restoring, options);
@@ -86,6 +88,11 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       net: wanted,
       shares: _shares,
       platform: _platform,
+      stopOnReset: _stopOnReset,
+      tripleFault: _tripleFault,
+      stayWhenHalted: _stayWhenHalted,
+      waitTimeoutMs: _waitTimeoutMs,
+      keepBiosCalls: _keepBiosCalls,
       ...rest
     } = options;
     for (const source of options.shares ?? []) shares.push({ tag: source.tag, tree: await openShare(source, platform) });
@@ -100,6 +107,7 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
       ),
       platform,
       options,
+      (kind, path) => openMedium(kind, path, options),
     );
     tellWhatDoesNotBoot(vm.pc, options.warn);
     if (restoring !== undefined) await loadSnapshot(vm, restoring);
@@ -115,26 +123,8 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
 
 /** The same from a complete configuration and an engine, synchronously and not started: tests, other hosts. */
 export function createMachine(config: MachineConfig, engine: CpuEngine, platform: Platform, options: VirtualMachineOptions = {}): VirtualMachine {
-  return new VirtualMachine(definePc(config, engine, platform), platform, options);
-}
-
-const ENGINES: readonly unknown[] = [undefined, "soft", "soft,jit=on"];
-const TRIPLE_FAULTS: readonly unknown[] = [undefined, "reset", "stop"];
-/** What the types say, for callers without them: one line instead of an error from far inside. */
-function checkOptions(options: unknown): void {
-  if (!isRecord(options)) throw new VmmError("CONFIG_OPTIONS", 'boot() takes an object such as { disk: "freedos.img" }');
-  const { disk, images, engine, tripleFault } = options;
-  if (!ENGINES.includes(engine) && !(isRecord(engine) && typeof engine["createVm"] === "function"))
-    throw new VmmError("CONFIG_ENGINE", `engine "${String(engine)}": use soft or soft,jit=on`);
-  if (!TRIPLE_FAULTS.includes(tripleFault)) throw new VmmError("CONFIG_TRIPLE_FAULT", `tripleFault "${String(tripleFault)}": use reset or stop`);
-  if (images !== undefined && !Array.isArray(images)) throw new VmmError("CONFIG_DRIVES", "images is not an array");
-  for (const source of [...(disk === undefined ? [] : [disk]), ...(Array.isArray(images) ? images : [])]) {
-    if (typeof source === "string" || (isRecord(source) && (typeof source["path"] === "string" || isRecord(source["backend"])))) continue;
-    throw new VmmError("CONFIG_DRIVES", `a medium is ${typeof source}: use a file name, { path } or { backend }`);
-  }
-}
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
+  checkOptions("createMachine()", RUN_OPTIONS, options, "CONFIG_OPTIONS", '{ tripleFault: "reset" }');
+  return new VirtualMachine(definePc(config, engine, platform), platform, options, (kind, path) => openMedium(kind, path, { platform }));
 }
 
 /** A person in front of the screen sees it there; a program and its log do not. */

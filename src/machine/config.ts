@@ -4,9 +4,10 @@ import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backen
 import type { ImageFormat } from "../backends/formats/index.ts";
 import type { TrapStyle } from "../biosemul/index.ts";
 import type { KernelRequest } from "../loaders/index.ts";
-
-/** Where the BIOS looks for something to start, in order. */
-export type BootDevice = "hd" | "fd" | "cd";
+import { parseBootDevice } from "./boot-device.ts";
+import type { BootClass, BootDevice } from "./boot-device.ts";
+import { checkOptions } from "./options/kinds.ts";
+import { MACHINE_OPTIONS } from "./options/tables.ts";
 
 /** One medium and how it is attached. `image` is owned by the machine: closed when the machine is disposed of. */
 export interface DriveConfig {
@@ -110,7 +111,7 @@ export const DEFAULT_CONFIG: MachineConfig = {
 
 /** Fills in defaults and validates; throws `CONFIG_*` errors with one clear line. */
 export function machineConfig(options: MachineOptions): MachineConfig {
-  checkChoices(options);
+  checkOptions("machineConfig()", MACHINE_OPTIONS, options, "CONFIG_OPTIONS");
   const memoryBytes = options.memoryBytes ?? DEFAULT_CONFIG.memoryBytes;
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % MIB !== 0) {
     throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes} is not a whole number of MiB`);
@@ -172,28 +173,16 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   };
 }
 
-const DEVICE_WORDS: Readonly<Record<BootDevice, string>> = { hd: "hard disk", fd: "floppy", cd: "CD" };
+const KIND_WORDS = { "hard-disk": "hard disk", floppy: "floppy", cdrom: "CD" } as const satisfies Record<DriveConfig["kind"], string>;
 
 /** An order of which nothing is there can start nothing; one of which something is there may be said once for several machines. */
 function refuseAbsentBootDevices(boot: MachineOptions["boot"], drives: readonly DriveConfig[], direct: boolean): void {
-  if (boot === undefined || direct || drives.length === 0 || boot.some((device) => drives.some((d) => BOOT_OF[d.kind] === device))) return;
-  throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")}: no ${boot.map((d) => DEVICE_WORDS[d]).join(" or ")} is given`);
-}
-
-const CLOCKS: readonly string[] = ["host", "virtual"] satisfies ClockKind[];
-const TRAP_STYLES: readonly string[] = ["vmcall", "port"] satisfies TrapStyle[];
-const BOOT_DEVICES: readonly string[] = ["hd", "fd", "cd"] satisfies BootDevice[];
-
-/** JavaScript callers have no compiler that looks at the words they pass. */
-function checkChoices(options: MachineOptions): void {
-  const { clock = "host", trapStyle = "vmcall", boot = [], drives = [] } = options;
-  if (!CLOCKS.includes(clock)) throw new VmmError("CONFIG_CLOCK", `clock "${clock}": use host or virtual`);
-  if (!TRAP_STYLES.includes(trapStyle)) throw new VmmError("CONFIG_TRAP_STYLE", `trapStyle "${trapStyle}": use vmcall or port`);
-  if (!Array.isArray(boot)) throw new VmmError("CONFIG_BOOT", `boot order ${String(boot)}: use an array such as ["cd", "hd"]`);
-  const device = boot.find((d) => !BOOT_DEVICES.includes(d));
-  if (device !== undefined) throw new VmmError("CONFIG_BOOT", `boot device "${device}": use hd, fd and cd`);
-  const drive = drives.find((d) => !Object.hasOwn(BOOT_OF, d.kind));
-  if (drive !== undefined) throw new VmmError("CONFIG_DRIVES", `a drive of kind "${drive.kind}": use hard-disk, floppy or cdrom`);
+  if (boot === undefined || direct || drives.length === 0) return;
+  const wanted = boot.flatMap((device) => parseBootDevice(device) ?? []);
+  const count = (kind: DriveConfig["kind"]): number => drives.filter((d) => d.kind === kind).length;
+  if (wanted.length === 0 || wanted.some(({ kind, unit = 0 }) => unit < count(kind))) return;
+  const words = wanted.map(({ kind, unit = 0 }) => (unit === 0 ? KIND_WORDS[kind] : `${KIND_WORDS[kind]} ${unit} (they count from 0)`));
+  throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")}: no ${words.join(" or ")} is given`);
 }
 
 /** Without a stated order, the kind of the first medium named goes first: `whyve run disk.img cd.iso` boots the disk. */
@@ -207,4 +196,4 @@ function defaultBootOrder(drives: readonly DriveConfig[]): readonly BootDevice[]
   return order;
 }
 
-const BOOT_OF = { "hard-disk": "hd", floppy: "fd", cdrom: "cd" } as const satisfies Record<DriveConfig["kind"], BootDevice>;
+const BOOT_OF = { "hard-disk": "hd", floppy: "fd", cdrom: "cd" } as const satisfies Record<DriveConfig["kind"], BootClass>;

@@ -88,7 +88,7 @@ async function openFile(
   path: string,
   kind: DriveConfig["kind"] | undefined,
   format: ImageFormat | undefined,
-  { platform, warn, readOnly = false, snapshot = false }: BootOptions,
+  { platform, warn, readOnly = false, snapshot = false }: Pick<BootOptions, "platform" | "readOnly" | "snapshot" | "warn">,
 ): Promise<BlockBackend> {
   const stated = { ...(format !== undefined && { format }) };
   const open = (readOnly: boolean): Promise<BlockBackend> => platform.openImage(path, { readOnly, ...stated, ...(warn !== undefined && { warn }) });
@@ -97,6 +97,17 @@ async function openFile(
   const isCd = detectImage(probe).kind === "cdrom";
   probe.close();
   return await open(isCd);
+}
+
+/** A file as a removable drive's medium, under the rules that the machine's other media are under. */
+export async function openMedium(
+  kind: "floppy" | "cdrom",
+  path: string,
+  options: Pick<BootOptions, "platform" | "readOnly" | "snapshot" | "warn">,
+): Promise<BlockBackend> {
+  const file = await openFile(options.platform.absolutePath(path), kind, undefined, options);
+  const { image } = driveFor(file, kind, options.snapshot ?? false);
+  return image ?? file;
 }
 
 /** Puts an image into the drive it belongs to, padded to a whole medium, under an overlay when asked. */

@@ -34,3 +34,12 @@ export function boot(options: BootOptions): Promise<VirtualMachine> {
 export function createMachine(config: MachineConfig, engine: CpuEngine, options: VirtualMachineOptions = {}): VirtualMachine {
   return createOn(config, engine, nodePlatform, options);
 }
+
+/**
+ * Writes what a machine looks like into `directory` (made when it is not there): NAME.png, NAME.txt (screen, registers, last BIOS calls) and
+ * NAME-com1.txt and the like. For tests that failed: `if (failed) await saveEvidence(vm, "artefacts", "boot")`. Gives the files' names.
+ */
+export async function saveEvidence(vm: VirtualMachine, directory: string, name = "whyve"): Promise<readonly string[]> {
+  const { writeEvidence } = await import("../backends/node/index.ts");
+  return await writeEvidence(await vm.evidence(), directory, name);
+}

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { long, ROOT, workDirectory } from "./support.mjs";
 
 /** Minutes on the interpreter. */

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { debianGuest, idle, long, needsDebian } from "./support.mjs";
 
 const LONG = { timeoutMs: 180_000 };

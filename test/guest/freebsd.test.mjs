@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import * as path from "node:path";
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { guest, needs, workDirectory } from "./support.mjs";
 
 const SCRIPT = "freebsd-10.1/make-freebsd-disk.py";

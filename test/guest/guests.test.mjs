@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { guest, needs, workDirectory } from "./support.mjs";
 
 const start = (disk, options = {}) => boot({ disk, snapshot: true, clock: "virtual", ...options });

@@ -1,7 +1,7 @@
 // A graphical desktop with a mouse: KolibriOS, looked at by its pixels. Virtual clock.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { guest, idle, needs } from "./support.mjs";
 
 const IMAGE = "kolibrios/kolibri.img";

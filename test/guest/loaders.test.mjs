@@ -1,7 +1,7 @@
 // What else people start from a disk: memdisk, SYSLINUX's modules, GRUB's rescue disks, LOADLIN from DOS, GNU Mach. Each was compared with QEMU.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { guest, idle, loaderGuest, needsLoader } from "./support.mjs";
 
 const LONG = { timeoutMs: 180_000 };

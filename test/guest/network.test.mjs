@@ -9,7 +9,7 @@ import * as http from "node:http";
 import * as path from "node:path";
 import { test } from "node:test";
 import { openUserNet } from "../../dist/backends/node/index.js";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { debianGuest, needsDebian, ROOT } from "./support.mjs";
 
 const LONG = { timeoutMs: 900_000 };

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { floppyWith } from "../support/floppy.mjs";
 import { assemble, CLI, guest, needs, needsNasm, workDirectory } from "./support.mjs";
 

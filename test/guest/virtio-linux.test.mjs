@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 import { ROOT } from "./support.mjs";
 
 const LONG = { timeoutMs: 900_000 };

@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { MemoryBlockBackend } from "../../dist/backends/api/index.js";
-import { boot } from "../../dist/node/index.js";
+import { boot } from "../support/machine.mjs";
 
 /** Reads the first sector of drive `dl` to 8000h and prints the text in it. */
 function reader(dl) {

@@ -1,7 +1,5 @@
 import type { BlockBackend } from "../api/index.ts";
-
-/** Formats that are read and written. `vhd` is what qemu-img calls vpc. */
-export type ImageFormat = "raw" | "qcow2" | "vhd";
+import type { ImageFormat } from "./image-format.ts";
 
 /** What `whyve image info` says; JSON-able. Undefined members do not apply. */
 export interface ImageFacts {

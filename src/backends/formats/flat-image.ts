@@ -1,5 +1,6 @@
 import type { ByteFile } from "./byte-file.ts";
-import type { CheckResult, DiskImage, Extent, ImageFacts, ImageFormat } from "./disk-image.ts";
+import type { CheckResult, DiskImage, Extent, ImageFacts } from "./disk-image.ts";
+import type { ImageFormat } from "./image-format.ts";
 
 /** A disk whose bytes lie in the file in order, from its start. A kind adds what stands behind them. */
 export abstract class FlatImage implements DiskImage {

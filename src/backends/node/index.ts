@@ -1,3 +1,4 @@
+export { writeEvidence } from "./evidence.ts";
 export { NodeByteFile } from "./byte-file.ts";
 export { createFile, refuseExisting, writeWholeFile } from "./new-file.ts";
 export type { NewFile } from "./new-file.ts";

@@ -114,7 +114,7 @@ describe("whyve run's command line", () => {
     [["--mem", "1M", "--mem", "2M"], "--mem is given twice"],
     [["--snapshot-disk=yes"], "--snapshot-disk takes no value"],
     [["--clock", "fast"], '--clock "fast": use host, virtual, or virtual,ns=N with the nanoseconds an instruction takes'],
-    [["--boot", "usb"], '--boot "usb": use hd, fd, cd or an order such as cd,hd'],
+    [["--boot", "usb"], '--boot "usb": use hd, fd, cd, one drive such as hd1, or an order such as cd,hd'],
     [["--until", "a("], '--until "a(": not a regular expression as JavaScript has them (Unterminated group)'],
     [["--type", "hello"], "--type \"hello\": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'"],
     [["--timeout", "soon"], '--timeout "soon": use a number of seconds'],

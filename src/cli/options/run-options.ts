@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "../../node/index.ts";
+import { isBootDevice, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "../../node/index.ts";
 import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../node/index.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
 import type { SocketPlace } from "../../backends/node/index.ts";
@@ -27,7 +27,7 @@ export const RUN_OPTIONS = {
   },
   fd: { value: "FILE[,format=...]", multiple: true, group: "Media", help: "floppy image (repeatable: A:, B:)" },
   cd: { value: "FILE", multiple: true, group: "Media", help: "CD image (ISO 9660)" },
-  boot: { value: "hd|fd|cd", group: "Media", help: "first boot device, or an order: cd,hd" },
+  boot: { value: "hd|fd|cd", group: "Media", help: "first boot device, or an order: cd,hd; hd1: the second hard disk (they\ncount from 0)" },
   "snapshot-disk": { group: "Media", help: "keep the guest's writes in memory, never in the image" },
   "read-only": { group: "Media", help: "write-protect every image" },
 
@@ -314,7 +314,7 @@ function parseBoot(value: string | undefined): readonly BootDevice[] | undefined
   if (value === undefined) return undefined;
   const order: BootDevice[] = [];
   for (const part of value.split(",")) {
-    if (part !== "hd" && part !== "fd" && part !== "cd") throw new UsageError(`--boot "${value}": use hd, fd, cd or an order such as cd,hd`);
+    if (!isBootDevice(part)) throw new UsageError(`--boot "${value}": use hd, fd, cd, one drive such as hd1, or an order such as cd,hd`);
     if (order.includes(part)) throw new UsageError(`--boot "${value}": ${part} is named twice`);
     order.push(part);
   }

@@ -1,17 +1,28 @@
-import { utf8Bytes, VmmError } from "../../base/index.ts";
+import { VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
-import type { Frame, TextScreen, VideoMode } from "../../devices/vga/index.ts";
 import type { Vcpu } from "../../vmm/index.ts";
+import { describeEnd } from "./describe-end.ts";
+import { LastLines } from "./evidence.ts";
+import type { Evidence } from "./evidence.ts";
+import { asPromise, guardOf } from "./guard.ts";
+import type { Guard } from "./guard.ts";
+import { isKeyName } from "../../devices/ps2-keyboard/keys.ts";
 import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
 import type { Pc } from "../pc-parts.ts";
 import type { Platform } from "../platform.ts";
+import { anything, checkOptions, choice, either, finite, flag, integer, kind as kindOf, text, withMethods } from "../options/kinds.ts";
+import { PATTERN, TYPE_OPTIONS, WAIT_OPTIONS } from "../options/tables.ts";
+import { MemoryAccess } from "./memory-access.ts";
+import type { TypeOptions, VirtualMachineOptions, WaitOptions } from "./options.ts";
 import { encodePng } from "./png.ts";
 import { formatRegisters, readRegisters } from "./registers.ts";
 import type { Registers } from "./registers.ts";
 import { RunLoop } from "../run/run-loop.ts";
-import type { MachineEnd, RunLoopOptions } from "../run/run-loop.ts";
-import { screenLines, screenText } from "./screen-text.ts";
+import type { MachineEnd } from "../run/run-loop.ts";
+import { Screen } from "./screen.ts";
+import type { Wait } from "./screen.ts";
+import { SerialPort } from "./serial-port.ts";
 import type { OpenSnapshot } from "../snapshot/container.ts";
 import { loadDrives, saveDrives } from "../snapshot/media.ts";
 import { saveConfig } from "../snapshot/state.ts";
@@ -22,20 +33,22 @@ import { Typist } from "./typist.ts";
 import { WatchList } from "./watch.ts";
 import type { Pattern, WatchMatch, WatchSource } from "./watch.ts";
 
-/** How long to wait. */
-export interface WaitOptions {
-  /** Host time in milliseconds before the wait fails with `WAIT_TIMEOUT`; default 30000, 0 waits for ever. */
-  readonly timeoutMs?: number;
-}
+const DEFAULT_WAIT_MS = 4000;
+const UNIT = integer(0, 3, "the number of a drive, from 0");
+const COUNT = finite("a number");
+const CPU_NUMBER = integer(0, 15, "the number of a CPU, from 0");
+const TEXT = text();
+const KEY = kindOf("a key's KeyboardEvent.code, such as KeyA or Enter", (v) => typeof v === "string" && isKeyName(v));
+const BUTTONS = integer(0, 7, "a sum of 1 (left), 2 (right) and 4 (middle)");
+const REMOVABLE = choice(["floppy", "cdrom"]);
+const LINEAR = kindOf("a bigint", (v) => typeof v === "bigint");
+const NAME = text("the name of a key, such as F1 or ctrl-alt-del");
+const MEDIUM = either("a file name, a BlockBackend, or undefined to take it out", (v) =>
+  v === undefined ? anything : typeof v === "string" ? text() : withMethods("a BlockBackend", "read", "write"),
+);
 
-/** How text is typed. */
-export interface TypeOptions {
-  /** Braces are braces: for text that is not written for this, such as a program's source. Default false. */
-  readonly literal?: boolean;
-}
-
-/** How a machine runs, apart from what it is: resets, triple faults. */
-export interface VirtualMachineOptions extends Partial<Omit<RunLoopOptions, "host">> {}
+/** Opens a file as the medium of a drive. */
+export type OpenMedium = (kind: "floppy" | "cdrom", path: string) => Promise<BlockBackend>;
 
 /**
  * A running PC under a program's control. A `waitFor` that matches, or keys that were all sent, hold the guest until the awaiting code has
@@ -58,10 +71,18 @@ export class VirtualMachine {
   readonly #watches: WatchList;
   readonly #typist: Typist;
   readonly #sources: readonly WatchSource[];
+  readonly #guard: Guard = guardOf(() => this.#disposed);
+  readonly #waitTimeoutMs: number;
+  readonly #openMedium: OpenMedium;
+  readonly #biosCalls: LastLines;
   #disposed = false;
   #saving: Promise<unknown> = Promise.resolve();
 
-  constructor(pc: Pc, platform: Platform, options: VirtualMachineOptions = {}) {
+  /** `openMedium`: how `changeMedium` opens a file. */
+  constructor(pc: Pc, platform: Platform, options: VirtualMachineOptions, openMedium: OpenMedium) {
+    this.#openMedium = openMedium;
+    this.#biosCalls = new LastLines(options.keepBiosCalls ?? 0);
+    if ((options.keepBiosCalls ?? 0) > 0) pc.traceBios((line) => this.#biosCalls.add(line));
     this.#pc = pc;
     this.#platform = platform;
     this.#loop = new RunLoop(pc, {
@@ -78,29 +99,20 @@ export class VirtualMachine {
     const serialSources = pc.serial.map(serialSource);
     const consoleSources = pc.consoles.map(serialSource);
     this.#sources = [screenSource, ...serialSources, ...consoleSources];
-    const wait = (sources: readonly WatchSource[], pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> =>
-      watches.waitFor(sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
-    this.screen = new Screen(pc, (pattern, o) => wait([screenSource], pattern, o));
-    this.serialPorts = pc.serial.map(
-      (line, i) =>
-        new SerialPort(
-          line,
-          (pattern, o) => wait(serialSources.slice(i, i + 1), pattern, o),
-          () => this.#loop.wake(),
-        ),
-    );
-    this.consolePorts = pc.consoles.map(
-      (line, i) =>
-        new SerialPort(
-          line,
-          (pattern, o) => wait(consoleSources.slice(i, i + 1), pattern, o),
-          () => this.#loop.wake(),
-        ),
-    );
+    this.#waitTimeoutMs = options.waitTimeoutMs ?? DEFAULT_WAIT_MS;
+    const waitOn =
+      (...sources: readonly WatchSource[]): Wait =>
+      (pattern, o) =>
+        this.#wait(sources, pattern, o);
+    const wake = (): void => this.#loop.wake();
+    const port = (source: WatchSource, line: SerialLine): SerialPort => new SerialPort(line, waitOn(source), wake, this.#guard);
+    this.screen = new Screen(() => pc.display, waitOn(screenSource));
+    this.serialPorts = pc.serial.map((line) => port(serialSource(line), line));
+    this.consolePorts = pc.consoles.map((line) => port(serialSource(line), line));
     const [first] = this.serialPorts;
     if (first === undefined) throw new Error("a PC has serial lines");
     this.serial = first;
-    this.memory = new MemoryAccess(pc);
+    this.memory = new MemoryAccess(pc, this.#guard);
     for (const line of [...pc.serial, ...pc.consoles]) line.onBurst = () => watches.lookSoon();
     const stopTyping = (): void => this.#typist.end();
     this.#loop.ended.then(stopTyping, stopTyping);
@@ -129,22 +141,29 @@ export class VirtualMachine {
 
   /** Lets the guest run; returns at once. */
   start(): void {
+    this.#guard("start()");
     this.#loop.start();
   }
   /** Stops the guest between two instructions; resolves when it stands still. */
   pause(): Promise<void> {
-    return this.#loop.pause();
+    return asPromise(() => {
+      this.#guard("pause()");
+      return this.#loop.pause();
+    });
   }
   resume(): void {
+    this.#guard("resume()");
     this.#loop.resume();
   }
   /** The power button: an ACPI event for a guest in ACPI mode; others are switched off at once. */
   powerButton(): void {
+    this.#guard("powerButton()");
     this.#pc.powerButton();
     this.#loop.wake();
   }
   /** The reset button. */
   reset(): void {
+    this.#guard("reset()");
     this.#typist.clear();
     this.#pc.request({ kind: "reset", warm: false, by: "reset button" });
     this.#loop.cutSlice();
@@ -158,7 +177,15 @@ export class VirtualMachine {
 
   /** Waits until the pattern shows on the screen or on a serial line. */
   waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
-    return this.#watches.waitFor(this.#sources, pattern, options?.timeoutMs, () => `\n--- screen ---\n${this.screen.text()}`);
+    return this.#wait(this.#sources, pattern, options);
+  }
+  #wait(sources: readonly WatchSource[], pattern: Pattern, options: WaitOptions = {}): Promise<WatchMatch> {
+    return asPromise(() => {
+      this.#guard("waitFor()", ["pattern", PATTERN, pattern]);
+      checkOptions("waitFor()", WAIT_OPTIONS, options, "WAIT_OPTIONS", "{ timeoutMs: 60000 }");
+      const { timeoutMs = this.#waitTimeoutMs, rejectOn, consume } = options;
+      return this.#watches.waitFor({ sources, pattern, timeoutMs, rejectOn, consume, describe: () => `\n--- screen ---\n${this.screen.text()}` });
+    });
   }
 
   /**
@@ -166,14 +193,22 @@ export class VirtualMachine {
    * Resolves when the guest was sent the last key, or ended before.
    */
   type(text: string, options: TypeOptions = {}): Promise<void> {
-    return this.#send(parseTyped(options.literal === true ? text.replaceAll("{", "{{") : text));
+    return asPromise(() => {
+      this.#guard("type()", ["text", TEXT, text]);
+      checkOptions("type()", TYPE_OPTIONS, options, "API_ARGUMENT", "{ literal: true }");
+      return this.#send(parseTyped(options.literal === true ? text.replaceAll("{", "{{") : text));
+    });
   }
   /** Presses keys or combinations by name: `vm.keys("ctrl-alt-del")`, `vm.keys("F1", "ArrowDown", "Enter")`. */
   keys(...names: readonly string[]): Promise<void> {
-    return this.#send(names.map(parseChord));
+    return asPromise(() => {
+      this.#guard("keys()", ...names.map((name, i) => [`name ${i + 1}`, NAME, name] as const));
+      return this.#send(names.map(parseChord));
+    });
   }
   /** Presses combinations in order: a person's keyboard, decoded elsewhere. */
   press(chords: readonly KeyChord[]): void {
+    this.#guard("press()");
     void this.#send(chords);
   }
   #send(chords: readonly KeyChord[]): Promise<void> {
@@ -187,35 +222,71 @@ export class VirtualMachine {
   }
   /** One key going down or up, for keyboards that tell both (a browser's). */
   key(name: KeyName, down: boolean): void {
+    this.#guard("key()", ["name", KEY, name], ["down", flag, down]);
     this.#pc.keyboard.key(name, down);
     this.#loop.wake();
   }
   /** Moves the PS/2 mouse; y grows downwards. `buttons`: bit 0 left, 1 right, 2 middle. */
   mouse(dx: number, dy: number, buttons = 0, wheel = 0): void {
+    this.#guard("mouse()", ["dx", COUNT, dx], ["dy", COUNT, dy], ["buttons", BUTTONS, buttons], ["wheel", COUNT, wheel]);
     this.#pc.mouse.move(dx, dy, wheel, buttons);
     this.#loop.wake();
   }
-  /** Swaps the medium of a removable drive; undefined takes it out. The machine owns the image from now on. */
-  changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void {
-    this.#pc.changeMedium(kind, unit, image);
+  /**
+   * Swaps the medium of a removable drive: another image by its file name, or one that is open already, which the machine owns from then on;
+   * undefined takes it out. A file that cannot be opened leaves the old medium in the drive.
+   */
+  async changeMedium(kind: "floppy" | "cdrom", unit: number, image: string | BlockBackend | undefined): Promise<void> {
+    this.#guard("changeMedium()", ["kind", REMOVABLE, kind], ["unit", UNIT, unit], ["image", MEDIUM, image]);
+    const removable = this.#pc.drives.filter((d) => d.kind !== "hard-disk");
+    if (!removable.some((d) => d.kind === kind && d.unit === unit)) {
+      const there = removable.map((d) => `${d.kind} ${d.unit}`).join(", ");
+      throw new VmmError(
+        "MACHINE_DRIVE",
+        `changeMedium(): there is no ${kind} drive ${unit}; ${there === "" ? "the machine has no removable drive" : `there is ${there}`}`,
+      );
+    }
+    const medium = typeof image === "string" ? await this.#openMedium(kind, image) : image;
+    if (this.#disposed) {
+      medium?.close();
+      this.#guard("changeMedium()");
+    }
+    this.#pc.changeMedium(kind, unit, medium);
     this.#loop.wake();
   }
 
   /** The picture that a monitor would show, as a PNG file. */
   screenshot(): Promise<Uint8Array> {
-    return encodePng(this.screen.frame());
+    return asPromise(() => {
+      this.#guard("screenshot()");
+      return encodePng(this.screen.frame());
+    });
+  }
+  /** All that helps to find out why a test failed, in one call; `saveEvidence` of the package's door writes it into a directory. */
+  async evidence(): Promise<Evidence> {
+    const serial: Record<string, string> = {};
+    for (const line of [...this.#pc.serial, ...this.#pc.consoles]) if (line.text() !== "") serial[line.name] = line.text();
+    return {
+      screenshot: await this.screenshot(),
+      screen: this.screen.text(),
+      serial,
+      registers: this.describeRegisters(),
+      biosCalls: this.#biosCalls.lines(),
+    };
   }
   /** A copy of a CPU's registers. Exact while paused; a moment's picture while running. */
   registers(cpu = 0): Registers {
     return readRegisters(this.#cpu(cpu).regs.raw);
   }
   #cpu(cpu: number): Vcpu {
+    this.#guard("registers", ["cpu", CPU_NUMBER, cpu]);
     const vcpu = this.#pc.vcpus[cpu];
     if (vcpu === undefined) throw new VmmError("MACHINE_CPU", `there is no CPU ${cpu}`);
     return vcpu;
   }
   /** Linear to guest-physical address by a CPU's page tables as they are now; undefined where nothing is mapped. */
   translate(linear: bigint, cpu = 0): number | undefined {
+    this.#guard("translate()", ["linear", LINEAR, linear]);
     return translateLinear(this.#cpu(cpu).regs.raw, this.#pc.vm.memory, linear);
   }
   /** The registers as text for a person. */
@@ -239,9 +310,12 @@ export class VirtualMachine {
    * still meanwhile and goes on afterwards. Several at a time take turns.
    */
   save(): Promise<Uint8Array> {
-    const turn = this.#saving.then(() => this.#save());
-    this.#saving = turn.catch(() => {});
-    return turn;
+    return asPromise(() => {
+      this.#guard("save()");
+      const turn = this.#saving.then(() => this.#save());
+      this.#saving = turn.catch(() => {});
+      return turn;
+    });
   }
   async #save(): Promise<Uint8Array> {
     const running = this.state === "running";
@@ -304,89 +378,6 @@ export class VirtualMachine {
   }
 }
 
-type Wait = (pattern: Pattern, options?: WaitOptions) => Promise<WatchMatch>;
-
-/** What a person would see. */
-export class Screen {
-  readonly #pc: Pc;
-  readonly #wait: Wait;
-  constructor(pc: Pc, wait: Wait) {
-    this.#pc = pc;
-    this.#wait = wait;
-  }
-  /** The text screen, rows joined by newlines, trailing blanks cut off; empty in graphics modes. */
-  text(): string {
-    const snapshot = this.#pc.display.snapshotText();
-    return snapshot === undefined ? "" : screenText(snapshot);
-  }
-  /** The rows of the text screen. */
-  lines(): string[] {
-    const snapshot = this.#pc.display.snapshotText();
-    return snapshot === undefined ? [] : screenLines(snapshot);
-  }
-  /** Characters with colours and cursor; undefined in graphics modes. */
-  snapshot(): TextScreen | undefined {
-    return this.#pc.display.snapshotText();
-  }
-  mode(): VideoMode {
-    return this.#pc.display.mode();
-  }
-  /** The pixels, in text modes too. Blinking things are shown lit. */
-  frame(): Frame {
-    return this.#pc.display.renderFrame({ blinkPhase: true });
-  }
-  /** Waits until the text screen shows the pattern. */
-  waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
-    return this.#wait(pattern, options);
-  }
-}
-
-/** A serial line: what the guest printed, and a keyboard at the other end. */
-export class SerialPort {
-  readonly #line: SerialLine;
-  readonly #wait: Wait;
-  readonly #wake: () => void;
-  constructor(line: SerialLine, wait: Wait, wake: () => void) {
-    this.#line = line;
-    this.#wait = wait;
-    this.#wake = wake;
-  }
-  /** Everything printed so far (the last 4 Mi characters), carriage returns removed. */
-  text(): string {
-    return this.#line.text();
-  }
-  /** Waits for output after the last match: asking twice for a prompt waits for two prompts. */
-  waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
-    return this.#wait(pattern, options);
-  }
-  /** Sends text (UTF-8) or bytes to the guest at the speed of a 115200 baud line. */
-  write(data: string | Uint8Array): void {
-    for (const byte of typeof data === "string" ? utf8Bytes(data) : data) this.#line.push(byte);
-    this.#wake();
-  }
-}
-
-/** Guest-physical memory. */
-export class MemoryAccess {
-  readonly #pc: Pc;
-  constructor(pc: Pc) {
-    this.#pc = pc;
-  }
-  get sizeBytes(): number {
-    return this.#pc.config.memoryBytes;
-  }
-  /** A copy of `length` bytes. Addresses without memory read as FFh. */
-  read(gpa: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    this.#pc.vm.memory.read(gpa, bytes);
-    return bytes;
-  }
-  /** Changes RAM; writes to ROM or nowhere vanish. */
-  write(gpa: number, bytes: Uint8Array): void {
-    this.#pc.vm.memory.write(gpa, bytes);
-  }
-}
-
 function serialSource(line: SerialLine): WatchSource {
   return { name: line.name, text: (all) => line.unread(all), consume: (after) => line.consume(after) };
 }
@@ -395,20 +386,4 @@ const REGIONS = ["ram", "vram", "rom", "video-rom"];
 
 function snapshotRegions(pc: Pc): { readonly name: string; readonly bytes: Uint8Array }[] {
   return REGIONS.map((name) => ({ name, bytes: pc.vm.region(name)?.bytes ?? new Uint8Array(0) }));
-}
-
-/** One line about how a machine ended. */
-export function describeEnd(end: MachineEnd): string {
-  switch (end.kind) {
-    case "power-off":
-      return `the guest powered off (${end.by})`;
-    case "reset":
-      return `the guest reset the machine (${end.by})`;
-    case "crash":
-      return `the guest crashed: ${end.message}`;
-    case "halted":
-      return end.message;
-    case "stopped":
-      return `the machine was stopped (${end.by})`;
-  }
 }

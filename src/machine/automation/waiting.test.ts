@@ -9,14 +9,20 @@ import type { Pattern, WatchSource } from "./watch.ts";
 function watching(): {
   readonly shown: { text: string };
   readonly list: WatchList;
-  readonly wait: (p: Pattern, ms?: number) => Promise<unknown>;
+  readonly wait: (p: Pattern, ms?: number, rejectOn?: Pattern) => Promise<unknown>;
   readonly clock: ManualClock;
 } {
   const clock = new ManualClock();
   const shown = { text: "" };
   const screen: WatchSource = { name: "screen", text: () => shown.text, consume() {} };
   const list = new WatchList(clock, nodeHost, () => {});
-  return { shown, list, clock, wait: (pattern, ms) => list.waitFor([screen], pattern, ms, () => "") };
+  return {
+    shown,
+    list,
+    clock,
+    wait: (pattern, ms = 4000, rejectOn) =>
+      list.waitFor({ sources: [screen], pattern, timeoutMs: ms, rejectOn, describe: () => `\n[${shown.text}]` }),
+  };
 }
 
 /** A pattern whose `exec` gives up at the nth look. */
@@ -43,13 +49,26 @@ describe("waiting for output", () => {
     await expect(found).resolves.toMatchObject({ source: "screen" });
   });
 
-  it.each([-1, Number.NaN])("a limit of %d ms is refused", async (ms) => {
-    await expect(watching().wait("x", ms)).rejects.toMatchObject({ code: "WAIT_OPTIONS" });
+  it("a wait that fails says what was there, and who waited", async () => {
+    const { shown, wait } = watching();
+    shown.text = "C:\\>";
+    async function theCaller(): Promise<unknown> {
+      return await wait("login:", 5);
+    }
+    const error: unknown = await theCaller().catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "WAIT_TIMEOUT", message: '"login:" did not appear within 0.005 s\n[C:\\>]' });
+    expect(error instanceof Error ? error.stack : "").toMatch(/theCaller .*waiting\.test\.ts/);
   });
 
-  it.each([undefined, null, 5, {}])("%s is no pattern", async (pattern) => {
-    const anything: never = pattern as never;
-    await expect(watching().wait(anything)).rejects.toMatchObject({ code: "WAIT_OPTIONS" });
+  it("a fail pattern ends the wait, at the first look and later, even when both have come", async () => {
+    const { shown, wait, clock } = watching();
+    const later = wait("login:", 0, /panic: (\w+)/);
+    const other = wait("login:", 0);
+    shown.text = "panic: nothing\nlogin:";
+    clock.advanceBy(20_000_000);
+    await expect(later).rejects.toMatchObject({ code: "WAIT_REJECTED", message: expect.stringContaining('"panic: nothing" is on screen') });
+    await expect(other).resolves.toMatchObject({ source: "screen" });
+    await expect(wait("login:", 0, "panic")).rejects.toMatchObject({ code: "WAIT_REJECTED" });
   });
 
   it("a pattern that gives up ends its wait with its error, at the first look and later, and no other wait", async () => {

@@ -17,9 +17,12 @@ export type Pattern = string | RegExp;
 interface Watch {
   readonly sources: readonly WatchSource[];
   readonly pattern: Pattern;
+  readonly rejectOn: Pattern | undefined;
+  readonly consume: boolean;
   readonly resolve: (match: WatchMatch) => void;
   readonly reject: (error: unknown) => void;
-  readonly describe: () => string;
+  /** Makes the error of a wait that failed: the screen is part of it, and who waited. */
+  readonly failure: Failure;
   readonly limit: { readonly cancel: () => void } | undefined;
 }
 
@@ -31,9 +34,24 @@ export interface WatchMatch {
   readonly source: string;
 }
 
+/** What to wait for, and how long. */
+export interface WaitRequest {
+  readonly sources: readonly WatchSource[];
+  readonly pattern: Pattern;
+  /** Host time; 0 waits for ever. */
+  readonly timeoutMs: number;
+  /** Ends the wait as a failure when it shows in one of the sources. */
+  readonly rejectOn?: Pattern | undefined;
+  /** False: the match is left for other waits. */
+  readonly consume?: boolean | undefined;
+  /** The screen, for messages. */
+  readonly describe: () => string;
+}
+
+type Failure = (code: "WAIT_TIMEOUT" | "WAIT_REJECTED" | "MACHINE_ENDED", words: string) => VmmError;
+
 /** The screen is looked at this often, in guest time: at fixed instants, so that a run repeats exactly. */
 const LOOK_NS = 10_000_000;
-const DEFAULT_TIMEOUT_MS = 30_000;
 /** Timers of the host end at once beyond this: longer waits are for ever. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -54,29 +72,29 @@ export class WatchList {
     this.#timer = clock.createTimer("watch", () => this.#look());
   }
 
-  /** `timeoutMs` is host time; 0 waits for ever. `describe` makes the screen part of the error message. */
-  waitFor(sources: readonly WatchSource[], pattern: Pattern, timeoutMs: number | undefined, describe: () => string): Promise<WatchMatch> {
-    const limit = timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const wrong = problemOf(pattern, limit);
-    if (wrong !== undefined) return Promise.reject(new VmmError("WAIT_OPTIONS", wrong));
+  waitFor(request: WaitRequest): Promise<WatchMatch> {
+    const { sources, pattern, rejectOn, timeoutMs, consume = true } = request;
+    const failure = failureOf(pattern, request.describe);
     let now: Found | undefined;
     try {
+      refuse(sources, rejectOn, true, failure);
       now = find(sources, pattern, true);
     } catch (error) {
       return Promise.reject(error);
     }
     if (now !== undefined) {
-      now.consume();
+      if (consume) now.consume();
       return Promise.resolve(now.result);
     }
-    if (this.#over !== undefined) return Promise.reject(endedError(pattern, this.#over, describe()));
+    if (this.#over !== undefined) return Promise.reject(failure("MACHINE_ENDED", `did not appear: ${this.#over}`));
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#watches = this.#watches.filter((w) => w !== watch);
-        reject(new VmmError("WAIT_TIMEOUT", `${show(pattern)} did not appear within ${limit / 1000} s${describe()}`));
+        reject(failure("WAIT_TIMEOUT", `did not appear within ${timeoutMs / 1000} s`));
       };
-      const forEver = limit === 0 || limit > MAX_TIMEOUT_MS;
-      const watch: Watch = { sources, pattern, resolve, reject, describe, limit: forEver ? undefined : this.#host.after(limit, giveUp) };
+      const forEver = timeoutMs === 0 || timeoutMs > MAX_TIMEOUT_MS;
+      const limit = forEver ? undefined : this.#host.after(timeoutMs, giveUp);
+      const watch: Watch = { sources, pattern, rejectOn, consume, resolve, reject, failure, limit };
       this.#watches.push(watch);
       if (this.#timer.deadlineNs === undefined) this.#timer.arm(this.#clock.nowNs() + LOOK_NS);
     });
@@ -89,7 +107,7 @@ export class WatchList {
     this.#check();
     for (const watch of this.#watches.splice(0)) {
       watch.limit?.cancel();
-      watch.reject(endedError(watch.pattern, why, watch.describe()));
+      watch.reject(watch.failure("MACHINE_ENDED", `did not appear: ${why}`));
     }
   }
 
@@ -108,15 +126,16 @@ export class WatchList {
     this.#watches = this.#watches.filter((watch) => {
       let found: Found | undefined;
       try {
+        refuse(watch.sources, watch.rejectOn, false, watch.failure);
         found = find(watch.sources, watch.pattern, false);
       } catch (error) {
-        // A pattern with an `exec` of its own may give up; that ends its wait, not the machine.
+        // A pattern with an `exec` of its own may give up, too; that ends its wait, not the machine.
         watch.limit?.cancel();
         watch.reject(error);
         return false;
       }
       if (found === undefined) return true;
-      consumers.push(found.consume);
+      if (watch.consume) consumers.push(found.consume);
       watch.limit?.cancel();
       watch.resolve(found.result);
       return false;
@@ -152,15 +171,21 @@ function findRegex(text: string, pattern: RegExp): { readonly groups: readonly s
   return match === null ? undefined : { groups: [...match], end: match.index + match[0].length };
 }
 
-/** JavaScript callers have no compiler that looks at what they pass. */
-function problemOf(pattern: Pattern, limit: number): string | undefined {
-  const wanted: unknown = pattern;
-  if (typeof wanted !== "string" && !(wanted instanceof RegExp)) return `wait for a string or a RegExp, not ${String(wanted)}`;
-  return limit >= 0 ? undefined : `timeoutMs ${limit}: use milliseconds, or 0 to wait for ever`;
-}
-
 const show = (pattern: Pattern): string => (typeof pattern === "string" ? JSON.stringify(pattern) : String(pattern));
 
-function endedError(pattern: Pattern, why: string, screen: string): VmmError {
-  return new VmmError("MACHINE_ENDED", `${show(pattern)} did not appear: ${why}${screen}`);
+/** An error that is made later, in a timer, with the stack of who waited. */
+function failureOf(pattern: Pattern, describe: () => string): Failure {
+  const callers = (new Error("waiting").stack ?? "").split("\n").slice(1).join("\n");
+  return (code, words) => {
+    const error = new VmmError(code, `${show(pattern)} ${words}${describe()}`);
+    error.stack = `${error.name}: ${error.message}\n${callers}`;
+    return error;
+  };
+}
+
+/** What must not show goes before what should: both may have come between two looks. */
+function refuse(sources: readonly WatchSource[], rejectOn: Pattern | undefined, all: boolean, failure: Failure): void {
+  const bad = rejectOn === undefined ? undefined : find(sources, rejectOn, all);
+  if (bad !== undefined)
+    throw failure("WAIT_REJECTED", `is not waited for any longer: ${JSON.stringify(bad.result.match[0] ?? "")} is on ${bad.result.source}`);
 }

@@ -7,11 +7,19 @@ import type { DiskServicesStateV1 } from "../../biosemul/int13/index.ts";
 import { DEFAULT_BIOS_CONFIG } from "../../biosemul/index.ts";
 import type { BiosConfig, BiosContext, BiosHandler, BiosHandlers } from "../../biosemul/index.ts";
 import { PORT } from "../../isa/index.ts";
-import type { BootDevice, MachineConfig } from "../config.ts";
+import { parseBootDevice } from "../boot-device.ts";
+import type { BootDevice } from "../boot-device.ts";
+import type { MachineConfig } from "../config.ts";
 import { COM_PORTS } from "./chips.ts";
 import type { Drive } from "./drives.ts";
 
-const BOOT_KIND = { hd: "hard-disk", fd: "floppy", cd: "cdrom" } as const satisfies Record<BootDevice, string>;
+/** A boot device in the BIOS's words. */
+function bootDevice(device: BootDevice): BootOptions["order"] {
+  const parsed = parseBootDevice(device);
+  if (parsed === undefined) return [];
+  const { kind, unit } = parsed;
+  return [unit === undefined ? kind : { kind, unit }];
+}
 
 export interface BiosPieces {
   readonly handlers: BiosHandlers;
@@ -44,7 +52,7 @@ export function createBiosHandlers(
   const services = new DiskServices();
   const options: BootOptions = {
     services,
-    order: config.boot.map((device) => BOOT_KIND[device]),
+    order: config.boot.flatMap(bootDevice),
     print: (ctx, text) => teletype(ctx, int10.handler, text),
   };
   let next = 0;

@@ -2,7 +2,7 @@ import { VmmError } from "../../../base/index.ts";
 import { putBe64, viewOf } from "../be.ts";
 import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
-import type { ImageFormat } from "../disk-image.ts";
+import type { ImageFormat } from "../image-format.ts";
 import { l1EntriesFor, MAX_DISK_BYTES, newExtensions, serializeHeader } from "./header.ts";
 import type { Qcow2Header } from "./header.ts";
 

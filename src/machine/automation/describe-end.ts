@@ -1,0 +1,17 @@
+import type { MachineEnd } from "../run/run-loop.ts";
+
+/** One line about how a machine ended. */
+export function describeEnd(end: MachineEnd): string {
+  switch (end.kind) {
+    case "power-off":
+      return `the guest powered off (${end.by})`;
+    case "reset":
+      return `the guest reset the machine (${end.by})`;
+    case "crash":
+      return `the guest crashed: ${end.message}`;
+    case "halted":
+      return end.message;
+    case "stopped":
+      return `the machine was stopped (${end.by})`;
+  }
+}
