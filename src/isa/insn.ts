@@ -100,6 +100,8 @@ export interface RowFacts {
   readonly flow: Flow;
   /** What it holds off until the instruction behind it is done: interrupts (STI that sets IF), or debug exceptions too (a load of SS other than LSS). */
   readonly shadow: "none" | "sti" | "ss";
+  /** Whose TF decides on the single-step trap behind it: that from before it (SDM vol. 3B 18.3.1.4), or the one it loads. */
+  readonly trapFlag: "before" | "after";
   /** LOCK is allowed (memory destination). */
   readonly lock: boolean;
   /** REP/REPE/REPNE means repetition. */

@@ -1,9 +1,10 @@
-import type { EngineVmOptions, GuestIo, Intercepts, LocalApicPort, VmExit } from "../api/index.ts";
+import type { EngineVmOptions, GuestIo, LocalApicPort, VmExit } from "../api/index.ts";
 import type { Insn, Operand } from "../../isa/insn.ts";
 import { CPU } from "./state-layout.ts";
 import { readArithmeticFlags, writeArithmeticFlags } from "./flags-state.ts";
 import type { Mmu } from "./mmu/mmu.ts";
 import { type CpuFeatures, defaultFeatures } from "./sys/features.ts";
+import type { SoftIntercepts } from "./vcpu/intercepts.ts";
 
 /** Segment register numbers. */
 export const ES = 0,
@@ -32,6 +33,10 @@ export class GuestFault {
 /** Thrown to leave a system helper with a VM exit already stored in `cpu.exit`. */
 export const VM_EXIT = { vmExit: true } as const;
 
+/** Values of CPU.shadow: what an instruction holds off until the next one is done. */
+export const SHADOW_STI = 1,
+  SHADOW_SS = 2;
+
 /** Bits of `pending` (CPU.pending). */
 export const PENDING = { intr: 1, nmi: 2, stop: 4, init: 8, trap: 16 } as const;
 
@@ -52,7 +57,7 @@ export class Cpu {
   readonly view: DataView;
   readonly io: GuestIo;
   readonly options: EngineVmOptions;
-  readonly intercepts: Intercepts;
+  readonly intercepts: SoftIntercepts;
   readonly mmu: Mmu;
   readonly fault = new GuestFault();
   /** Set together with throwing VM_EXIT, or by the run loop. */
@@ -82,10 +87,12 @@ export class Cpu {
   ignne = false;
   /** #DB conditions that this instruction raised (DR6 bits), delivered after it. */
   pendingDebug = 0;
+  /** The instruction in progress began with TF set: #DB comes behind it, unless it takes that back (what delivers an event clears TF). */
+  singleStep = false;
   /** An event is being delivered (for double-fault logic and IDT-vectoring): its vector, or -1. */
   delivering = -1;
 
-  constructor(memory: ArrayBuffer, options: EngineVmOptions, intercepts: Intercepts, makeMmu: (cpu: Cpu) => Mmu, index = 0) {
+  constructor(memory: ArrayBuffer, options: EngineVmOptions, intercepts: SoftIntercepts, makeMmu: (cpu: Cpu) => Mmu, index = 0) {
     this.index = index;
     this.u8 = new Uint8Array(memory);
     this.u16 = new Uint16Array(memory);

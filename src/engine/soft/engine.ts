@@ -10,7 +10,7 @@ import { cpuPlace } from "./state-layout.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
 import type { Callouts } from "./vcpu/callouts.ts";
-import { defaultIntercepts } from "./vcpu/default-intercepts.ts";
+import { SoftIntercepts } from "./vcpu/intercepts.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
 export interface EngineOptions {
@@ -56,7 +56,7 @@ class SoftVm implements EngineVm {
     this.memory = physical;
     this.regions = physical.regions;
     const makeCpu = (index: number): Cpu => {
-      const cpu = new Cpu(memory.buffer, options, defaultIntercepts(), (c) => new Mmu(c, physical, cpuPlace(index, count)), index);
+      const cpu = new Cpu(memory.buffer, options, new SoftIntercepts(), (c) => new Mmu(c, physical, cpuPlace(index, count)), index);
       cpu.localApic = options.localApics?.[index];
       return cpu;
     };

@@ -27,6 +27,7 @@ export interface RowOptions {
   readonly ends?: boolean;
   readonly flow?: RowFacts["flow"];
   readonly shadow?: RowFacts["shadow"];
+  readonly trapFlag?: RowFacts["trapFlag"];
   readonly lock?: boolean;
   readonly rep?: boolean;
   readonly mode?: RowFacts["mode"];
@@ -71,6 +72,7 @@ export function op(mnemonic: string, encoding: string, operands: readonly Spec[]
       endsBlock: options.ends ?? (options.flow ?? "next") !== "next",
       flow: options.flow ?? "next",
       shadow: options.shadow ?? "none",
+      trapFlag: options.trapFlag ?? "before",
       lock: options.lock ?? false,
       rep: options.rep ?? false,
       mode: options.mode ?? "any",

@@ -47,9 +47,9 @@ export const SYSTEM_ROWS: readonly OpcodeRow[] = [
   op("SWAPGS", "0F 01 F8", [], { mode: "only64", cpl0: true, feature: "lm" }),
   op("RDTSCP", "0F 01 F9", [], { feature: "rdtscp", exits: "rdtscp" }),
 
-  op("SYSCALL", "0F 05", [], { flow: "far", feature: "syscall" }),
+  op("SYSCALL", "0F 05", [], { flow: "far", trapFlag: "after", feature: "syscall" }),
   op("CLTS", "0F 06", [], CR),
-  op("SYSRET", "0F 07", [], { flow: "far", feature: "syscall", cpl0: true }),
+  op("SYSRET", "0F 07", [], { flow: "far", trapFlag: "after", feature: "syscall", cpl0: true }),
   op("INVD", "0F 08", [], { cpl0: true, ends: true, exits: "invd" }),
   op("WBINVD", "0F 09", [], { cpl0: true, ends: true, exits: "wbinvd" }),
   op("MOV", "0F 20 /r", [w("Rn"), r("Cn")], { sem: "mov_from_cr", cpl0: true, exits: "cr-access" }),

@@ -1,6 +1,7 @@
 import { FLAG, PAGE_ACCESS, PageWalker, VECTOR } from "../../../isa/index.ts";
 import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
+import { Breakpoints } from "./breakpoints.ts";
 import { type CodeBlocks, type CodeLookups, NO_BLOCKS, NO_LOOKUPS } from "./code-watch.ts";
 import type { PhysicalMap } from "./physical.ts";
 
@@ -48,13 +49,13 @@ export class Mmu {
   readonly answers: number[] = [];
   noting = false;
   repeating = false;
-  /** Data breakpoints armed in DR7 or #AC checks on: no access may take the fast path. */
-  #always = false;
+  readonly breakpoints: Breakpoints;
 
   constructor(cpu: Cpu, physical: PhysicalMap, place: CpuPlace = cpuPlace(0, 1)) {
     const areas = place.tlbAreas;
     this.cpu = cpu;
     this.physical = physical;
+    this.breakpoints = new Breakpoints(cpu);
     this.#walker = new PageWalker(
       {
         read32: (gpa) => physical.read32(this.a20(gpa)),
@@ -140,45 +141,16 @@ export class Mmu {
   modeChanged(): void {
     const cpu = this.cpu;
     const cpl = cpu.u32[CPU.cpl.offset >> 2];
-    const dr7 = cpu.dr[7];
-    if (dr7 !== this.#dr7) {
-      this.#dr7 = dr7;
-      this.breakpointsArmed = (dr7 & 0xffn) !== 0n;
-      this.#always = this.breakpointsArmed && this.#dataBreakpoints();
-    }
+    this.breakpoints.update();
     const alignment = (this.alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0);
     // SMAP: supervisor accesses reach user pages only with EFLAGS.AC; implicit ones at CPL 3 never.
     const guarded = (cpu.cr4 & 0x200000) !== 0 && (cpl === 3 || (cpu.systemFlags & 0x40000) === 0);
     this.supervisorTlb = this.#areas + (guarded ? TLB_AREA.guarded : TLB_AREA.supervisor);
-    cpu.u32[CPU.tlbBase.offset >> 2] = this.#always || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
+    cpu.u32[CPU.tlbBase.offset >> 2] = this.breakpoints.data || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
     this.#lookups.modeChanged();
   }
-  #dr7 = 0x400n;
   /** #AC is on: CPL 3, CR0.AM, EFLAGS.AC. */
   alignment = false;
-  /** Some breakpoint is enabled in DR7. */
-  breakpointsArmed = false;
-  /** Data breakpoints that an access of `bytes` at `la` meets: their DR6 bits. */
-  watch(la: number, bytes: number, write: boolean): number {
-    if (!this.#always) return 0;
-    const cpu = this.cpu;
-    const dr7 = Number(cpu.dr[7]);
-    let hit = 0;
-    for (let i = 0; i < 4; i++) {
-      const kind = (dr7 >> (16 + i * 4)) & 3;
-      if (((dr7 >> (i * 2)) & 3) === 0 || !(kind === 3 || (kind === 1 && write))) continue;
-      const size = [1, 2, 8, 4][(dr7 >> (18 + i * 4)) & 3];
-      const at = Number(BigInt.asIntN(64, cpu.dr[i]));
-      const from = at - (((at % size) + size) % size);
-      if (la < from + size && from < la + bytes) hit |= 1 << i;
-    }
-    return hit;
-  }
-  #dataBreakpoints(): boolean {
-    const dr7 = Number(this.cpu.dr[7]);
-    for (let i = 0; i < 4; i++) if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) !== 0) return true;
-    return false;
-  }
 
   // ---- translation
   readonly #walker: PageWalker;
@@ -285,7 +257,7 @@ export class Mmu {
     return complete;
   }
   #slowRead(la: number, bytes: number, user: boolean): boolean {
-    if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, false);
+    if (this.breakpoints.data) this.cpu.pendingDebug |= this.breakpoints.onData(la, bytes, false);
     const last = (la & 0xfff) + bytes > 4096;
     const scratch = CPU.scratch.offset;
     if (last) {
@@ -393,7 +365,7 @@ export class Mmu {
     return complete;
   }
   #slowWrite(la: number, bytes: number, user: boolean): boolean {
-    if (this.#always) this.cpu.pendingDebug |= this.watch(la, bytes, true);
+    if (this.breakpoints.data) this.cpu.pendingDebug |= this.breakpoints.onData(la, bytes, true);
     const scratch = CPU.scratch.offset;
     const access = (user ? USER : 0) | WRITE;
     if ((la & 0xfff) + bytes > 4096) {
@@ -426,7 +398,7 @@ export class Mmu {
     const entry = this.#page(page);
     if (entry <= 0) return 1;
     this.#fill(la, gpa, true, user);
-    if (this.#always) return 1;
+    if (this.breakpoints.data) return 1;
     return this.#blocks.touches(gpa, bytes) ? 1 : entry * 4096 + (gpa & 0xfff);
   }
 
@@ -449,7 +421,7 @@ export class Mmu {
     return true;
   }
   #lookup(la: number, bytes: number, user: boolean, tag: number): number {
-    if ((la & 0xfff) + bytes > 4096 || this.#always) return 0;
+    if ((la & 0xfff) + bytes > 4096 || this.breakpoints.data) return 0;
     const w = ((user ? this.userTlb : this.supervisorTlb) + ((la >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >> 2;
     const u32 = this.cpu.u32;
     if (u32[w + (tag >> 2)] !== (la & ~0xfff) >>> 0 || u32[w + (tag >> 2) + 1] !== Math.floor(la / 0x100000000) >>> 0) return 0;
@@ -483,7 +455,7 @@ export class Mmu {
   hostRead(la: number, user: boolean): number {
     if (this.alignment) return 0;
     const hit = this.#lookup(la, 1, user, TLB.read);
-    if (hit !== 0 || this.#always) return hit;
+    if (hit !== 0 || this.breakpoints.data) return hit;
     const gpa = this.translate(la, user ? USER : 0);
     if (gpa < 0) return 0;
     const host = this.#host(gpa);
@@ -497,7 +469,7 @@ export class Mmu {
   hostWrite(la: number, user: boolean, from = 0, bytes = 0): number {
     if (this.alignment) return 0;
     const hit = this.#lookup(la, 1, user, TLB.write);
-    if (hit !== 0 || this.#always) return hit;
+    if (hit !== 0 || this.breakpoints.data) return hit;
     const gpa = this.translate(la, (user ? USER : 0) | WRITE);
     if (gpa < 0) return 0;
     const page = Math.floor(gpa / 4096);

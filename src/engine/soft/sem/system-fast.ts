@@ -91,7 +91,8 @@ const popf: SystemSemantic = (e) => {
 const int: SystemSemantic = (e) => {
   const vector = e.and(e.imm64(0), e.i64(0xff));
   const last = e.add(e.wrap(e.shl(vector, e.i64(2))), e.i32(3));
-  e.deferIf(e.or(e.eqz(e.realMode()), e.gtU(last, e.idtrLimit())));
+  // Under TF the helper does it: the single-step trap is taken back.
+  e.deferIf(e.or(e.eqz(e.realMode()), e.or(e.gtU(last, e.idtrLimit()), e.and(e.systemFlags(), e.i32(TF)))));
   const entry = e.and(e.add(e.idtrBase(), e.shl(vector, e.i64(2))), e.i64(0xffffffff));
   const ip = e.loadLinear(entry, 16);
   const selector = e.loadLinear(e.add(entry, e.i64(2)), 16);

@@ -4,7 +4,7 @@ import { AR_L, CS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { common } from "./exits.ts";
 import { MAXPHYADDR } from "./features.ts";
-import { CR0, CR4, EFER, gprHi, gprLo, readWord, setGprPair, writeWord } from "./words.ts";
+import { CR0, CR4, EFER, FLAG, gprHi, gprLo, readWord, setGprPair, writeWord } from "./words.ts";
 
 /** Control registers: MOV CR, CLTS, LMSW, SMSW with all consistency checks. SDM vol. 3A 2.5 and 4.1, vol. 3C 25.1.3. */
 
@@ -276,6 +276,8 @@ function checkDr(cpu: Cpu, insn: Insn, index: number, gpr: number, from: boolean
     }
     cpu.dr[6] |= 0x2000n;
     cpu.dr[7] &= ~0x2000n;
+    // The one fault-class #DB whose image has RF set (SDM vol. 3B 18.3.1.1).
+    cpu.systemFlags |= FLAG.RF;
     cpu.raise(1);
   }
   if (cpu.intercepts.movDr) {

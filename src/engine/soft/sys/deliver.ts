@@ -231,6 +231,8 @@ export function deliverAll(cpu: Cpu, type: EventType, vector: number, errorCode:
     cpu.delivering = v;
     try {
       deliverEvent(cpu, currentType, v, code, length);
+      // Whatever was held off is so no longer (SDM vol. 3A 6.8.3).
+      cpu.u32[CPU.shadow.offset >> 2] = 0;
       cpu.delivering = -1;
       return;
     } catch (thrown) {
@@ -289,9 +291,4 @@ export function raiseDebug(cpu: Cpu, conditions: number): void {
   cpu.dr[6] = (cpu.dr[6] & ~0xfn) | 0xffff0ff0n | BigInt(conditions & 0xe00f);
   cpu.dr[7] &= ~0x2000n;
   deliverAll(cpu, "hardware-exception", VECTOR.DB, undefined, 0);
-}
-
-/** Interrupt shadow bits are spent by any delivery. */
-export function clearShadow(cpu: Cpu): void {
-  cpu.u32[CPU.shadow.offset >> 2] = 0;
 }

@@ -1,4 +1,5 @@
 import type { Cpu, SystemHelper } from "../cpu.ts";
+import { SHADOW_STI } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { CR4, FLAG, peekItem, push, setFlags, setSp, spAdd, spOf } from "./words.ts";
 
@@ -68,7 +69,7 @@ const sti: SystemHelper = (cpu) => {
   const flags = cpu.systemFlags;
   if (flag === FLAG.VIF) {
     if ((flags & FLAG.VIP) !== 0) cpu.gp(0);
-  } else if ((flags & FLAG.IF) === 0) cpu.u32[CPU.shadow.offset >> 2] = 1;
+  } else if ((flags & FLAG.IF) === 0) cpu.u32[CPU.shadow.offset >> 2] = SHADOW_STI;
   cpu.systemFlags = flags | flag;
   return "next";
 };

@@ -28,7 +28,7 @@ export const SYSTEM: Readonly<Record<string, SystemHelper>> = {
   ...REP,
 };
 
-export { clearShadow, deliverAll, deliverEvent, raiseDebug, raiseFault } from "./deliver.ts";
+export { deliverAll, deliverEvent, raiseDebug, raiseFault } from "./deliver.ts";
 export { advance, completeIo } from "./io.ts";
 export { commitCr0, commitCr4, cr4Defined, loadCr3, loadPdptes } from "./control.ts";
 export { readMsr, writeMsr } from "./msr.ts";

@@ -25,18 +25,25 @@ function redirected(cpu: Cpu, vector: number): boolean {
   return ((load(cpu, linear(cpu, base + at), 1, false) >> (vector & 7)) & 1) === 0;
 }
 
+/** Delivers what the instruction is there for. Delivery clears TF: no single-step trap comes behind it (SDM vol. 3B 18.3.1.4). */
+function deliverSoftware(cpu: Cpu, insn: Insn, type: EventType, vector: number): "jump" {
+  deliverEvent(cpu, type, vector, undefined, insn.length);
+  cpu.singleStep = false;
+  return "jump";
+}
+
 const intN: SystemHelper = (cpu, insn) => {
   const op = insn.operands[0];
   const vector = op.kind === "imm" ? op.lo & 0xff : 0;
   if (cpu.v86) {
     if (redirected(cpu, vector)) {
       deliverVirtual(cpu, vector, nextIp(cpu, insn));
+      cpu.singleStep = false;
       return "jump";
     }
     if (cpu.iopl < 3) cpu.gp(0);
   }
-  deliverEvent(cpu, "software-interrupt", vector, undefined, insn.length);
-  return "jump";
+  return deliverSoftware(cpu, insn, "software-interrupt", vector);
 };
 
 /** INT3, INTO, INT1: exceptions that the exception bitmap takes. */
@@ -44,8 +51,7 @@ function softwareException(cpu: Cpu, insn: Insn, type: EventType, vector: number
   if (((cpu.intercepts.exceptionBitmap >>> vector) & 1) !== 0) {
     cpu.leave({ kind: "exception", vector, errorCode: undefined, event: type, ...common(0, insn) });
   }
-  deliverEvent(cpu, type, vector, undefined, insn.length);
-  return "jump";
+  return deliverSoftware(cpu, insn, type, vector);
 }
 
 const into: SystemHelper = (cpu, insn) => ((cpu.eflags & FLAG.OF) === 0 ? "next" : softwareException(cpu, insn, "software-exception", VECTOR.OF));

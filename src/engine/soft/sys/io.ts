@@ -37,6 +37,11 @@ function stringInfo(insn: Insn, segment: number): number {
   return (addressSizeCode(insn) << 7) | (segment << 15);
 }
 
+/** An access has been made, by whomever: I/O breakpoints trap behind it. */
+function accessed(cpu: Cpu, port: number, size: number): void {
+  cpu.pendingDebug |= cpu.mmu.breakpoints.onPort(port, size);
+}
+
 function portOf(cpu: Cpu, insn: Insn, n: number): number {
   const op = insn.operands[n];
   return op.kind === "imm" ? op.lo & 0xff : cpu.r16(2);
@@ -56,6 +61,7 @@ const input: SystemHelper = (cpu, insn) => {
     const value = cpu.io.portRead(port, size);
     if (value !== -1) {
       setAccumulator(cpu, size, value);
+      accessed(cpu, port, size);
       return "next";
     }
   }
@@ -68,7 +74,10 @@ const output: SystemHelper = (cpu, insn) => {
   const size = accessSize(insn.opSize);
   checkIoPermission(cpu, port, size);
   const value = size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : cpu.r32(0);
-  if (!cpu.intercepts.unconditionalIo && cpu.io.portWrite(port, size, value)) return "next";
+  if (!cpu.intercepts.unconditionalIo && cpu.io.portWrite(port, size, value)) {
+    accessed(cpu, port, size);
+    return "next";
+  }
   const q = qualification(size, false, false, false, insn.operands[0].kind === "imm", port);
   return cpu.leave({ kind: "io-out", port, size, value, string: false, ...common(30, insn, q) });
 };
@@ -113,6 +122,7 @@ export function insElement(cpu: Cpu, insn: Insn): void {
     cpu.leave({ kind: "io-in", port, size, string: true, ...common(30, insn, q, stringInfo(insn, ES)) });
   }
   store(cpu, la, size, value, user);
+  accessed(cpu, port, size);
   addIndex(cpu, 7, insn.addrSize, step(cpu, size));
 }
 
@@ -127,17 +137,18 @@ export function outsElement(cpu: Cpu, insn: Insn): void {
     const q = qualification(size, false, true, insn.rep !== 0, false, port);
     cpu.leave({ kind: "io-out", port, size, value, string: true, ...common(30, insn, q, stringInfo(insn, insn.segment)) });
   }
+  accessed(cpu, port, size);
   addIndex(cpu, 6, insn.addrSize, step(cpu, size));
 }
 
 /**
  * Completes the port access that left with `exit`: with the answer's value (`io-in`) or as done by the monitor (`skip`). RIP moves on when the
- * instruction is over (a REP with elements left stays). May throw GuestFault when the INS destination went away meanwhile. False: the entry does
- * not answer this exit.
+ * instruction is over (a REP with elements left stays): true then. May throw GuestFault when the INS destination went away meanwhile. Undefined:
+ * the entry does not answer this exit.
  */
-export function completeIo(cpu: Cpu, entry: VmEntry, exit: VmExit): boolean {
-  if (exit.kind !== "io-in" && exit.kind !== "io-out") return false;
-  if (entry.kind !== "skip" && !(entry.kind === "io-in" && exit.kind === "io-in")) return false;
+export function completeIo(cpu: Cpu, entry: VmEntry, exit: VmExit): boolean | undefined {
+  if (exit.kind !== "io-in" && exit.kind !== "io-out") return undefined;
+  if (entry.kind !== "skip" && !(entry.kind === "io-in" && exit.kind === "io-in")) return undefined;
   const q = Number(exit.qualification & 0xffffn);
   let done = true;
   if (exit.string) {
@@ -154,8 +165,9 @@ export function completeIo(cpu: Cpu, entry: VmEntry, exit: VmExit): boolean {
       done = countIsZero(cpu, addrSize);
     }
   } else if (exit.kind === "io-in" && entry.kind === "io-in") setAccumulator(cpu, exit.size, entry.value);
+  accessed(cpu, exit.port, exit.size);
   if (done) advance(cpu, exit.instructionLength);
-  return true;
+  return done;
 }
 
 /** Moves RIP past an instruction. */

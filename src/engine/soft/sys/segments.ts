@@ -1,6 +1,6 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { DS, ES, FS, GS, SS } from "../cpu.ts";
+import { DS, ES, FS, GS, SHADOW_SS, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { loadDataSegment } from "./descriptor.ts";
 import { linearAdd, operandAddress, peek, push, readWord, setSp, spAdd, spOf, writeGpr, writeWord } from "./words.ts";
@@ -10,7 +10,7 @@ import { load, store } from "./memory.ts";
 
 /** Interrupts (and traps) are held off for one instruction after SS was loaded. */
 function shadowStack(cpu: Cpu): void {
-  cpu.u32[CPU.shadow.offset >> 2] = 2;
+  cpu.u32[CPU.shadow.offset >> 2] = SHADOW_SS;
 }
 
 function registerOf(insn: Insn, n: number): number {

@@ -1,3 +1,4 @@
+import { DR6 } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, FS, GS, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
@@ -25,6 +26,12 @@ function msr(cpu: Cpu, n: number): bigint {
   return cpu.msrs.get(n) ?? 0n;
 }
 
+/** Unlike IRET and POPF, TF as it is now decides on the single-step trap: none behind a SYSCALL that masks it, one behind the SYSRET that restores it. */
+function trapByNewFlags(cpu: Cpu): void {
+  cpu.singleStep = false;
+  if ((cpu.systemFlags & FLAG.TF) !== 0) cpu.pendingDebug |= DR6.BS;
+}
+
 const syscall: SystemHelper = (cpu, insn) => {
   if (!cpu.code64 || (cpu.efer & EFER.SCE) === 0) cpu.ud();
   const star = Number((msr(cpu, MSR.STAR) >> 32n) & 0xffffn);
@@ -34,6 +41,7 @@ const syscall: SystemHelper = (cpu, insn) => {
   loadFlat(cpu, star & 0xfffc, CODE64, (star + 8) & 0xffff, 0);
   cpu.rip = msr(cpu, MSR.LSTAR);
   setFlags(cpu, (flags & ~Number(msr(cpu, MSR.FMASK) & 0xffff_ffffn) & ~FLAG.RF & FLAGS_ALL) | 2);
+  trapByNewFlags(cpu);
   return "jump";
 };
 
@@ -50,8 +58,7 @@ const sysret: SystemHelper = (cpu, insn) => {
   cpu.u32[CPU.rip.offset >> 2] = lo;
   cpu.u32[(CPU.rip.offset >> 2) + 1] = hi;
   setFlags(cpu, flags);
-  // Unlike IRET and POPF, a TF that SYSRET restores traps before the next instruction.
-  if ((flags & FLAG.TF) !== 0) cpu.pendingDebug |= 0x4000;
+  trapByNewFlags(cpu);
   return "jump";
 };
 

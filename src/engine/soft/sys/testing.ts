@@ -1,7 +1,7 @@
 import type { EngineVmOptions, GuestIo, VmExit } from "../../api/index.ts";
 import { decode } from "../../../isa/index.ts";
 import { Cpu, CS, SS, VM_EXIT } from "../cpu.ts";
-import { defaultIntercepts } from "../vcpu/default-intercepts.ts";
+import { SoftIntercepts } from "../vcpu/intercepts.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { PhysicalMap } from "../mmu/physical.ts";
 import { loadSeg } from "./descriptor.ts";
@@ -49,7 +49,7 @@ export class TestMachine {
     if (ram === undefined) throw new Error("no ram");
     physical.map({ gpa: 0, region: ram, regionOffset: 0, sizeBytes: ram.sizeBytes, access: "rw" });
     this.memory = physical;
-    this.cpu = new Cpu(memory, options, defaultIntercepts(), (cpu) => new Mmu(cpu, physical));
+    this.cpu = new Cpu(memory, options, new SoftIntercepts(), (cpu) => new Mmu(cpu, physical));
     resetCpu(this.cpu);
     this.at(0x1000, 0x0000);
     loadSeg(this.cpu, SS, 0x2000, 0x20000, 0xffff, 0x93);

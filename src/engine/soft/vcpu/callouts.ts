@@ -18,7 +18,8 @@ const CHUNK_WORK = 20;
  */
 export const WORK_LIMIT = 20_000;
 export const TF = 0x100,
-  IF = 0x200;
+  IF = 0x200,
+  RF = 0x10000;
 
 /** Why generated code was left, when an import decided it. */
 export const LEFT_DEFAULT = 0,
@@ -43,6 +44,8 @@ export class Callouts {
   left = LEFT_DEFAULT;
   /** A device is asked on behalf of the instruction in CPU.curRec, and CPU.rip is not kept: see `accessingIp`. */
   accessing = false;
+  /** Inside `onVmcall`. */
+  calling = false;
   /** Of this run, see WORK_LIMIT. */
   work = 0;
   /** Flushes of decoded code when the block in progress was found. */
@@ -96,13 +99,17 @@ export class Callouts {
       this.accessing = true;
       const value = this.cpu.io.portRead(port, bytes === 1 ? 1 : 2);
       this.accessing = false;
-      return value < 0 ? -1 : this.#looked() ? value | 0x10000 : value;
+      if (value < 0) return -1;
+      this.cpu.pendingDebug |= this.cpu.mmu.breakpoints.onPort(port, bytes);
+      return this.#looked() ? value | 0x10000 : value;
     },
     portOut: (port: number, bytes: number, value: number): number => {
       this.accessing = true;
       const done = this.cpu.io.portWrite(port, bytes === 1 ? 1 : 2, bytes === 1 ? value & 0xff : value & 0xffff);
       this.accessing = false;
-      return done ? (this.#looked() ? 1 : 0) : 2;
+      if (!done) return 2;
+      this.cpu.pendingDebug |= this.cpu.mmu.breakpoints.onPort(port, bytes);
+      return this.#looked() ? 1 : 0;
     },
     helper: (rec: number): number => {
       const { cpu } = this;
@@ -201,18 +208,39 @@ export class Callouts {
     this.#charge(this.cpu.u16[(rec + REC.count) >> 1]);
     this.setRip(this.cpu.u16[(rec + REC.ipOff) >> 1]);
   }
+  #shadow = 0;
+  #conditions = 0;
+  #resume = 0;
+  /**
+   * Before generated code runs: what an instruction of it that does not happen must find again. (Those before it leave none of this set, or end
+   * the run.) RF counts as cleared while it runs.
+   */
+  remember(): void {
+    const { cpu } = this;
+    this.#shadow = cpu.u32[CPU.shadow.offset >> 2];
+    this.#conditions = cpu.pendingDebug;
+    this.#resume = cpu.systemFlags & RF;
+    cpu.systemFlags &= ~RF;
+  }
+  restore(): void {
+    const { cpu } = this;
+    cpu.u32[CPU.shadow.offset >> 2] = this.#shadow;
+    cpu.pendingDebug = this.#conditions;
+    cpu.systemFlags |= this.#resume;
+  }
   /** Whether something waits that the run loop must see before the next instruction. */
   #mustStop(): boolean {
     const { cpu } = this;
     if (this.kicked || this.stepping || cpu.halted || cpu.pendingDebug !== 0) return true;
     const flags = cpu.u32[CPU.eflags.offset >> 2];
-    if ((flags & TF) !== 0) return true;
+    if ((flags & TF) !== 0 || cpu.mmu.breakpoints.armed) return true;
     const pending = cpu.u32[CPU.pending.offset >> 2];
-    if (cpu.u32[CPU.shadow.offset >> 2] !== 0) {
-      // With nothing waiting, and at least one more instruction sure to run before anything can, the shadow is over unseen.
+    if (cpu.u32[CPU.shadow.offset >> 2] !== 0 || (flags & RF) !== 0) {
+      // With nothing waiting, and at least one more instruction sure to run before anything can, a shadow and RF are over unseen.
       if (pending !== 0 || cpu.i32[CPU.budget.offset >> 2] <= MAX_BLOCK || this.cpu.intercepts.interruptWindow || this.cpu.intercepts.nmiWindow)
         return true;
       cpu.u32[CPU.shadow.offset >> 2] = 0;
+      cpu.u32[CPU.eflags.offset >> 2] = flags & ~RF;
     }
     return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & IF) !== 0 || cpu.intercepts.externalInterrupt);
   }
@@ -233,12 +261,12 @@ export class Callouts {
     if (insn === undefined) return 0;
     const ipOff = cpu.u16[(rec + REC.ipOff) >> 1];
     this.setRip(ipOff);
-    const shadowBefore = cpu.u32[CPU.shadow.offset >> 2];
     try {
       switch (this.#insns.helpers[index]?.(cpu, insn) ?? "jump") {
         case "exit":
           this.#charge(count);
           this.setRip(ipOff);
+          this.restore();
           this.left = LEFT_EXIT;
           return 0;
         case "next":
@@ -272,7 +300,7 @@ export class Callouts {
     } catch (e) {
       if (e !== cpu.fault && e !== VM_EXIT) throw e;
       this.fetching = false;
-      cpu.u32[CPU.shadow.offset >> 2] = shadowBefore;
+      this.restore();
       this.#charge(count);
       this.setRip(ipOff);
       this.left = e === VM_EXIT ? LEFT_EXIT : LEFT_AT_FAULT;
@@ -294,7 +322,10 @@ export class Callouts {
     const count = u16[(rec + REC.count) >> 1];
     this.setRip(u16[(rec + REC.ipOff) >> 1]);
     const behind = u32[CPU.rip.offset >> 2] + 3;
-    if (this.onVmcall?.(VMCALL) !== true) {
+    this.calling = true;
+    const taken = this.onVmcall?.(VMCALL) === true;
+    this.calling = false;
+    if (!taken) {
       cpu.exit = VMCALL;
       this.#charge(count);
       this.left = LEFT_EXIT;
@@ -345,6 +376,7 @@ export class Callouts {
     if (!this.cpu.code64 && this.cpu.u32[CPU.rip.offset >> 2] > this.cpu.limit(CS)) {
       // The branch itself faults. Or there is none, and the block before this address is over.
       this.unwindTo(rec);
+      this.restore();
       if (u8[rec + REC.length] === 0) this.#charge(1);
       this.cpu.fault.vector = 13;
       this.cpu.fault.errorCode = 0;

@@ -11,6 +11,10 @@ export class VcpuRegisters implements RegisterAccess {
   constructor(cpu: Cpu) {
     this.cpu = cpu;
   }
+  /** The monitor edits what decides how the guest goes on. */
+  protected touched(): void {
+    this.cpu.edited = true;
+  }
   getGpr(index: number): bigint {
     return this.cpu.r64(index);
   }
@@ -28,7 +32,7 @@ export class VcpuRegisters implements RegisterAccess {
     return this.cpu.rip;
   }
   setRip(value: bigint): void {
-    this.cpu.edited = true;
+    this.touched();
     this.cpu.rip = BigInt.asUintN(64, value);
   }
   getRip32(): number {
@@ -37,7 +41,7 @@ export class VcpuRegisters implements RegisterAccess {
   advanceRip(bytes: number): void {
     const { cpu } = this;
     if (cpu.u32[CPU.codeSize.offset >> 2] === 64) {
-      cpu.edited = true;
+      this.touched();
       cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(bytes));
     } else cpu.u32[CPU.rip.offset >> 2] += bytes;
   }
@@ -45,7 +49,7 @@ export class VcpuRegisters implements RegisterAccess {
     return this.cpu.eflags;
   }
   setRflags(value: number): void {
-    this.cpu.edited = true;
+    this.touched();
     const vm = (this.cpu.systemFlags ^ value) & 0x60000;
     this.cpu.eflags = value;
     if (vm !== 0) this.cpu.updateMode();
@@ -67,7 +71,7 @@ export class VcpuRegisters implements RegisterAccess {
     return this.cpu.u32[CPU.cr0.offset >> 2];
   }
   setSegment(name: SegmentName, state: SegmentState): void {
-    this.cpu.edited = true;
+    this.touched();
     this.cpu.loadSegment(SEGMENT_NAMES.indexOf(name), state.selector, state.base, state.limit, state.access);
   }
   getControl(name: ControlRegister): bigint {
@@ -91,7 +95,7 @@ export class VcpuRegisters implements RegisterAccess {
   }
   setControl(name: ControlRegister, value: bigint): void {
     const cpu = this.cpu;
-    cpu.edited = true;
+    this.touched();
     switch (name) {
       case "cr0":
         cpu.u32[CPU.cr0.offset >> 2] = Number(BigInt.asUintN(32, value)) | 0x10;
@@ -127,7 +131,7 @@ export class VcpuRegisters implements RegisterAccess {
     return name === "gdtr" ? { base: this.cpu.gdtrBase, limit: this.cpu.gdtrLimit } : { base: this.cpu.idtrBase, limit: this.cpu.idtrLimit };
   }
   setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
-    this.cpu.edited = true;
+    this.touched();
     if (name === "gdtr") {
       this.cpu.gdtrBase = base;
       this.cpu.gdtrLimit = limit;
@@ -140,6 +144,7 @@ export class VcpuRegisters implements RegisterAccess {
     return readMsr(this.cpu, index);
   }
   setMsr(index: number, value: bigint): boolean {
+    this.touched();
     return writeMsr(this.cpu, index, value);
   }
   getFpu(): FpuState {

@@ -1,13 +1,13 @@
-import type { RowFacts } from "../../../isa/index.ts";
-import type { EngineStats, EngineVcpu, Intercepts, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
+import type { EngineStats, EngineVcpu, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import type { CodeFinder } from "../code/finder.ts";
-import { type Cpu, CS, PENDING, VM_EXIT } from "../cpu.ts";
+import { type Cpu, CS, PENDING, SHADOW_SS, VM_EXIT } from "../cpu.ts";
 import { MAX_BLOCK } from "../code/block.ts";
 import { LEFT_BUDGET } from "../code/codes.ts";
 import { CPU, REC } from "../state-layout.ts";
+import { DR6 } from "../../../isa/index.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
-import { Callouts, IF, LEFT_DEFAULT, LEFT_STOP, TF, WORK_LIMIT } from "./callouts.ts";
+import { Callouts, IF, LEFT_DEFAULT, LEFT_STOP, RF, TF, WORK_LIMIT } from "./callouts.ts";
 import {
   EXIT_BUDGET,
   EXIT_EARLY,
@@ -20,6 +20,7 @@ import {
   EXIT_TRIPLE,
   EXIT_WINDOW,
 } from "./exits.ts";
+import type { SoftIntercepts } from "./intercepts.ts";
 import { VcpuRegisters } from "./registers.ts";
 import { loadCpu, saveCpu } from "./state.ts";
 
@@ -37,11 +38,10 @@ const SAMPLING_SLICE = 24_000;
 /** Work of a fault, and of decoding a block; see WORK_LIMIT. */
 const FAULT_WORK = 4,
   DECODE_WORK = 8;
-const RF = 0x10000;
 
 /** The engine's run loop around generated code: events, exact budgets, single steps, faults. */
 export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
-  readonly intercepts: Intercepts;
+  readonly intercepts: SoftIntercepts;
   readonly finder: CodeFinder;
   readonly #out: Callouts;
   #run: (rec: number) => number = () => 0;
@@ -64,6 +64,9 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.finder = finder;
     this.intercepts = cpu.intercepts;
     this.#out = new Callouts(cpu, finder);
+    cpu.intercepts.onChange(() => {
+      if (this.#inRun) this.#interceptsChanged();
+    });
   }
   get onVmcall(): ((exit: VmExit) => boolean) | undefined {
     return this.#out.onVmcall;
@@ -116,7 +119,10 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         if (entry.kind === "skip" && last !== undefined) {
           if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
           else if (last.kind === "io-out" || last.kind === "io-in") this.#completeIo(entry, last);
-          else cpu.rip = BigInt.asUintN(cpu.code64 ? 64 : 32, cpu.rip + BigInt(last.instructionLength));
+          else if (last.instructionLength > 0) {
+            cpu.rip = BigInt.asUintN(cpu.code64 ? 64 : 32, cpu.rip + BigInt(last.instructionLength));
+            this.#completed(true);
+          }
         }
         if (entry.inject !== undefined) {
           const e = entry.inject;
@@ -136,11 +142,20 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   #completeIo(entry: VmEntry, last: VmExit): void {
     try {
-      completeIo(this.cpu, entry, last);
+      const done = completeIo(this.cpu, entry, last);
+      if (done !== undefined) this.#completed(done);
     } catch (e) {
       if (e === this.cpu.fault) this.#fault();
       else if (e !== VM_EXIT) throw e;
     }
+  }
+  /** The monitor has done an instruction, or (`whole` false) an iteration of a repeated one: what would have come behind it comes. */
+  #completed(whole: boolean): void {
+    const { cpu } = this;
+    cpu.u32[CPU.shadow.offset >> 2] = 0;
+    const flags = cpu.systemFlags;
+    cpu.systemFlags = whole ? flags & ~RF : flags | RF;
+    if ((flags & TF) !== 0) cpu.pendingDebug |= DR6.BS;
   }
   #deliver(type: Parameters<typeof deliverAll>[1], vector: number, errorCode: number | undefined, length: number): void {
     const cpu = this.cpu;
@@ -166,6 +181,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       const event = this.#events();
       if (event !== undefined) return event;
       if (cpu.exit !== undefined) return this.#take();
+      if (cpu.pendingDebug !== 0 && cpu.u32[CPU.shadow.offset >> 2] !== SHADOW_SS) {
+        // Delivery has met a breakpoint: #DB comes before the handler's first instruction. Counted, since a handler of #DB may meet it for ever.
+        if (++this.#retired >= this.#stopAt) return EXIT_BUDGET;
+        continue;
+      }
       if (cpu.halted) return EXIT_HLT;
       let remaining = this.#stopAt - this.#retired;
       const timer = this.intercepts.preemptionTimer;
@@ -184,9 +204,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       this.finder.code.insns.reclaim();
       const before = this.#retired;
       const { decoded } = this.finder.code.blocks;
+      const { timerWrites } = this.intercepts;
       const exit = this.#slice(Math.min(remaining, this.#sliceLength));
       this.#out.work += (this.finder.code.blocks.decoded - decoded) * DECODE_WORK;
-      if (timer !== undefined) this.intercepts.preemptionTimer = timer - (this.#retired - before);
+      // Set from inside the slice, it counts from there, which is its end.
+      if (timer !== undefined && this.intercepts.timerWrites === timerWrites) this.intercepts.preemptionTimer = timer - (this.#retired - before);
       if (exit !== undefined) return exit;
     }
   }
@@ -212,9 +234,10 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       return { kind: "sipi", vector, reason: 4, qualification: BigInt(vector), instructionLength: 0, instructionInfo: 0 };
     }
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
-    if (cpu.pendingDebug !== 0 && shadow !== 2) {
+    if (cpu.pendingDebug !== 0 && shadow !== SHADOW_SS) {
       const conditions = cpu.pendingDebug;
       cpu.pendingDebug = 0;
+      cpu.halted = false;
       raiseDebug(cpu, conditions);
       if (cpu.shutdown && cpu.exit === undefined) cpu.exit = EXIT_TRIPLE;
       return undefined;
@@ -256,10 +279,11 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const cpu = this.cpu;
     const flags = cpu.systemFlags;
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
-    const codeBreakpoints = cpu.mmu.breakpointsArmed;
-    const mtf = this.intercepts.mtf;
-    const step = (flags & TF) !== 0 || shadow !== 0 || codeBreakpoints || mtf;
-    if (codeBreakpoints && (flags & RF) === 0 && this.#breakpointAt()) return undefined;
+    const { armed } = cpu.mmu.breakpoints;
+    const { mtf } = this.intercepts;
+    const step = (flags & (TF | RF)) !== 0 || shadow !== 0 || armed || mtf;
+    // The instruction behind a load of SS runs as if RF were set.
+    if (armed && (flags & RF) === 0 && shadow !== SHADOW_SS && this.#breakpointAt()) return undefined;
     const limit = step ? 1 : budget >= MAX_BLOCK ? MAX_BLOCK : budget;
     const { finder } = this;
     let skipped = 0;
@@ -278,38 +302,31 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       if (short === 0) return this.#afterFault();
       return this.#execute(short, Math.min(budget, cpu.u16[(short + REC.blockCount) >> 1]), false);
     }
-    if (step) {
-      const facts = this.#factsAt(rec);
-      const exit = this.#execute(rec, 1, true);
-      if (exit !== undefined) return exit;
-      this.#afterStep(flags, shadow, facts, codeBreakpoints);
-      return mtf ? EXIT_MTF : undefined;
-    }
+    if (step) return this.#step(rec) ?? (mtf ? EXIT_MTF : undefined);
     return this.#execute(rec, limit < MAX_BLOCK ? Math.min(budget, cpu.u16[(rec + REC.blockCount) >> 1]) : budget, false);
   }
-  #factsAt(rec: number): RowFacts | undefined {
-    if (this.cpu.u16[(rec + REC.handler) >> 1] !== 0) return undefined;
-    return this.finder.code.insns.insns[this.cpu.i32[(rec + REC.link) >> 2]]?.row.facts;
-  }
   #faulted = false;
-  #afterStep(flags: number, shadow: number, facts: RowFacts | undefined, codeBreakpoints: boolean): void {
-    const cpu = this.cpu;
-    // The shadow covers one instruction: unless this one renewed it.
-    if (shadow !== 0 && (facts === undefined || facts.shadow === "none")) cpu.u32[CPU.shadow.offset >> 2] = 0;
-    else if (shadow !== 0 && cpu.u32[CPU.shadow.offset >> 2] === shadow) cpu.u32[CPU.shadow.offset >> 2] = 0;
-    if (this.#faulted) return;
-    if (codeBreakpoints && (flags & RF) !== 0 && facts?.flow !== "interrupt-return") cpu.systemFlags &= ~RF;
-    if ((flags & TF) !== 0 && facts?.flow !== "interrupt" && cpu.exit === undefined) cpu.pendingDebug |= 0x4000;
+  /**
+   * One instruction and what comes behind it (SDM vol. 3A 6.8.3, vol. 3B 18.3.1). RF is cleared as it begins, so that what loads RFLAGS or stops
+   * between two iterations decides on it. The single-step trap is lost behind an instruction that holds debug exceptions off.
+   */
+  #step(rec: number): VmExit | undefined {
+    const { cpu } = this;
+    const at = CPU.shadow.offset >> 2;
+    const shadow = cpu.u32[at];
+    cpu.singleStep = (cpu.systemFlags & TF) !== 0;
+    const exit = this.#execute(rec, 1, true);
+    if (exit !== undefined) return exit;
+    // A shadow covers one instruction. The next one may open another, not renew it.
+    if (cpu.u32[at] === shadow) cpu.u32[at] = 0;
+    if (cpu.singleStep && !this.#faulted && cpu.u32[at] !== SHADOW_SS) cpu.pendingDebug |= DR6.BS;
+    return undefined;
   }
   /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
   #breakpointAt(): boolean {
     const cpu = this.cpu;
-    const dr7 = Number(cpu.dr[7]);
     const la = cpu.code64 ? cpu.rip : BigInt((cpu.baseNumber(CS) + cpu.eip) >>> 0);
-    let hit = 0;
-    for (let i = 0; i < 4; i++) {
-      if (((dr7 >> (i * 2)) & 3) !== 0 && ((dr7 >> (16 + i * 4)) & 3) === 0 && cpu.dr[i] === la) hit |= 1 << i;
-    }
+    const hit = cpu.mmu.breakpoints.onInstruction(la);
     if (hit === 0) return false;
     // Counted, as a fault is: the handler may have the next breakpoint on its first instruction.
     this.#retired++;
@@ -335,6 +352,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#out.accessing = false;
     this.#out.left = LEFT_DEFAULT;
     this.#out.flushes = this.finder.code.blocks.flushes;
+    this.#out.remember();
     this.#faulted = false;
     this.#calls++;
     if (this.#retired >= this.#firstTier) this.#run = this.#runMain;
@@ -354,6 +372,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     } else if (left === LEFT_DEFAULT) {
       // A fault or exit from inside a handler: the instruction in curRec did not happen.
       this.#out.unwindTo(cpu.u32[CPU.curRec.offset >> 2]);
+      this.#out.restore();
     }
     if (this.#out.kicked) cpu.i32[at] += DEBT;
     this.#out.kicked = false;
@@ -391,6 +410,15 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#out.kicked = true;
     this.cpu.i32[CPU.budget.offset >> 2] -= DEBT;
     this.#out.stopBehind();
+  }
+  #interceptsChanged(): void {
+    this.cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    this.#kick();
+  }
+  /** From inside a `GuestIo` call: the run ends behind the instruction, and the next one begins with the checks of a VM entry. */
+  protected override touched(): void {
+    super.touched();
+    if (this.#inRun && !this.#out.calling) this.requestStop();
   }
   requestStop(): void {
     if (!this.#inRun) return;

@@ -11,7 +11,7 @@ import { FLAG, gprHi, gprLo, isCanonical } from "../words.ts";
  * This file: how much a chunk may do, and what every chunk does at its start and end.
  */
 
-/** Elements a call does at most in bulk, and one by one. */
+/** Elements a call does at most in bulk, and one by one. One by one it also ends behind an element that meets a breakpoint. */
 const BULK = 4096;
 export const SINGLES = 256;
 

@@ -87,7 +87,8 @@ export const repScas: SystemHelper = (cpu, insn) => {
       return finish(cpu, true);
     }
   }
-  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
+  const met = cpu.pendingDebug;
+  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const wide = size === 8 ? cpu.mmu.read64(la, user) : 0n;
     const lo = size === 8 ? Number(wide & 0xffff_ffffn) : load(cpu, la, size, user) >>> 0;
@@ -135,7 +136,8 @@ export const repCmps: SystemHelper = (cpu, insn) => {
       return finish(cpu, true);
     }
   }
-  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
+  const met = cpu.pendingDebug;
+  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     // ES:RDI is read first.
     const la2 = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const y = size === 8 ? cpu.mmu.read64(la2, user) : BigInt(load(cpu, la2, size, user) >>> 0);

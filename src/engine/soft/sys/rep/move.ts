@@ -61,7 +61,8 @@ export const repMovs: SystemHelper = (cpu, insn) => {
       }
     }
   }
-  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
+  const met = cpu.pendingDebug;
+  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     const from = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     if (size === 8) {
       const v = cpu.mmu.read64(from, user);
@@ -116,7 +117,8 @@ export const repStos: SystemHelper = (cpu, insn) => {
       }
     }
   }
-  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0; left--) {
+  const met = cpu.pendingDebug;
+  for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     const to = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true);
     if (size === 8) cpu.mmu.write64(to, cpu.r64(0), user);
     else store(cpu, to, size, size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0), user);
@@ -133,7 +135,8 @@ export const repLods: SystemHelper = (cpu, insn) => {
   const down = isDown(cpu);
   const user = cpu.cpl === 3;
   // Every element is read (it may be a device); the last one stays.
-  for (let left = Math.min(allowance(cpu, a), SINGLES); left > 0; left--) {
+  const met = cpu.pendingDebug;
+  for (let left = Math.min(allowance(cpu, a), SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     const from = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     if (size === 8) cpu.setR64(0, cpu.mmu.read64(from, user));
     else {

@@ -68,7 +68,8 @@ function repPort(element: (cpu: Cpu, insn: Insn) => void, bulk: (cpu: Cpu, insn:
     narrow(cpu, a, false, false);
     if (countIsZero(cpu, a)) return finish(cpu, true);
     const allowed = Math.min(allowance(cpu, a), SINGLES);
-    if (cpu.intercepts.unconditionalIo || bulk(cpu, insn, allowed) === 0) {
+    const watched = cpu.mmu.breakpoints.onPort(cpu.r16(2), accessSize(insn.opSize)) !== 0;
+    if (watched || cpu.intercepts.unconditionalIo || bulk(cpu, insn, allowed) === 0) {
       // One by one: MMIO, page ends, faults, and ports that become exits.
       element(cpu, insn);
       addIndex(cpu, RCX, a, -1);
