@@ -1,6 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 import type { BusDevice, DmaView, IrqPin } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
+import { AbsentDrive } from "./absent.ts";
+import type { AbsentDriveState } from "./absent.ts";
 import { AtaDisk } from "./ata-disk.ts";
 import type { AtaDiskStateV1 } from "./ata-disk.ts";
 import { AtapiDrive } from "./atapi-drive.ts";
@@ -29,6 +31,8 @@ export interface IdeChannelStateV1 {
   readonly control: number;
   readonly drives: readonly (AtaDiskStateV1 | AtapiDriveStateV1 | undefined)[];
   readonly busMaster: BusMasterStateV1;
+  /** Missing in older snapshots. */
+  readonly absent?: AbsentDriveState;
 }
 
 const NIEN = 0x02;
@@ -37,14 +41,14 @@ const HOB = 0x80;
 
 /**
  * One IDE cable: `commandBlock` (8 ports, 1F0h or 170h), `controlBlock` (1 port, 3F6h or 376h; 3F7h belongs to the floppy
- * controller) and the channel's half of the bus master. With one drive, a selected absent drive reads as ATA/ATAPI-6 §9.16.1
- * says; with none, the bus floats high.
+ * controller) and the channel's half of the bus master. With one drive, the other place is an `AbsentDrive`; with none, the bus floats high.
  */
 export class IdeChannel {
   readonly commandBlock: BusDevice;
   readonly controlBlock: BusDevice;
   readonly busMaster: BusMaster;
   readonly #drives: readonly (IdeDrive | undefined)[];
+  readonly #absent = new AbsentDrive();
   readonly #irq: IrqPin;
   #select = 0;
   #selected: IdeDrive | undefined;
@@ -96,6 +100,7 @@ export class IdeChannel {
     this.#control = 0;
     this.#choose(0);
     this.busMaster.reset();
+    this.#absent.reset();
     for (const drive of this.#drives) drive?.hardReset();
     this.#updateIrq();
   }
@@ -107,6 +112,7 @@ export class IdeChannel {
       control: this.#control,
       drives: this.#drives.map((d) => d?.saveState()),
       busMaster: this.busMaster.saveState(),
+      absent: this.#absent.saveState(),
     };
   }
 
@@ -114,6 +120,7 @@ export class IdeChannel {
     this.#control = s.control;
     this.#choose(s.select);
     this.busMaster.loadState(s.busMaster);
+    this.#absent.loadState(s.absent);
     for (const [unit, state] of s.drives.entries()) {
       const drive = this.#drives[unit];
       if (drive instanceof AtaDisk && state?.kind === "ata") drive.loadState(state);
@@ -137,14 +144,16 @@ export class IdeChannel {
     this.#irq.set(level);
   }
 
-  /** Data lines with nobody driving them: pulled up on an empty cable, else what device 0 leaves (zero). */
+  get #empty(): boolean {
+    return this.#drives[0] === undefined && this.#drives[1] === undefined;
+  }
+  /** Data lines with nobody driving them: pulled up on an empty cable, else what the present drive leaves (zero). */
   #floating(size: number): number {
-    const empty = this.#drives[0] === undefined && this.#drives[1] === undefined;
-    return empty ? (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff) : 0;
+    return this.#empty ? (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff) : 0;
   }
 
   #readStatus(): number {
-    return this.#selected === undefined ? this.#floating(1) : this.#selected.status;
+    return this.#selected?.status ?? (this.#empty ? 0xff : this.#absent.status);
   }
 
   #readRegister(index: number): number {
@@ -155,14 +164,9 @@ export class IdeChannel {
       drive?.setInterrupt(false);
       return status;
     }
-    if (drive !== undefined)
-      return index === 6
-        ? (drive.readRegister(6, false) & 0x4f) | (this.#select & 0x10) | 0xa0
-        : drive.readRegister(index, (this.#control & HOB) !== 0);
-    // Device 0 answers for an absent device 1.
-    const other = (this.#select & 0x10) !== 0 ? this.#drives[0] : undefined;
-    if (index === 6 && (this.#drives[0] ?? this.#drives[1]) !== undefined) return this.#select | 0xa0;
-    return other === undefined ? this.#floating(1) : other.readRegister(index, (this.#control & HOB) !== 0);
+    if (this.#empty) return 0xff;
+    if (index === 6) return ((drive?.readRegister(6, false) ?? this.#select) & 0x4f) | (this.#select & 0x10) | 0xa0;
+    return drive === undefined ? this.#absent.readRegister(index) : drive.readRegister(index, (this.#control & HOB) !== 0);
   }
 
   #writeRegister(index: number, value: number): void {
@@ -170,7 +174,7 @@ export class IdeChannel {
     this.#control &= ~HOB;
     if (index === 7) return this.#writeCommand(value);
     // Both drives latch the registers; each ignores them while busy.
-    for (const drive of this.#drives) drive?.writeRegister(index, value);
+    for (const drive of this.#drives) (drive ?? this.#absent).writeRegister(index, value);
     if (index === 6) {
       this.#choose(value);
       this.#updateIrq();
@@ -185,6 +189,7 @@ export class IdeChannel {
     // EXECUTE DEVICE DIAGNOSTIC is for both, whoever is selected; device 0 then is.
     const [first, second] = this.#drives;
     if ((((first?.status ?? 0) | (second?.status ?? 0)) & ST.BSY) !== 0) return;
+    this.#absent.reset();
     second?.runDiagnostic(false);
     this.#choose(0);
     if (first !== undefined) first.writeCommand(0x90);
@@ -196,6 +201,7 @@ export class IdeChannel {
     this.#control = value;
     if (((before ^ value) & SRST) !== 0) {
       const held = (value & SRST) !== 0;
+      this.#absent.reset();
       for (const drive of this.#drives) drive?.softReset(held);
       if (!held) this.#choose(0);
     }
