@@ -218,7 +218,8 @@ export class PitCounter {
   }
 
   #elapsed(t: number): number {
-    return this.#pausedAt >= 0 ? this.#pausedAt : t - this.#start;
+    // A count is loaded at its pulse even while the gate is low.
+    return this.#pausedAt >= 0 ? Math.min(this.#pausedAt, t - this.#start) : t - this.#start;
   }
 
   #countWritten(raw: number, t: number): void {
@@ -271,7 +272,8 @@ export class PitCounter {
       case 0:
       case 4:
         if (this.#pausedAt >= 0) {
-          this.#start = t + 1 - this.#pausedAt;
+          // The next pulse counts again, unless it is the one that loads.
+          this.#start = Math.max(this.#start, t - this.#pausedAt);
           this.#pausedAt = -1;
         }
         break;

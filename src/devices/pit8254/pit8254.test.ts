@@ -95,6 +95,38 @@ describe("8254 counter against a clocked model", () => {
     }
   }
 
+  it("modes 0 and 4 load at the pulse behind a count, and count the pulses at which the gate is high", () => {
+    const step = fc.record({ gate: fc.option(fc.boolean(), { nil: undefined }), count: fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined }) });
+    fc.assert(
+      fc.property(fc.constantFrom(0, 4), fc.boolean(), fc.array(step, { maxLength: 80 }), (mode, gateAtFirst, steps) => {
+        const counter = new PitCounter(gateAtFirst);
+        counter.control(0x10 | (mode << 1), 0);
+        let gate = gateAtFirst;
+        let pending: number | undefined;
+        let loaded = false;
+        let ce = counter.read(0);
+        for (const [t, { gate: level, count }] of steps.entries()) {
+          if (pending !== undefined) {
+            ce = pending;
+            loaded = true;
+            pending = undefined;
+          } else if (loaded && gate && t > 0) ce = (ce - 1) & 0xff;
+          expect(counter.read(t)).toBe(ce);
+          if (level !== undefined) {
+            counter.setGate(level, t);
+            gate = level;
+          }
+          if (count !== undefined) {
+            counter.write(count, t);
+            pending = count;
+          }
+          expect(counter.read(t)).toBe(ce);
+        }
+      }),
+      { seed: 8254, numRuns: 400 },
+    );
+  });
+
   it("predicts the rises that OUT then shows, in every mode", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 2, max: 20 }), fc.integer({ min: 2, max: 20 }), fc.nat(30), (mode, n, m, at) => {
