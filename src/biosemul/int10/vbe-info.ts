@@ -50,6 +50,8 @@ const EXTENDED = 2;
 const BIOS_OUTPUT = 4;
 const COLOR = 8;
 const GRAPHICS = 0x10;
+/** The VGA's own registers do not work in this mode: the dispi interface shows the picture, whatever they say. */
+const NOT_VGA = 0x20;
 const LFB = 0x80;
 
 /** Undefined: no such mode. Modes below 100h are described too, without a linear frame buffer. */
@@ -66,7 +68,7 @@ export function modeInfo(env: VideoEnv, number: number): Uint8Array | undefined 
   const imageBytes = line * m.height;
   const memory = m.bpp === 4 ? env.vramBytes / 4 : isText ? 0x8000 : env.vramBytes;
   const images = Math.max(1, Math.min(256, Math.floor(memory / imageBytes))) - 1;
-  v.setUint16(0, SUPPORTED | EXTENDED | BIOS_OUTPUT | COLOR | (isText ? 0 : GRAPHICS) | (linear ? LFB : 0), true);
+  v.setUint16(0, SUPPORTED | EXTENDED | BIOS_OUTPUT | COLOR | (isText ? 0 : GRAPHICS | NOT_VGA) | (linear ? LFB : 0), true);
   b[2] = 7;
   v.setUint16(4, isText ? 32 : 64, true);
   v.setUint16(6, isText ? 32 : 64, true);

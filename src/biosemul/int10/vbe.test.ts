@@ -2,6 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FONT_8X16 } from "../font/index.ts";
 import { glyphPicture, videoPc } from "./fixture.test.ts";
+import { PARAMETER_TABLES } from "./modes.ts";
+import { programRegisters } from "./set-mode.ts";
+import { VBE_MODES } from "./vbe-modes.ts";
 
 describe("controller and mode information", () => {
   test("AX=4F00h gives VBE 3.0, 16 MB and a mode list in ROM", () => {
@@ -33,6 +36,21 @@ describe("controller and mode information", () => {
       expect([shown.width, shown.height]).toEqual([pc.mem.read16(0x6012), pc.mem.read16(0x6014)]);
       expect(pc.call({ ax: 0x4f03 }).bx & 0x1ff).toBe(mode);
       pc.print("ok", 15);
+    }
+  });
+
+  test("modes whose attributes say VGA are left by VGA registers alone, the others are not", () => {
+    const pc = videoPc();
+    const text = PARAMETER_TABLES[0x18];
+    if (text === undefined) throw new Error("no table for mode 3");
+    for (const { mode } of VBE_MODES) {
+      if (pc.call({ ax: 0x4f01, cx: mode, es: 0x600 }).ax !== 0x4f) continue;
+      const isVga = (pc.mem.read16(0x6000) & 0x20) === 0;
+      expect(pc.call({ ax: 0x4f02, bx: mode }).ax).toBe(0x4f);
+      const before = pc.vga.mode();
+      programRegisters(pc.ctx, text);
+      const { width, height } = pc.vga.mode();
+      expect([mode, width, height]).toEqual(isVga ? [mode, 80, 25] : [mode, before.width, before.height]);
     }
   });
 
