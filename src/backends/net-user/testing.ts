@@ -143,6 +143,7 @@ export class TestGuest {
     if (problem !== undefined) throw new Error(`the guest got a bad packet: ${problem}`);
     packet.unfinished = offload !== undefined;
     if (offload !== undefined) checkUnfinished(packet, offload);
+    if (packet.protocol === PROTOCOL.UDP && packet.unfinished) throw new Error("the guest got a datagram without a checksum");
     if (packet.protocol === PROTOCOL.UDP && packet.fragmentOffset === 0 && !packet.moreFragments) {
       const header = { sourcePort: 0, destinationPort: 0, dataStart: 0, dataEnd: 0 };
       const bad = parseUdp(packet, header);

@@ -1,6 +1,6 @@
 import type { FrameOffload, NetOffloads } from "../api/index.ts";
 import { NO_OFFLOADS } from "../api/index.ts";
-import { checksum, fold, get16, put16, put32, putMac, pseudoSum } from "./bytes.ts";
+import { checksum, fold, put16, put32, putMac, pseudoSum } from "./bytes.ts";
 import { ETHER, IP_AT, MAX_IP_PACKET, PROTOCOL, sealIpHeader } from "./packet.ts";
 import { onLan, LAN } from "./address.ts";
 import type { Counters } from "./counters.ts";
@@ -12,11 +12,8 @@ export const MTU = 1500;
 /** Small frames that wait for the card: answers to what the guest asked, and datagrams. More are lost, as on a wire. */
 const MAX_WAITING = 256;
 const MAX_WAITING_BYTES = 1 << 20;
-
-interface Waiting {
-  readonly frame: Uint8Array;
-  readonly offload: FrameOffload | undefined;
-}
+/** Of a TCP header. */
+const TCP_CHECKSUM = 16;
 
 /** The network's side of the cable: makes frames in one buffer and hands them to the card, or keeps a few until it has room. */
 export class Wire {
@@ -28,7 +25,7 @@ export class Wire {
   /** The card had no room; `ready` ends that. TCP waits by itself, everything else goes to the waiting list. */
   blocked = false;
   readonly #counters: Counters;
-  #waiting: Waiting[] = [];
+  #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #id = 1;
   readonly #offload: { csumStart: number; csumOffset: number; gsoSize: number; headerBytes: number } = {
@@ -46,8 +43,8 @@ export class Wire {
   ready(): boolean {
     this.blocked = false;
     let sent = 0;
-    for (const { frame, offload } of this.#waiting) {
-      if (!this.#hand(frame, offload)) break;
+    for (const frame of this.#waiting) {
+      if (!this.#hand(frame)) break;
       this.#waitingBytes -= frame.length;
       sent++;
     }
@@ -62,22 +59,22 @@ export class Wire {
   }
 
   /** Sends the first `length` bytes of `frame`, which are no TCP data: kept for later when the card is full. */
-  sendOrKeep(length: number, offload?: FrameOffload): void {
+  sendOrKeep(length: number): void {
     // No wire carries less than 60 bytes (IEEE 802.3 §4.2.3.3, without FCS).
     const padded = Math.max(60, length);
     if (padded > length) this.frame.fill(0, length, padded);
     const bytes = this.frame.subarray(0, padded);
-    if (!this.blocked && this.#hand(bytes, offload)) return;
+    if (!this.blocked && this.#hand(bytes)) return;
     if (this.receiver === undefined) return;
     if (this.#waiting.length >= MAX_WAITING || this.#waitingBytes + padded > MAX_WAITING_BYTES) {
       this.#counters.add("guest-slow");
       return;
     }
-    this.#waiting.push({ frame: bytes.slice(), offload: offload === undefined ? undefined : { ...offload } });
+    this.#waiting.push(bytes.slice());
     this.#waitingBytes += padded;
   }
 
-  #hand(frame: Uint8Array, offload: FrameOffload | undefined): boolean {
+  #hand(frame: Uint8Array, offload?: FrameOffload): boolean {
     const { receiver } = this;
     if (receiver === undefined) return false;
     const taken = offload === undefined ? receiver(frame) : receiver(frame, offload);
@@ -122,8 +119,8 @@ export class Wire {
     if (this.blocked) return false;
     const length = headerBytes + dataBytes;
     const frameBytes = this.putIp(toMac, source, destination, PROTOCOL.TCP, length);
-    const offload = this.#finish(source, destination, PROTOCOL.TCP, length, 16);
-    if (offload === undefined) return this.#hand(this.frame.subarray(0, this.#pad(frameBytes)), undefined);
+    const offload = this.#finishTcp(source, destination, length);
+    if (offload === undefined) return this.#hand(this.frame.subarray(0, this.#pad(frameBytes)));
     this.#offload.gsoSize = dataBytes > mss ? mss : 0;
     this.#offload.headerBytes = L4_AT + headerBytes;
     return this.#hand(this.frame.subarray(0, this.#pad(frameBytes)), this.#offload);
@@ -137,15 +134,10 @@ export class Wire {
     put16(frame, L4_AT + 2, port);
     put16(frame, L4_AT + 4, length);
     put16(frame, L4_AT + 6, 0);
-    if (length <= MTU - 20) {
-      const frameBytes = this.putIp(toMac, source, destination, PROTOCOL.UDP, length);
-      const offload = this.#finish(source, destination, PROTOCOL.UDP, length, 6);
-      if (offload === undefined && get16(frame, L4_AT + 6) === 0) put16(frame, L4_AT + 6, 0xffff);
-      this.sendOrKeep(frameBytes, offload);
-      return;
-    }
+    // Always finished, whatever the card's driver takes: DHCP clients read raw frames, which nobody completes for them.
     const sum = checksum(frame, L4_AT, L4_AT + length, pseudoSum(source, destination, PROTOCOL.UDP, length));
     put16(frame, L4_AT + 6, sum === 0 ? 0xffff : sum);
+    if (length <= MTU - 20) return this.sendOrKeep(this.putIp(toMac, source, destination, PROTOCOL.UDP, length));
     const datagram = frame.slice(L4_AT, L4_AT + length);
     const id = this.nextId();
     const step = (MTU - 20) & ~7;
@@ -158,16 +150,16 @@ export class Wire {
   }
 
   /** Completes the checksum, or leaves it to a guest that takes it so. */
-  #finish(source: number, destination: number, protocol: number, length: number, fieldAt: number): FrameOffload | undefined {
-    const pseudo = pseudoSum(source, destination, protocol, length);
+  #finishTcp(source: number, destination: number, length: number): FrameOffload | undefined {
+    const pseudo = pseudoSum(source, destination, PROTOCOL.TCP, length);
     if (!this.accepted.checksum) {
-      put16(this.frame, L4_AT + fieldAt, checksum(this.frame, L4_AT, L4_AT + length, pseudo));
+      put16(this.frame, L4_AT + TCP_CHECKSUM, checksum(this.frame, L4_AT, L4_AT + length, pseudo));
       return undefined;
     }
-    put16(this.frame, L4_AT + fieldAt, fold(pseudo));
+    put16(this.frame, L4_AT + TCP_CHECKSUM, fold(pseudo));
     const offload = this.#offload;
     offload.csumStart = L4_AT;
-    offload.csumOffset = fieldAt;
+    offload.csumOffset = TCP_CHECKSUM;
     offload.gsoSize = 0;
     offload.headerBytes = 0;
     return offload;
