@@ -96,7 +96,10 @@ describe("8254 counter against a clocked model", () => {
   }
 
   it("modes 0 and 4 load at the pulse behind a count, and count the pulses at which the gate is high", () => {
-    const step = fc.record({ gate: fc.option(fc.boolean(), { nil: undefined }), count: fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined }) });
+    const step = fc.record({
+      gate: fc.option(fc.boolean(), { nil: undefined }),
+      count: fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined }),
+    });
     fc.assert(
       fc.property(fc.constantFrom(0, 4), fc.boolean(), fc.array(step, { maxLength: 80 }), (mode, gateAtFirst, steps) => {
         const counter = new PitCounter(gateAtFirst);
