@@ -115,6 +115,16 @@ for (const [what, name, steps] of LOADERS) {
   });
 }
 
+// A reader of AML much older and simpler than ACPICA: it must be able to step over every object before \\_S5.
+test("GRUB 2's halt finds sleep state S5 by its own walk over the AML", needsDebian("grub2-hdd.img"), async (t) => {
+  const vm = await start(t, "grub2-hdd.img");
+  await vm.screen.waitFor(/GNU GRUB/, LONG);
+  await vm.type("c");
+  await vm.screen.waitFor(/grub> *$/, LONG);
+  await vm.type("halt\n");
+  assert.equal((await vm.ended).kind, "power-off");
+});
+
 for (const [bits, name] of [
   ["64", "mt64"],
   ["32", "mt32"],

@@ -52,10 +52,11 @@ export function eisaId(id: string): number[] {
 export const defName = (path: string, value: Aml): number[] => flat([[0x08], name(path), value]);
 export const scope = (path: string, ...body: readonly Aml[]): number[] => sized([0x10], flat([name(path), ...body]));
 export const device = (path: string, ...body: readonly Aml[]): number[] => sized([0x5b, 0x82], flat([name(path), ...body]));
+/** A processor without a P_BLK: no C2 and C3. `id` as in the MADT. */
+export const processor = (path: string, id: number): number[] => sized([0x5b, 0x83], [...name(path), id, 0, 0, 0, 0, 0]);
 export const method = (path: string, args: number, ...body: readonly Aml[]): number[] => sized([0x14], flat([name(path), [args], ...body]));
 /** One that makes named objects: calls take turns. */
 export const serialMethod = (path: string, args: number, ...body: readonly Aml[]): number[] => method(path, args | 8, ...body);
-export const text = (s: string): number[] => [0x0d, ...Array.from(s, (c) => c.charCodeAt(0)), 0x00];
 export const packageOf = (...items: readonly Aml[]): number[] => sized([0x12], flat([[items.length], ...items]));
 export const buffer = (bytes: Aml): number[] => sized([0x11], [...integer(bytes.length), ...bytes]);
 export const store = (from: Aml, to: Aml): number[] => [0x70, ...from, ...to];

@@ -50,6 +50,8 @@ function pciRoot(config: BiosConfig): number[] {
   return aml.device(
     "PCI0",
     aml.defName("_HID", aml.eisaId("PNP0A03")),
+    // What an older ACPI (FreeBSD 10) asks a root bridge for.
+    aml.defName("_ADR", aml.integer(0)),
     aml.defName("_BBN", aml.integer(0)),
     aml.defName("_UID", aml.integer(0)),
     aml.defName(
@@ -77,8 +79,7 @@ const HPET_GSIS = [20, 21, 22] as const;
 export function dsdtBody(config: BiosConfig): number[] {
   const processors: number[][] = [];
   for (let n = 0; n < config.cpus; n++) {
-    const id = aml.defName("_HID", aml.text("ACPI0007"));
-    processors.push(aml.device(`CP${n.toString(16).toUpperCase().padStart(2, "0")}`, id, aml.defName("_UID", aml.integer(n))));
+    processors.push(aml.processor(`CP${n.toString(16).toUpperCase().padStart(2, "0")}`, n));
   }
   const buses = config.pci
     ? [...(config.isaBridgeSlot === undefined ? [] : linkDevices(config, ISA_SCOPE)), pciRoot(config)]
@@ -96,6 +97,8 @@ export function dsdtBody(config: BiosConfig): number[] {
     ...aml.defName("\\PICM", aml.integer(0)),
     ...aml.method("\\_PIC", 1, aml.store(aml.ARG0, aml.name("\\PICM"))),
     ...aml.defName("\\_S5", aml.packageOf(s5, s5, aml.integer(0), aml.integer(0))),
-    ...aml.scope("\\_SB", ...processors, ...buses, hpet),
+    // Where systems of all ages look for them; ACPI0007 devices are known since ACPI 3 only.
+    ...aml.scope("\\_PR", ...processors),
+    ...aml.scope("\\_SB", ...buses, hpet),
   ];
 }

@@ -114,6 +114,8 @@ function dumpTables(config: Partial<BiosConfig>): string {
   for (const { bytes } of tables) writeFileSync(join(dir, `${String.fromCharCode(...bytes.subarray(0, 4))}.aml`), bytes);
   return dir;
 }
+/** What iasl warns of and we want all the same: `Processor` objects and `_ADR` beside `_HID`, both for systems before ACPI 3. */
+const KNOWN_WARNINGS = ["-vw", "3168", "-vw", "3073"];
 function run(dir: string, tool: string, ...args: string[]): string {
   return execFileSync(tool, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
@@ -124,7 +126,7 @@ describe("ACPI tables", () => {
     for (const file of readdirSync(dir)) {
       const name = file.replace(".aml", "");
       expect(run(dir, "iasl", "-d", file)).not.toMatch(/error|invalid|warning/i);
-      expect(run(dir, "iasl", "-p", `again-${name}`, `${name}.dsl`)).toMatch(/0 Errors, 0 Warnings, 0 Remarks/);
+      expect(run(dir, "iasl", ...KNOWN_WARNINGS, "-p", `again-${name}`, `${name}.dsl`)).toMatch(/0 Errors, 0 Warnings, 0 Remarks/);
     }
     expect(readFileSync(join(dir, "DSDT.dsl"), "utf8")).toMatch(/_PRT/);
   });
@@ -136,7 +138,7 @@ describe("ACPI tables", () => {
     ]) {
       const dir = dumpTables(config);
       run(dir, "iasl", "-d", "DSDT.aml");
-      expect(run(dir, "iasl", "-p", "again", "DSDT.dsl")).toMatch(/0 Errors, 0 Warnings, 0 Remarks/);
+      expect(run(dir, "iasl", ...KNOWN_WARNINGS, "-p", "again", "DSDT.dsl")).toMatch(/0 Errors, 0 Warnings, 0 Remarks/);
     }
   });
 
@@ -177,10 +179,12 @@ describe("ACPI tables", () => {
       dumpTables(FULL),
       "acpiexec",
       "-b",
-      "namespace;methods;evaluate \\_SB.LNKA._CRS;evaluate \\_S5;evaluate \\_SB.PCI0._CRS",
+      "namespace;methods;execute predefined;evaluate \\_SB.LNKA._CRS;evaluate \\_S5;evaluate \\_SB.PCI0._CRS",
       "DSDT.aml",
     );
-    expect(out).not.toMatch(/ACPI (BIOS )?(Error|Warning)|AE_(?!OK)/);
+    // acpiexec itself calls _SRS with an integer.
+    const complaints = out.split("\n").filter((l) => /ACPI (BIOS )?(Error|Warning)|AE_(?!OK)/.test(l) && !/_SRS: Argument #1 type mismatch/.test(l));
+    expect(complaints).toEqual([]);
     expect(out).toMatch(/No outstanding allocations/);
   });
 });
