@@ -79,23 +79,3 @@ export type ServiceResult = "done" | "wait" | "poll" | "redirected" | { readonly
 
 /** One interrupt's services. Called on each VMCALL of that vector's stub. Must never throw. */
 export type BiosHandler = (ctx: BiosContext) => ServiceResult;
-
-/**
- * INT 19h: finds a bootable device, loads its boot sector and sets the registers it wants (DL = drive); every other
- * register is already as a boot sector expects. `from`: "first" starts at the top of the boot order, "next" goes on after
- * the device tried last (INT 18h). Returns where to jump, "entered" when it has put the processor elsewhere itself (a kernel started
- * without a boot sector), or undefined when no device is left.
- */
-export type Bootstrap = (ctx: BiosContext, from: "first" | "next") => { readonly segment: number; readonly offset: number } | "entered" | undefined;
-
-/** The services that other rooms of biosemul bring along. */
-export interface BiosHandlers {
-  readonly int10: BiosHandler;
-  readonly int13: BiosHandler;
-  /** Floppy services behind INT 40h; without it INT 40h goes to `int13`. */
-  readonly int40?: BiosHandler;
-  /** Either this, or handlers that do all of INT 18h and INT 19h themselves (they win). */
-  readonly bootstrap?: Bootstrap;
-  readonly int18?: BiosHandler;
-  readonly int19?: BiosHandler;
-}

@@ -52,8 +52,8 @@ export interface BiosConfig {
 
 /** How a stub reaches the host: the VMCALL instruction, or an OUT to the trap port. */
 export type TrapStyle = "vmcall" | "port";
-/** What INT 19h looks for. */
-export type BootDevice = "floppy" | "hard-disk" | "cdrom";
+/** What INT 19h looks for: a class of drives, or one drive of it. */
+export type BootDevice = "floppy" | "hard-disk" | "cdrom" | { readonly kind: "floppy" | "hard-disk" | "cdrom"; readonly unit: number };
 
 /** A small PC with one serial port; a machine says what differs. */
 export const DEFAULT_BIOS_CONFIG: BiosConfig = {

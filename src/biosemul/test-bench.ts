@@ -1,6 +1,6 @@
 import type { GuestIo } from "../vmm/index.ts";
 import { GuestRegisters, PhysicalMemory } from "../vmm/index.ts";
-import type { BiosDrive, BiosHandlers, PortIo } from "./api.ts";
+import type { BiosDrive, BiosHandler, PortIo } from "./api.ts";
 import { BiosEmul } from "./biosemul.ts";
 import { DEFAULT_BIOS_CONFIG } from "./config.ts";
 import type { BiosConfig } from "./config.ts";
@@ -95,7 +95,12 @@ export class Bench {
   onIdle: ((kind: "wait" | "poll") => void) | undefined;
 
   constructor(
-    options: { config?: Partial<BiosConfig>; drives?: readonly BiosDrive[]; handlers?: Partial<BiosHandlers>; instructionCount?: () => number } = {},
+    options: {
+      config?: Partial<BiosConfig>;
+      drives?: readonly BiosDrive[];
+      services?: Readonly<Record<number, BiosHandler>>;
+      instructionCount?: () => number;
+    } = {},
   ) {
     this.bios = new BiosEmul({
       regs: this.regs,
@@ -103,7 +108,8 @@ export class Bench {
       ports: this.ports,
       drives: options.drives ?? [],
       config: { ...DEFAULT_BIOS_CONFIG, ramBytes: 64 << 20, ...options.config },
-      handlers: { int10: () => "done", int13: () => "done", bootstrap: () => undefined, ...options.handlers },
+      display: { lfbBase: () => 0, vramBytes: 1 << 20 },
+      services: { 0x10: () => "done", 0x13: () => "done", 0x40: () => "done", ...options.services },
       ...(options.instructionCount !== undefined && { instructionCount: options.instructionCount }),
       a20Enabled: () => this.a20,
       powerOff: () => void this.events.push("off"),

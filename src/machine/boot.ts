@@ -5,13 +5,11 @@ import { machineConfig } from "./config.ts";
 import type { MachineConfig, MachineOptions } from "./config.ts";
 import { readKernelBoot } from "./kernel.ts";
 import type { KernelBoot } from "./kernel.ts";
-import type { NetConfig } from "./board/net.ts";
 import { openDrives, openMedium, reopenDrives } from "./media.ts";
 import type { ImageSource } from "./media.ts";
 import { openNet } from "./net.ts";
-import type { NetRequest } from "./net.ts";
-import { definePc } from "./pc.ts";
-import type { Pc } from "./pc-parts.ts";
+import type { NetConfig, NetRequest } from "./net.ts";
+import { Pc } from "./pc.ts";
 import type { Platform } from "./platform.ts";
 import { openSnapshot, savedOptions } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
@@ -100,7 +98,7 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
     const saved = restoring === undefined ? {} : savedOptions(restoring, options);
     const direct = kernel === undefined ? {} : { kernel: await readKernelBoot(kernel, platform) };
     vm = new VirtualMachine(
-      definePc(
+      new Pc(
         machineConfig({ ...rest, ...direct, drives, shares, ...(net === undefined ? {} : { net }), ...saved }),
         await loadEngine(engine ?? "soft"),
         platform,
@@ -124,7 +122,7 @@ export async function boot(options: BootOptions): Promise<VirtualMachine> {
 /** The same from a complete configuration and an engine, synchronously and not started: tests, other hosts. */
 export function createMachine(config: MachineConfig, engine: CpuEngine, platform: Platform, options: VirtualMachineOptions = {}): VirtualMachine {
   checkOptions("createMachine()", RUN_OPTIONS, options, "CONFIG_OPTIONS", '{ tripleFault: "reset" }');
-  return new VirtualMachine(definePc(config, engine, platform), platform, options, (kind, path) => openMedium(kind, path, { platform }));
+  return new VirtualMachine(new Pc(config, engine, platform), platform, options, (kind, path) => openMedium(kind, path, { platform }));
 }
 
 /** A person in front of the screen sees it there; a program and its log do not. */

@@ -1,5 +1,5 @@
 import { VmmError } from "../base/index.ts";
-import type { NetConfig } from "./board/net.ts";
+import type { NetConfig } from "./net.ts";
 import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backends/api/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
 import type { TrapStyle } from "../biosemul/index.ts";

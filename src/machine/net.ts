@@ -1,8 +1,17 @@
 import { VmmError } from "../base/index.ts";
 import type { HostForward } from "../backends/net-user/index.ts";
-import { DEFAULT_MAC } from "./board/net.ts";
-import type { NetConfig } from "./board/net.ts";
+import type { NetBackend } from "../backends/api/index.ts";
 import type { Platform } from "./platform.ts";
+
+/** A network card and what its cable leads to. The machine owns the backend: it closes it when it is disposed of. */
+export interface NetConfig {
+  readonly backend: NetBackend;
+  /** The card's address, six bytes. */
+  readonly mac: Uint8Array;
+}
+
+/** The address of a card that is not told another one: QEMU's prefix, so that guests' rules for virtual cards apply. */
+const DEFAULT_MAC: Uint8Array = Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
 
 /**
  * What a network card's cable leads to. `user`: a network of its own with DHCP, whose way out are ordinary sockets of this process; the

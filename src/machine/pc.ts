@@ -1,75 +1,70 @@
 import { VmmError } from "../base/index.ts";
 import type { BlockBackend } from "../backends/api/index.ts";
-import { installDiskData } from "../biosemul/int13/index.ts";
-import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
-import type { Firmware } from "../biosemul/index.ts";
+import { BIOS_TRAP_PORT, DEFAULT_BIOS_CONFIG } from "../biosemul/index.ts";
+import type { BootFailure } from "../biosemul/index.ts";
 import type { MmioBus, PioBus } from "../bus/index.ts";
-import { AtapiDrive } from "../devices/ide/index.ts";
-import type { ResetKind } from "../devices/index.ts";
-import type { CpuEngine, VmEntry, VmExit } from "../vmm/index.ts";
-import { ENTRY_RUN, ENTRY_SKIP, GuestRegisters, Vm } from "../vmm/index.ts";
-import type { Vcpu } from "../vmm/index.ts";
-import { MEM, MSR, PORT } from "../isa/index.ts";
-import { ApicGateway } from "./board/apic.ts";
-import { biosConfig, createBiosHandlers } from "./board/bios.ts";
-import type { BiosPieces } from "./board/bios.ts";
-import { buildChips, COM_PORTS } from "./board/chips.ts";
-import type { Chips } from "./board/chips.ts";
-import { HostClock } from "./run/host-clock.ts";
-import { VirtualClock } from "./run/virtual-clock.ts";
-import type { MachineClock } from "./run/clock.ts";
-import type { MachineConfig } from "./config.ts";
-import { assignDrives, floppyMedium, insertMedium } from "./board/drives.ts";
-import type { Drive } from "./board/drives.ts";
-import type { Host } from "./run/host.ts";
-import type { BiosTraceSink, DisplayPort, MousePort, Pc } from "./pc-parts.ts";
-import { checkKernel, startKernel } from "./kernel.ts";
-import { codeSize, cpuMode } from "./automation/registers.ts";
-import type { BoardRequest } from "./run/run-loop.ts";
-import { MEMORY_REGIONS, MemoryMap, VRAM_BYTES } from "./board/memory-map.ts";
-import { programMemoryTypes } from "./board/memory-types.ts";
-import { PortGateway, portIo } from "./board/port-gateway.ts";
-import { ScopedClock } from "./run/scoped-clock.ts";
+import { MSR } from "../isa/index.ts";
+import { Vm } from "../vmm/index.ts";
+import type { CpuEngine, Vcpu, VmEntry, VmExit } from "../vmm/index.ts";
+import { describePlace } from "./automation/registers.ts";
 import { SerialLine } from "./automation/serial-line.ts";
-import { loadChips, saveChips } from "./snapshot/chips.ts";
+import { PcBios } from "./board/bios.ts";
+import type { BiosTraceSink } from "./board/bios.ts";
+import { buildDevices } from "./board/devices.ts";
+import type { DeviceSet } from "./board/devices.ts";
+import { assignDrives, insertMedium } from "./board/drives.ts";
+import type { Drive } from "./board/drives.ts";
+import { ApicGateway } from "./board/interrupts.ts";
+import { COM_PORTS } from "./board/isa.ts";
+import { MEMORY_REGIONS, MemoryMap } from "./board/memory-map.ts";
+import { programMemoryTypes } from "./board/memory-types.ts";
+import { PortGateway } from "./board/port-gateway.ts";
+import type { DisplayPort, KeyPort, MousePort } from "./board/sockets.ts";
+import { showMedium } from "./board/storage.ts";
+import type { MachineConfig } from "./config.ts";
+import type { MachineClock } from "./run/clock.ts";
+import { HostClock } from "./run/host-clock.ts";
+import type { Host } from "./run/host.ts";
+import type { Board, BoardRequest } from "./run/run-loop.ts";
+import { armSavedTimers, ScopedClock } from "./run/scoped-clock.ts";
+import { VirtualClock } from "./run/virtual-clock.ts";
 import type { PcStateV1 } from "./snapshot/state.ts";
-import type { KeyPort } from "./automation/typist.ts";
 
-/** Wires a PC: memory map, chips, BIOS. The guest has not run yet; the BIOS's POST is done. */
-export function definePc(config: MachineConfig, engine: CpuEngine, host: Host): Pc {
-  return new WiredPc(config, engine, host);
-}
-
-class WiredPc implements Pc {
+/**
+ * A wired PC: engine, memory map, devices, BIOS. It is the board that the run loop drives, and has the sockets that people and programs plug into. When it
+ * is made, the BIOS's POST is done and the guest has not run yet.
+ */
+export class Pc implements Board {
   readonly config: MachineConfig;
-  readonly #host: Host;
   readonly vm: Vm;
   readonly clock: MachineClock;
-  readonly serial: readonly SerialLine[];
-  readonly consoles: readonly SerialLine[];
-  readonly #drives: readonly Drive[];
+  /** Time as serial lines and the typist see it: their timers are saved with the devices'. */
   readonly lineClock: ScopedClock;
+  /** COM1..COM4. */
+  readonly serial: readonly SerialLine[];
+  /** hvc0, hvc1, ... */
+  readonly consoles: readonly SerialLine[];
+  /** The drives in the order of the configuration. */
+  readonly drives: readonly Drive[];
+  readonly #host: Host;
   readonly #io: PortGateway;
   readonly #map: MemoryMap;
   readonly #apics: readonly ApicGateway[];
-  #chips: Chips;
-  #chipClock: ScopedClock;
-  #bios: BiosEmul;
-  #biosPieces: BiosPieces | undefined;
+  readonly #bios: PcBios;
+  #deviceClock: ScopedClock;
+  #devices: DeviceSet;
   #a20 = true;
   #request: BoardRequest | undefined;
-  /** The registers of the CPU that called the BIOS. */
-  readonly #biosRegs: GuestRegisters;
-  #trace: BiosTraceSink | undefined;
   onRequest: (() => void) | undefined;
+  /** Told when something came from outside (a network frame): an idle machine is to look again. */
   onArrival: (() => void) | undefined;
-  onNothingBoots: Pc["onNothingBoots"];
+  /** Told when the BIOS finds nothing to start, and why each drive of the boot order is none. */
+  onNothingBoots: ((failures: readonly BootFailure[]) => void) | undefined;
 
   constructor(config: MachineConfig, engine: CpuEngine, host: Host) {
     this.config = config;
     this.#host = host;
-    this.#drives = assignDrives(config.drives);
-    const instructions = (): number => this.#instructions();
+    this.drives = assignDrives(config.drives);
     this.#apics = Array.from({ length: config.cpus }, () => new ApicGateway());
     this.#io = new PortGateway(config.trapStyle === "port" ? BIOS_TRAP_PORT : -1);
     this.vm = new Vm(engine, {
@@ -81,20 +76,34 @@ class WiredPc implements Pc {
       readTsc: () => this.clock.nowNs(),
       // With virtual time RDRAND repeats too.
       ...(config.clock === "virtual" ? {} : { random: () => randomWord(host) }),
-      ferr: () => this.#chips.system.fpuError(),
+      ferr: () => this.#devices.chips.system.fpuError(),
     });
-    this.#biosRegs = this.vm.vcpus.length === 1 ? this.vcpu.regs : new GuestRegisters(this.vcpu.regs.raw);
+    const instructionCount = (): number => this.#instructions();
+    const hostNow = (): number => host.now();
     this.clock =
       config.clock === "virtual"
-        ? new VirtualClock(instructions, config.nsPerInstruction, () => host.now(), config.net === undefined ? config.idleSkipMs * 1e6 : 0)
-        : new HostClock(instructions, () => host.now());
+        ? new VirtualClock(instructionCount, config.nsPerInstruction, hostNow, config.net === undefined ? config.idleSkipMs * 1e6 : 0)
+        : new HostClock(instructionCount, hostNow);
     this.#map = new MemoryMap(this.vm, config.memoryBytes);
     this.lineClock = new ScopedClock(this.clock);
     this.serial = COM_PORTS.map((_, i) => new SerialLine(this.lineClock, `com${i + 1}`, config.serial[i]));
     this.consoles = config.consoles.map((backend, i) => new SerialLine(this.lineClock, `hvc${i}`, backend));
-    this.#chipClock = new ScopedClock(this.clock);
-    this.#chips = this.#makeChips();
-    this.#bios = this.#makeBios();
+    this.#deviceClock = new ScopedClock(this.clock);
+    this.#devices = this.#build();
+    this.#bios = new PcBios(
+      {
+        config,
+        vm: this.vm,
+        clock: this.clock,
+        map: this.#map,
+        drives: this.drives,
+        a20Enabled: () => this.#a20,
+        instructionCount,
+        request: (wanted) => this.request(wanted),
+        nothingBoots: (failures) => this.onNothingBoots?.(failures),
+      },
+      this.#devices,
+    );
     this.#powerOnSelfTest();
   }
 
@@ -107,17 +116,17 @@ class WiredPc implements Pc {
     return sum;
   }
 
-  #makeChips(): Chips {
-    const memory = this.vm.memory;
-    const chips = buildChips(this.config, {
-      clock: this.#chipClock,
+  #build(): DeviceSet {
+    const { memory } = this.vm;
+    const devices = buildDevices(this.config, {
+      clock: this.#deviceClock,
       dma: { read: (gpa, into) => memory.read(gpa, into), write: (gpa, from) => memory.write(gpa, from) },
       vram: this.#map.vram,
       cpus: this.vm.vcpus,
       guestTsc: (cpu) => Number(this.vm.vcpus[cpu]?.regs.raw.getMsr(MSR.TSC) ?? 0n),
       a20: (enabled) => this.#setA20(enabled),
       clearFpuBusy: () => this.vm.setIgnne(true),
-      reset: (kind: ResetKind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
+      reset: (kind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
       frameBuffer: (address) => this.#map.moveFrameBuffer(address),
       shadow: (segment) => this.#map.shadow(segment),
@@ -125,54 +134,21 @@ class WiredPc implements Pc {
       serial: this.serial,
       consoles: this.consoles,
       arrived: () => this.onArrival?.(),
-      drives: this.#drives,
+      drives: this.drives,
     });
-    this.#io.connect(chips);
-    this.#apics.forEach((gateway, i) => gateway.connect(chips.apic.ports[i]));
-    return chips;
-  }
-
-  #makeBios(firmware?: Firmware): BiosEmul {
-    const { pio, vga } = this.#chips;
-    const video = { lfbBase: () => this.#map.frameBuffer ?? MEM.LFB, vramBytes: VRAM_BYTES };
-    const pieces = createBiosHandlers(this.config, video, this.#kernelStarter(), (failures) => this.onNothingBoots?.(failures));
-    const { handlers, font8x8, videoRom } = pieces;
-    this.#biosPieces = pieces;
-    this.#map.writeVideoRom(videoRom);
-    return new BiosEmul({
-      regs: this.#biosRegs,
-      memory: this.vm.physical,
-      ports: portIo(pio),
-      drives: this.#drives,
-      config: biosConfig(this.config, this.#drives),
-      handlers,
-      font8x8,
-      video: vga,
-      a20Enabled: () => this.#a20,
-      powerOff: () => this.request({ kind: "power-off", by: "APM" }),
-      systemReset: () => this.request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
-      instructionCount: () => this.#instructions(),
-      ...(firmware !== undefined && { firmware }),
-    });
-  }
-
-  #kernelStarter(): (() => void) | undefined {
-    const { kernel } = this.config;
-    if (kernel === undefined) return undefined;
-    const bios = biosConfig(this.config, this.#drives);
-    checkKernel(kernel, bios);
-    return () => startKernel(kernel, bios, this.vm.physical, this.vcpu.regs);
+    this.#io.connect(devices);
+    this.#apics.forEach((gateway, i) => gateway.connect(devices.chips.apic.ports[i]));
+    return devices;
   }
 
   #powerOnSelfTest(): void {
     this.#prepareCpus();
     this.#bios.init();
-    installDiskData(this.vm.physical, this.#drives);
   }
 
   /** What firmware leaves behind in every CPU: the 8259s pass through the APIC, memory has its types. */
   #prepareCpus(): void {
-    this.#chips.apic.initBoot();
+    this.#devices.chips.apic.initBoot();
     for (const cpu of this.vm.vcpus) programMemoryTypes(cpu.regs.raw, DEFAULT_BIOS_CONFIG.lowRamLimit);
   }
 
@@ -182,6 +158,7 @@ class WiredPc implements Pc {
     this.vm.setA20(enabled);
   }
 
+  /** The bootstrap processor. */
   get vcpu(): Vcpu {
     return this.vm.vcpu;
   }
@@ -189,77 +166,34 @@ class WiredPc implements Pc {
     return this.vm.vcpus;
   }
   get pio(): PioBus {
-    return this.#chips.pio;
+    return this.#devices.pio;
   }
   get mmio(): MmioBus {
-    return this.#chips.mmio;
+    return this.#devices.mmio;
   }
   get display(): DisplayPort {
-    return this.#chips.vga;
+    return this.#devices.chips.vga;
   }
   readonly keyboard: KeyPort = {
-    key: (name, down) => void this.#chips.keyboard.key(name, down),
-    ready: () => this.#chips.keyboard.pendingBytes === 0 && this.#chips.keyboard.scanning,
-    waitingKeys: () => this.#ringKeys(),
+    key: (name, down) => void this.#devices.chips.keyboard.key(name, down),
+    ready: () => this.#devices.chips.keyboard.pendingBytes === 0 && this.#devices.chips.keyboard.scanning,
+    waitingKeys: () => this.#bios.waitingKeys(),
   };
   readonly mouse: MousePort = {
     move: (dx, dy, wheel, buttons) => {
-      this.#chips.mouse.move(dx, dy, wheel);
-      this.#chips.mouse.buttons(buttons);
+      this.#devices.chips.mouse.move(dx, dy, wheel);
+      this.#devices.chips.mouse.buttons(buttons);
     },
   };
 
-  /** Keys in the BIOS ring (BDA 41Ah head, 41Ch tail, bounds in 480h and 482h). */
-  #ringKeys(): number {
-    const { memory } = this.vm;
-    const start = memory.read16(0x480);
-    const end = memory.read16(0x482);
-    const head = memory.read16(0x41a);
-    const tail = memory.read16(0x41c);
-    const inside = (at: number): boolean => at >= start && at < end;
-    if (end <= start || end - start > 512 || !inside(head) || !inside(tail)) return 0;
-    return ((tail - head + end - start) % (end - start)) / 2;
-  }
-
   callBios(exit: VmExit, vcpu: Vcpu = this.vcpu): VmEntry | undefined {
-    if (exit.kind !== "vmcall" && (exit.kind !== "io-out" || exit.port !== BIOS_TRAP_PORT)) return undefined;
-    if (this.#biosRegs !== vcpu.regs) this.#biosRegs.follow(vcpu.regs.raw);
-    const { pio, mmio } = this.#chips;
-    if (pio.hook === undefined && mmio.hook === undefined) {
-      return exit.kind === "vmcall" ? (this.#bios.call() === "handled" ? ENTRY_RUN : undefined) : this.#service(exit);
-    }
-    // A trace of accesses shows the guest's own, not those that the services make on its behalf.
-    const [pioHook, mmioHook] = [pio.hook, mmio.hook];
-    pio.hook = undefined;
-    mmio.hook = undefined;
-    const entry = this.#service(exit);
-    pio.hook = pioHook;
-    mmio.hook = mmioHook;
-    return entry;
+    return this.#bios.call(exit, vcpu);
   }
-
-  #service(exit: VmExit): VmEntry | undefined {
-    if (exit.kind === "io-out" && exit.size === 4) return this.#bios.callInterpreted(exit.value >>> 0) === "handled" ? ENTRY_SKIP : undefined;
-    return this.#bios.call() === "handled" ? ENTRY_RUN : undefined;
-  }
-
   accessExit(exit: VmExit): VmEntry {
-    switch (exit.kind) {
-      case "io-in":
-        return { kind: "io-in", value: this.pio.read(exit.port, exit.size) };
-      case "io-out":
-        this.pio.write(exit.port, exit.size, exit.value);
-        return ENTRY_SKIP;
-      case "mmio-read":
-        return { kind: "mmio-read", value: this.mmio.read(exit.gpa, exit.size) };
-      case "mmio-write":
-        this.mmio.write(exit.gpa, exit.size, exit.value);
-        return ENTRY_SKIP;
-      default:
-        return ENTRY_RUN;
-    }
+    return this.#io.answer(exit);
   }
 
+  /** Asks the run loop for something, as a button on the case would. */
   request(request: BoardRequest): void {
     this.#request ??= request;
     this.onRequest?.();
@@ -272,137 +206,100 @@ class WiredPc implements Pc {
 
   reset(kind: "cold" | "warm"): void {
     for (const cpu of this.vcpus) cpu.reset();
-    this.#biosRegs.follow(this.vcpu.regs.raw);
     this.#setA20(true);
     if (kind === "warm" && this.#bios.resumeAfterCpuReset()) {
       this.#prepareCpus();
       return;
     }
-    this.#chipClock.cancelAll();
+    this.#deviceClock.cancelAll();
     for (const cpu of this.vcpus) cpu.setInterruptLine(false);
-    const { pio, mmio, virtio } = this.#chips;
-    virtio.dispose();
+    const { pio, mmio } = this.#devices;
+    this.#devices.release();
     this.#map.unshadowAll();
-    this.#chipClock = new ScopedClock(this.clock);
-    this.#chips = this.#makeChips();
-    this.#chips.pio.hook = pio.hook;
-    this.#chips.mmio.hook = mmio.hook;
-    this.#bios = this.#makeBios(this.#bios.firmware);
-    this.traceBios(this.#trace);
+    this.#deviceClock = new ScopedClock(this.clock);
+    this.#devices = this.#build();
+    this.#devices.pio.hook = pio.hook;
+    this.#devices.mmio.hook = mmio.hook;
+    this.#bios.replaceDevices(this.#devices);
     this.#powerOnSelfTest();
   }
 
+  /** The power button: an ACPI event for a guest in ACPI mode, off at once for others. */
   powerButton(): void {
-    this.#chips.pm.powerButton();
+    this.#devices.chips.pm.powerButton();
   }
-
   resetWasPrepared(): boolean {
-    const { memory } = this.vm;
-    // CMOS 0Fh, the shutdown code; a reset follows or the machine ends, so moving the index does no harm.
-    this.pio.write(PORT.CMOS_INDEX, 1, 0x0f);
-    return this.pio.read(PORT.CMOS_DATA, 1) !== 0 || memory.read16(0x472) === 0x1234;
+    return this.#bios.resetWasPrepared();
   }
-
   describeCpu(vcpu: Vcpu = this.vcpu): string {
-    const { raw } = vcpu.regs;
-    const mode = cpuMode(raw);
-    const hex = (v: bigint | number, digits: number): string => v.toString(16).toUpperCase().padStart(digits, "0");
-    const digits = codeSize(raw) === 64 ? 16 : codeSize(raw) === 32 ? 8 : 4;
-    return `${hex(raw.getSegment("cs").selector, 4)}:${hex(raw.getRip(), digits)} (${mode} mode${vcpu === this.vcpu ? "" : `, CPU ${this.vcpus.indexOf(vcpu)}`})`;
+    return describePlace(vcpu.regs.raw, this.vcpus.indexOf(vcpu));
   }
-
   traceBios(sink: BiosTraceSink | undefined): void {
-    this.#trace = sink;
-    const hex = (n: number): string => n.toString(16).toUpperCase().padStart(4, "0");
-    this.#bios.setTrace(
-      sink === undefined
-        ? undefined
-        : (call) => sink(`${(this.clock.nowNs() / 1e9).toFixed(6)} ${hex(call.callerCs)}:${hex(call.callerIp)} ${call.text}`),
-    );
+    this.#bios.trace(sink);
   }
 
+  /** Puts a medium into a removable drive, or takes it out. Counts floppy or CD drives from 0. */
   changeMedium(kind: "floppy" | "cdrom", unit: number, image: BlockBackend | undefined): void {
-    const drive = this.#drives.find((d) => d.kind === kind && d.unit === unit);
+    const drive = this.drives.find((d) => d.kind === kind && d.unit === unit);
     if (drive === undefined) {
       image?.close();
       return;
     }
     insertMedium(drive, image);
-    if (kind === "floppy") {
-      this.#chips.fdc.insert(unit, floppyMedium(drive));
-      return;
-    }
-    for (const channel of this.#chips.ide) {
-      for (const unit of [0, 1]) {
-        const device = channel.drive(unit);
-        if (device instanceof AtapiDrive && drive.path?.channel === this.#chips.ide.indexOf(channel) && drive.path.device === unit)
-          device.insert(image);
-      }
-    }
+    showMedium(this.#devices.chips, drive);
   }
 
-  get drives(): readonly Drive[] {
-    return this.#drives;
-  }
-
+  /** Everything but memory, media and configuration; while the guest stands still. */
   saveState(): PcStateV1 {
-    const pieces = this.#biosPieces?.saveState();
-    if (pieces === undefined) throw new Error("a PC has a BIOS");
     return {
       v: 1,
       cpus: this.vcpus.map((cpu) => cpu.saveState()),
       nowNs: this.clock.nowNs(),
       a20: this.#a20,
-      chips: saveChips(this.#chips),
-      chipTimers: this.#chipClock.saveTimers(),
+      chips: this.#devices.save(),
+      chipTimers: this.#deviceClock.saveTimers(),
       lineTimers: this.lineClock.saveTimers(),
-      bios: this.#bios.saveState(),
-      biosPieces: pieces,
+      ...this.#bios.saveState(),
       serial: this.serial.map((line) => line.saveState()),
       consoles: this.consoles.map((line) => line.saveState()),
     };
   }
 
+  /** Into a PC that was just made from the same configuration. Memory is loaded after this. Throws on what does not fit. */
   loadState(s: PcStateV1): void {
-    const loadCpus = (): void => {
-      for (const [i, cpu] of this.vcpus.entries()) {
-        const state = s.cpus[i];
-        if (state === undefined) throw new VmmError("SNAPSHOT_MACHINE", `the snapshot has ${s.cpus.length} CPUs, the machine ${this.vcpus.length}`);
-        cpu.loadState(state);
-      }
-    };
-    // Instruction counts first: the time that chips ask for hangs on them.
-    loadCpus();
+    // Instruction counts first: the time that devices ask for hangs on them.
+    this.#loadCpus(s);
     this.clock.setNow(s.nowNs);
-    const missing = loadChips(this.#chips, s.chips);
-    if (missing.length > 0)
-      throw new VmmError("SNAPSHOT_MACHINE", `the snapshot says nothing about ${missing.join(", ")}: the machine has other devices`);
+    this.#devices.load(s.chips);
     this.#setA20(s.a20);
-    this.#bios.loadState(s.bios);
-    this.#biosPieces?.loadState(s.biosPieces);
-    for (const [i, line] of [...this.serial, ...this.consoles].entries()) {
-      const state = [...s.serial, ...s.consoles][i];
-      if (state !== undefined) line.loadState(state);
-    }
-    // Pins that chips pulled on the way have told the CPUs things: what they knew counts.
-    loadCpus();
-    this.#chipClock.cancelAll();
-    this.lineClock.cancelAll();
-    const timers = [...s.chipTimers.map((t) => ({ ...t, clock: this.#chipClock })), ...s.lineTimers.map((t) => ({ ...t, clock: this.lineClock }))];
-    for (const timer of timers.sort((a, b) => a.sequence - b.sequence)) {
-      if (!timer.clock.armSaved(timer))
-        throw new VmmError("SNAPSHOT_MACHINE", `the machine has no timer "${timer.name}": it has other devices than the saved one`);
+    this.#bios.loadState(s);
+    for (const [i, line] of this.serial.entries()) if (s.serial[i] !== undefined) line.loadState(s.serial[i]);
+    for (const [i, line] of this.consoles.entries()) if (s.consoles[i] !== undefined) line.loadState(s.consoles[i]);
+    // Pins that devices pulled on the way have told the CPUs things: what they knew counts.
+    this.#loadCpus(s);
+    armSavedTimers([
+      { clock: this.#deviceClock, timers: s.chipTimers },
+      { clock: this.lineClock, timers: s.lineTimers },
+    ]);
+  }
+  #loadCpus(s: PcStateV1): void {
+    for (const [i, cpu] of this.vcpus.entries()) {
+      const state = s.cpus[i];
+      if (state === undefined) throw new VmmError("SNAPSHOT_MACHINE", `the snapshot has ${s.cpus.length} CPUs, the machine ${this.vcpus.length}`);
+      cpu.loadState(state);
     }
   }
 
+  /** Makes every write to every image durable. False when an image said no. */
   flush(): boolean {
-    return this.#drives.map((d) => d.backend?.flush() ?? true).every(Boolean);
+    return this.drives.map((d) => d.backend?.flush() ?? true).every(Boolean);
   }
 
+  /** Flushes and closes images, frees the guest's memory. */
   dispose(): void {
-    this.#chipClock.cancelAll();
-    this.#chips.virtio.dispose();
-    for (const drive of this.#drives) drive.backend?.close();
+    this.#deviceClock.cancelAll();
+    this.#devices.release();
+    for (const drive of this.drives) drive.backend?.close();
     this.config.net?.backend.close();
     for (const { tree } of this.config.shares) tree.close();
     this.vm.dispose();

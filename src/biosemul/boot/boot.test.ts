@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
-import type { BiosDrive } from "../api.ts";
+import type { BiosDrive, BiosHandler } from "../api.ts";
+import type { BootDevice } from "../config.ts";
 import { createInt13, DiskServices } from "../int13/index.ts";
 import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive } from "../int13/test-bench.ts";
-import { boot, BootServices } from "./index.ts";
-import type { BootDevice } from "./index.ts";
+import { boot, Bootstrap } from "./index.ts";
+
+const NO_BOOT = 0xe200;
 
 /** A disk whose first sector starts with JMP $ and its tag, with or without 55AAh. */
 function bootable(tag: number, options: { signature?: boolean; sectors?: number } = {}): MemoryBlockBackend {
@@ -17,31 +19,39 @@ function bootable(tag: number, options: { signature?: boolean; sectors?: number 
 function bench(drives: BiosDrive[], order: readonly BootDevice[] = ["floppy", "hard-disk", "cdrom"]) {
   const ctx = new BenchContext(drives);
   const services = new DiskServices();
-  const screen: string[] = [];
-  const options = { services, order, print: (_: unknown, text: string) => void screen.push(text) };
-  return { ctx, services, screen, options, boots: new BootServices(options) };
+  let screen = "";
+  const print: BiosHandler = ({ regs }) => {
+    if (regs.ah === 0x0e) screen += String.fromCharCode(regs.al);
+    return "done";
+  };
+  const video = { handler: print, init: () => {} };
+  const boots = new Bootstrap({ disks: services, video, order, noBoot: NO_BOOT, startKernel: undefined });
+  return { ctx, services, order, boots, screen: () => screen };
 }
 
 const image = (tag: number): Uint8Array => bootable(tag).bytes;
 
 describe("boot sectors", () => {
   test("bug 2: a hard disk boots with DL=80h at 0:7C00, and needs 55AAh", () => {
-    const { ctx, options } = bench([hardDrive(0, bootable(1, { signature: false })), hardDrive(1, bootable(2))]);
-    expect(boot(ctx, options).result).toEqual({ kind: "boot", name: "Hard disk 1", segment: 0, offset: 0x7c00, dl: 0x81 });
+    const { ctx, services, order } = bench([hardDrive(0, bootable(1, { signature: false })), hardDrive(1, bootable(2))]);
+    expect(boot(ctx, services, order).result).toEqual({ kind: "boot", name: "Hard disk 1", segment: 0, offset: 0x7c00, dl: 0x81 });
     expect(ctx.mem.read8(0x7c02)).toBe(2);
   });
 
   test("a floppy boots without 55AAh, but not when it is blank", () => {
     const plain = bench([floppyDrive(0, bootable(1, { signature: false }))]);
-    expect(boot(plain.ctx, plain.options).result).toMatchObject({ kind: "boot", dl: 0 });
+    expect(boot(plain.ctx, plain.services, plain.order).result).toMatchObject({ kind: "boot", dl: 0 });
     const blank = bench([floppyDrive(0, new MemoryBlockBackend("blank", new Uint8Array(1474560).fill(0xf6)))]);
-    expect(boot(blank.ctx, blank.options).result).toEqual({ kind: "none", reasons: [{ kind: "floppy", unit: 0, why: "not a system disk" }] });
+    expect(boot(blank.ctx, blank.services, blank.order).result).toEqual({
+      kind: "none",
+      reasons: [{ kind: "floppy", unit: 0, why: "not a system disk" }],
+    });
   });
 
   test("the order decides; an empty drive is passed over", () => {
     const drives = [floppyDrive(0, bootable(1)), hardDrive(0, bootable(2)), cdDrive(0, undefined)];
-    const { ctx, options } = bench(drives, ["cdrom", "hard-disk", "floppy"]);
-    expect(boot(ctx, options).result).toMatchObject({ name: "Hard disk 0" });
+    const { ctx, services, order } = bench(drives, ["cdrom", "hard-disk", "floppy"]);
+    expect(boot(ctx, services, order).result).toMatchObject({ name: "Hard disk 0" });
   });
 });
 
@@ -49,8 +59,8 @@ describe("El Torito", () => {
   test("no emulation: n sectors at 07C0:0, entered as 0:7C00 with DL=E0h; 4B01h knows it", () => {
     const loader = new Uint8Array(8192);
     for (let i = 0; i < loader.length; i++) loader[i] = i >> 9;
-    const { ctx, options, services } = bench([cdDrive(0, bootDisc([{ media: 0, sectorCount: 4, image: loader }]))]);
-    expect(boot(ctx, options).result).toMatchObject({ segment: 0, offset: 0x7c00, dl: 0xe0 });
+    const { ctx, services, order } = bench([cdDrive(0, bootDisc([{ media: 0, sectorCount: 4, image: loader }]))]);
+    expect(boot(ctx, services, order).result).toMatchObject({ segment: 0, offset: 0x7c00, dl: 0xe0 });
     expect([ctx.mem.read8(0x7c00 + 1024), ctx.mem.read8(0x7c00 + 2047), ctx.mem.read8(0x7c00 + 2048)]).toEqual([2, 3, 0]);
     ctx.regs.ax = 0x4b01;
     ctx.regs.dx = 0xe0;
@@ -63,14 +73,14 @@ describe("El Torito", () => {
     const bytes = new Uint8Array(1884160);
     bytes.set(image(1).subarray(0, 512), 0);
     bytes.set(image(8).subarray(0, 512), 12 * 512);
-    const { ctx, options } = bench([{ ...floppyDrive(0, new MemoryBlockBackend("xdf", bytes)), layout: XDF_LAYOUT }]);
-    expect(boot(ctx, options).result.kind).toBe("boot");
+    const { ctx, services, order } = bench([{ ...floppyDrive(0, new MemoryBlockBackend("xdf", bytes)), layout: XDF_LAYOUT }]);
+    expect(boot(ctx, services, order).result.kind).toBe("boot");
     expect(ctx.mem.read8(0x7c02)).toBe(8);
   });
 
   test("a load segment other than 7C0h is entered in its own 64 KB", () => {
-    const { ctx, options } = bench([cdDrive(0, bootDisc([{ media: 0, loadSegment: 0x1234, sectorCount: 4, image: image(7) }]))]);
-    expect(boot(ctx, options).result).toMatchObject({ segment: 0x1000, offset: 0x2340 });
+    const { ctx, services, order } = bench([cdDrive(0, bootDisc([{ media: 0, loadSegment: 0x1234, sectorCount: 4, image: image(7) }]))]);
+    expect(boot(ctx, services, order).result).toMatchObject({ segment: 0x1000, offset: 0x2340 });
     expect(ctx.mem.read8(0x12342)).toBe(7);
   });
 
@@ -80,8 +90,8 @@ describe("El Torito", () => {
     [3, 36],
   ])("floppy emulation, media type %i: DL=00h and %i sectors a track", (media, sectors) => {
     const disc = bootDisc([{ media, sectorCount: 1, image: new Uint8Array(80 * 2 * sectors * 512).fill(9) }]);
-    const { ctx, options, services } = bench([cdDrive(0, disc)]);
-    expect(boot(ctx, options).result).toMatchObject({ offset: 0x7c00, dl: 0 });
+    const { ctx, services, order } = bench([cdDrive(0, disc)]);
+    expect(boot(ctx, services, order).result).toMatchObject({ offset: 0x7c00, dl: 0 });
     ctx.regs.ax = 0x0800;
     ctx.regs.dx = 0;
     createInt13(services)(ctx);
@@ -91,8 +101,8 @@ describe("El Torito", () => {
   test("hard-disk emulation: DL=80h, geometry from the partition table, the real disk becomes 81h", () => {
     const hd = image(5);
     hd.set([0x80, 1, 1, 0, 6, 7, 0x20, 10], 446);
-    const { ctx, options, services } = bench([hardDrive(0, bootable(6)), cdDrive(0, bootDisc([{ media: 4, sectorCount: 1, image: hd }]))], ["cdrom"]);
-    expect(boot(ctx, options).result).toMatchObject({ dl: 0x80 });
+    const { ctx, services, order } = bench([hardDrive(0, bootable(6)), cdDrive(0, bootDisc([{ media: 4, sectorCount: 1, image: hd }]))], ["cdrom"]);
+    expect(boot(ctx, services, order).result).toMatchObject({ dl: 0x80 });
     const int13 = createInt13(services);
     ctx.regs.ax = 0x0800;
     ctx.regs.dx = 0x80;
@@ -113,10 +123,10 @@ describe("El Torito", () => {
       { media: 0, sectorCount: 1, image: image(3), platform: 0 },
     ]);
     const good = bench([cdDrive(0, disc)]);
-    expect(boot(good.ctx, good.options).result.kind).toBe("boot");
+    expect(boot(good.ctx, good.services, good.order).result.kind).toBe("boot");
     expect(good.ctx.mem.read8(0x7c02)).toBe(3);
     const bad = bench([cdDrive(0, bootDisc([{ media: 0, sectorCount: 1, image: image(1) }], { badChecksum: true }))]);
-    expect(boot(bad.ctx, bad.options).result).toMatchObject({ kind: "none" });
+    expect(boot(bad.ctx, bad.services, bad.order).result).toMatchObject({ kind: "none" });
   });
 });
 
@@ -125,25 +135,32 @@ describe("INT 18h and INT 19h (bug 14)", () => {
     const { ctx, boots } = bench([hardDrive(0, bootable(4))]);
     ctx.mem.write8(0x5000, 0x77);
     expect(boots.int19(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
-    expect([ctx.regs.dl, ctx.regs.selector("ds"), ctx.regs.selector("ss"), ctx.regs.sp, ctx.regs.rflags & 0x200]).toEqual([
-      0x80, 0, 0, 0x7c00, 0x200,
-    ]);
+    expect([ctx.regs.dl, ctx.regs.selector("ds"), ctx.regs.selector("ss"), ctx.regs.sp]).toEqual([0x80, 0, 0, 0x7c00]);
     expect(ctx.mem.read8(0x5000)).toBe(0x77);
   });
 
-  test("INT 18h goes to the next device, then says so and waits for a key, then starts over", () => {
-    const { ctx, boots, screen } = bench([floppyDrive(0, bootable(1)), hardDrive(0, bootable(2))]);
+  test("INT 18h goes to the next device, then says why nothing boots and goes where the ROM waits; INT 19h starts over", () => {
+    const { ctx, boots, screen } = bench([floppyDrive(0, bootable(1)), hardDrive(0, bootable(2)), cdDrive(0, undefined)]);
     boots.int19(ctx);
     expect(boots.int18(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
     expect(ctx.mem.read8(0x7c02)).toBe(2);
-    ctx.mem.write16(0x41a, 0x1e);
-    ctx.mem.write16(0x41c, 0x1e);
-    expect(boots.int18(ctx)).toBe("wait");
-    expect(screen.join("")).toContain("No bootable device");
-    ctx.resumed = true;
-    expect(boots.int18(ctx)).toBe("wait");
-    ctx.mem.write16(0x41c, 0x20);
-    expect(boots.int18(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
-    expect([ctx.regs.dl, ctx.mem.read16(0x41a)]).toEqual([0, 0x20]);
+    ctx.regs.setRealSegment("ss", 0x1234);
+    ctx.regs.esp = 0x5678;
+    expect(boots.int18(ctx)).toBe("redirected");
+    expect(screen()).toBe("CD-ROM 0: no disc\r\n");
+    expect([ctx.regs.selector("cs"), Number(ctx.regs.rip), ctx.regs.selector("ss"), ctx.regs.sp]).toEqual([0xf000, NO_BOOT, 0x1234, 0x5678]);
+    expect(boots.int19(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
+    expect(ctx.regs.dl).toBe(0);
+  });
+
+  test("a kernel is started by the first INT 19h of POST; INT 18h from it boots a device", () => {
+    const { ctx, services, order, boots } = bench([hardDrive(0, bootable(2))]);
+    const started: number[] = [];
+    const video = { handler: () => "done" as const, init: () => void started.push(ctx.regs.sp) };
+    const direct = new Bootstrap({ disks: services, video, order, noBoot: NO_BOOT, startKernel: () => void started.push(-1) });
+    expect([direct.int19(ctx), direct.int19(ctx)]).toEqual(["redirected", "redirected"]);
+    expect(started).toEqual([0x7c00, -1, -1]);
+    direct.loadState(boots.saveState());
+    expect(direct.int18(ctx)).toEqual({ jump: { segment: 0, offset: 0x7c00 } });
   });
 });

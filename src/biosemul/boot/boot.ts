@@ -1,4 +1,6 @@
-import type { BiosContext, BiosHandler, ServiceResult } from "../api.ts";
+import { MEM } from "../../isa/index.ts";
+import type { BiosContext } from "../api.ts";
+import type { BootDevice } from "../config.ts";
 import {
   bootAddress,
   diskToMemory,
@@ -10,9 +12,6 @@ import {
   readBootCatalog,
 } from "../int13/index.ts";
 import type { BootCatalogEntry, DiskServices, Emulation } from "../int13/index.ts";
-
-/** A class of boot device, or one drive of it. */
-export type BootDevice = "floppy" | "hard-disk" | "cdrom" | { readonly kind: "floppy" | "hard-disk" | "cdrom"; readonly unit: number };
 
 /** A loaded boot sector or image and how to enter it; or why nothing boots. */
 export type BootResult =
@@ -26,20 +25,6 @@ export interface BootFailure {
   /** "no boot signature" */
   readonly why: string;
 }
-
-export interface BootOptions {
-  readonly services: DiskServices;
-  readonly order: readonly BootDevice[];
-  /** Puts text on the guest's screen (through the INT 10h services). */
-  readonly print: (ctx: BiosContext, text: string) => void;
-  /** Real-mode address of the `$PnP` structure, given to boot sectors in ES:DI; none: 0:0. */
-  readonly pnp?: { readonly segment: number; readonly offset: number };
-}
-
-const BOOT_LINEAR = 0x7c00;
-
-/** Where the boot stack starts: just below the boot sector. */
-const BOOT_STACK = 0x7c00;
 
 function describe({ kind, unit }: { readonly kind: string; readonly unit: number }): string {
   if (kind === "floppy") return `Floppy ${String.fromCharCode(65 + unit)}`;
@@ -58,14 +43,18 @@ export function describeFailure(failure: BootFailure): string {
  * Rules (as PC BIOSes have them): a hard disk's sector needs 55AAh; a floppy's does not, but its first 16 words must not
  * all be equal (an unformatted or data disk); a disc needs a valid catalog with a bootable x86 entry.
  */
-export function boot(ctx: BiosContext, options: BootOptions, first = 0): { readonly result: BootResult; readonly next: number } {
-  const candidates = expandOrder(ctx, options.order);
+export function boot(
+  ctx: BiosContext,
+  services: DiskServices,
+  order: readonly BootDevice[],
+  first = 0,
+): { readonly result: BootResult; readonly next: number } {
+  const candidates = expandOrder(ctx, order);
   const reasons: BootFailure[] = [];
   for (let i = first; i < candidates.length; i++) {
     const candidate = candidates[i];
     if (candidate === undefined) continue;
-    const tried =
-      candidate.kind === "cdrom" ? bootCd(ctx, options.services, candidate.unit) : bootSector(ctx, options.services, candidate.kind, candidate.unit);
+    const tried = candidate.kind === "cdrom" ? bootCd(ctx, services, candidate.unit) : bootSector(ctx, services, candidate.kind, candidate.unit);
     if (typeof tried !== "string") return { result: { kind: "boot", name: describe(candidate), ...tried }, next: i + 1 };
     reasons.push({ ...candidate, why: tried });
   }
@@ -93,17 +82,17 @@ function bootSector(ctx: BiosContext, services: DiskServices, kind: "floppy" | "
   if (view.totalSectors === 0) return "empty image";
   const at = kind === "floppy" ? floppySectorByte(view, 0, 0, 1, 2) : 0;
   if (at < 0) return "no boot sector";
-  if (!diskToMemory(ctx.mem, view.backend, at, BOOT_LINEAR, 512)) return "read error";
+  if (!diskToMemory(ctx.mem, view.backend, at, MEM.BOOT, 512)) return "read error";
   // The BIOS has read this medium: its change line is down.
   services.clearChanged(view.drive);
-  if (kind === "hard-disk" && ctx.mem.read16(BOOT_LINEAR + 510) !== 0xaa55) return "no boot signature";
+  if (kind === "hard-disk" && ctx.mem.read16(MEM.BOOT + 510) !== 0xaa55) return "no boot signature";
   if (kind === "floppy" && isUniform(ctx)) return "not a system disk";
-  return { segment: 0, offset: BOOT_LINEAR, dl };
+  return { segment: 0, offset: MEM.BOOT, dl };
 }
 
 function isUniform(ctx: BiosContext): boolean {
-  const word = ctx.mem.read16(BOOT_LINEAR);
-  for (let i = 1; i < 16; i++) if (ctx.mem.read16(BOOT_LINEAR + 2 * i) !== word) return false;
+  const word = ctx.mem.read16(MEM.BOOT);
+  for (let i = 1; i < 16; i++) if (ctx.mem.read16(MEM.BOOT + 2 * i) !== word) return false;
   return true;
 }
 
@@ -140,89 +129,4 @@ function emulationFor(ctx: BiosContext, services: DiskServices, unit: number, en
     sectors: geometry.sectors,
     active: !none,
   };
-}
-
-/**
- * Registers at the boot sector's first instruction (spec: PnP BIOS 1.0A §3.1; BBS 1.01 §6): DL the drive, ES:DI the
- * `$PnP` structure, DS=SS=0, SP below 7C00h, interrupts on by the caller's jump. CS:IP is the returned jump.
- */
-export function enterBoot(ctx: BiosContext, result: Extract<BootResult, { kind: "boot" }>, options: BootOptions): ServiceResult {
-  const { regs } = ctx;
-  regs.eax = 0xaa55;
-  regs.ebx = 0;
-  regs.ecx = 0;
-  regs.edx = result.dl;
-  regs.esi = 0;
-  regs.edi = options.pnp?.offset ?? 0;
-  regs.ebp = 0;
-  regs.setRealSegment("es", options.pnp?.segment ?? 0);
-  regs.setRealSegment("ds", 0);
-  regs.setRealSegment("ss", 0);
-  regs.esp = BOOT_STACK;
-  // IF on, DF off; the rest as it was.
-  regs.rflags = (regs.rflags & ~0x0400) | 0x0200;
-  return { jump: { segment: result.segment, offset: result.offset } };
-}
-
-/** BDA keyboard ring: head and tail differ when a key is waiting. */
-const KEY_HEAD = 0x41a;
-const KEY_TAIL = 0x41c;
-
-/** INT 18h and INT 19h: the boot loop of a PC. One for a machine. */
-export class BootServices {
-  readonly #options: BootOptions;
-  #next = 0;
-  #waiting = false;
-
-  constructor(options: BootOptions) {
-    this.#options = options;
-  }
-
-  /** INT 19h: the first device that boots. Memory and vectors are left as they are. */
-  readonly int19: BiosHandler = (ctx) => {
-    if (this.#waiting && ctx.resumed) return this.#wait(ctx);
-    return this.#from(ctx, 0);
-  };
-
-  /** INT 18h: the boot code gave up; the next device, and after the last a message and a key. */
-  readonly int18: BiosHandler = (ctx) => {
-    if (this.#waiting && ctx.resumed) return this.#wait(ctx);
-    return this.#from(ctx, this.#next);
-  };
-
-  /** POST's last act, for a machine that starts without a stub: the boot device in memory, registers set. */
-  start(ctx: BiosContext): BootResult {
-    this.#waiting = false;
-    const { result, next } = boot(ctx, this.#options, 0);
-    this.#next = next;
-    return result;
-  }
-
-  saveState(): { readonly v: 1; readonly next: number; readonly waiting: boolean } {
-    return { v: 1, next: this.#next, waiting: this.#waiting };
-  }
-
-  loadState(state: { readonly v: 1; readonly next: number; readonly waiting: boolean }): void {
-    this.#next = state.next;
-    this.#waiting = state.waiting;
-  }
-
-  #from(ctx: BiosContext, first: number): ServiceResult {
-    const { result, next } = boot(ctx, this.#options, first);
-    this.#next = next;
-    if (result.kind === "boot") return enterBoot(ctx, result, this.#options);
-    for (const reason of result.reasons) this.#options.print(ctx, `${describeFailure(reason)}\r\n`);
-    this.#options.print(ctx, "No bootable device. Insert a boot disk and press any key.\r\n");
-    ctx.mem.write16(KEY_HEAD, ctx.mem.read16(KEY_TAIL));
-    this.#waiting = true;
-    return "wait";
-  }
-
-  #wait(ctx: BiosContext): ServiceResult {
-    const tail = ctx.mem.read16(KEY_TAIL);
-    if (ctx.mem.read16(KEY_HEAD) === tail) return "wait";
-    ctx.mem.write16(KEY_HEAD, tail);
-    this.#waiting = false;
-    return this.#from(ctx, 0);
-  }
 }

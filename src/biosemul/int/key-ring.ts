@@ -45,3 +45,14 @@ export function clearKeys(mem: PhysicalMemory): void {
   mem.write16(BDA.KEY_HEAD, start);
   mem.write16(BDA.KEY_TAIL, start);
 }
+
+/** Keys in the ring as the guest keeps it now; 0 where its cells hold something else: nobody uses this BIOS's ring any more. */
+export function waitingKeys(mem: PhysicalMemory): number {
+  const start = mem.read16(BDA.KEY_RING_START);
+  const end = mem.read16(BDA.KEY_RING_END);
+  const head = mem.read16(BDA.KEY_HEAD);
+  const tail = mem.read16(BDA.KEY_TAIL);
+  const inside = (at: number): boolean => at >= start && at < end;
+  if (end <= start || end - start > 512 || !inside(head) || !inside(tail)) return 0;
+  return ((tail - head + end - start) % (end - start)) / 2;
+}

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FONT_8X16 } from "../font/index.ts";
-import { glyphPicture, videoPc } from "./fixture.test.ts";
+import { buildVideoRom } from "./index.ts";
+import { glyphPicture, videoPc } from "./video-pc.test.ts";
 import { PARAMETER_TABLES } from "./modes.ts";
 import { programRegisters } from "./set-mode.ts";
 import { VBE_MODES } from "./vbe-modes.ts";
@@ -148,7 +149,7 @@ test("DPMS off blanks the screen, on shows it again; the EDID is valid", () => {
 
 describe("option ROM", () => {
   test("has signature, jump, PCIR and checksum 0", () => {
-    const { videoRom } = videoPc().int10.romParts;
+    const videoRom = buildVideoRom({ vramBytes: 1 << 24 });
     expect([...videoRom.subarray(0, 4)]).toEqual([0x55, 0xaa, 32, 0xe9]);
     expect(videoRom[6 + (videoRom[4] ?? 0) + ((videoRom[5] ?? 0) << 8)]).toBe(0xcb);
     expect(videoRom.reduce((s, b) => s + b, 0) & 0xff).toBe(0);

@@ -27,7 +27,6 @@ export interface ApmStateV1 {
   readonly connection: Connection;
   readonly enabled: boolean;
   readonly engaged: boolean;
-  readonly event: number;
 }
 
 export interface ApmEntries {
@@ -42,17 +41,12 @@ export class ApmServices {
   #connection: Connection = "none";
   #enabled = true;
   #engaged = true;
-  #event = 0;
   #off = false;
   constructor(entries: ApmEntries, powerOff: () => void) {
     this.#entries = entries;
     this.#powerOff = powerOff;
   }
 
-  /** A power event for the guest's next 530Bh (0Ah: user wants to suspend; 09h: critical suspend). */
-  postEvent(event: number): void {
-    this.#event = event;
-  }
   /** True once the guest has turned the machine off. */
   get off(): boolean {
     return this.#off;
@@ -61,7 +55,6 @@ export class ApmServices {
     this.#connection = "none";
     this.#enabled = true;
     this.#engaged = true;
-    this.#event = 0;
     this.#off = false;
   }
 
@@ -94,11 +87,7 @@ export class ApmServices {
         regs.dx = 0xffff;
         return ok(ctx);
       case 0x0b:
-        if (this.#event === 0) return fail(ctx, ERROR.NO_EVENT);
-        regs.bx = this.#event;
-        regs.cx = 0;
-        this.#event = 0;
-        return ok(ctx);
+        return fail(ctx, ERROR.NO_EVENT);
       case 0x0c:
         if (regs.bx !== ALL_DEVICES) return fail(ctx, ERROR.BAD_DEVICE);
         regs.cx = 0;
@@ -181,13 +170,12 @@ export class ApmServices {
   }
 
   saveState(): ApmStateV1 {
-    return { v: 1, connection: this.#connection, enabled: this.#enabled, engaged: this.#engaged, event: this.#event };
+    return { v: 1, connection: this.#connection, enabled: this.#enabled, engaged: this.#engaged };
   }
   loadState(s: ApmStateV1): void {
     this.#connection = s.connection;
     this.#enabled = s.enabled;
     this.#engaged = s.engaged;
-    this.#event = s.event;
     this.#off = false;
   }
 }

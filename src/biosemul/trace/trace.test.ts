@@ -7,8 +7,8 @@ import type { BiosCallRecord } from "./tracer.ts";
 describe("BIOS trace", () => {
   it("prints a disk read as strace would", () => {
     const b = new Bench({
-      handlers: {
-        int13: (ctx) => {
+      services: {
+        0x13: (ctx) => {
           ctx.regs.ah = 0;
           ctx.setCarry(false);
           return "done";

@@ -33,6 +33,8 @@ export const PORT = {
   PCI_ADDRESS: 0xcf8,
   RESET_CONTROL: 0xcf9,
   PCI_DATA: 0xcfc,
+  /** Bochs: the word "Shutdown". */
+  SHUTDOWN: 0x8900,
 } as const;
 
 /** ISA interrupt lines, 0..15. */
@@ -66,6 +68,7 @@ export const MEM = {
   ROM_F: 0xf0000,
   HIGH: 0x100000,
   IOAPIC: 0xfec00000,
+  HPET: 0xfed00000,
   LAPIC: 0xfee00000,
   LFB: 0xe0000000,
 } as const;

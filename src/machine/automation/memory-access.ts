@@ -1,5 +1,5 @@
 import { bytes as byteArray, integer } from "../options/kinds.ts";
-import type { Pc } from "../pc-parts.ts";
+import type { Pc } from "../pc.ts";
 import type { Guard } from "./guard.ts";
 
 /** The CPU's physical addresses have 40 bits (CPUID 80000008h). */

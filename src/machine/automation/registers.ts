@@ -102,3 +102,10 @@ export function formatRegisters(r: Registers): string {
   lines.push(`CR0=${hex(r.cr0, 8)} CR2=${hex(r.cr2, wide)} CR3=${hex(r.cr3, wide)} CR4=${hex(r.cr4, 8)} EFER=${hex(r.efer, 4)}`);
   return lines.join("\n");
 }
+
+/** Where a CPU is, for messages: `0008:C0101234 (protected32 mode)`. `number`: which CPU, unless it is the first. */
+export function describePlace(cpu: RegisterAccess, number: number): string {
+  const hex = (v: bigint | number, digits: number): string => v.toString(16).toUpperCase().padStart(digits, "0");
+  const at = `${hex(cpu.getSegment("cs").selector, 4)}:${hex(cpu.getRip(), codeSize(cpu) / 4)}`;
+  return `${at} (${cpuMode(cpu)} mode${number === 0 ? "" : `, CPU ${number}`})`;
+}

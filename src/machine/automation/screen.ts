@@ -1,5 +1,5 @@
 import type { Frame, TextScreen, VideoMode } from "../../devices/vga/index.ts";
-import type { DisplayPort } from "../pc-parts.ts";
+import type { DisplayPort } from "../board/sockets.ts";
 import type { WaitOptions } from "./options.ts";
 import { screenLines, screenText } from "./screen-text.ts";
 import type { Pattern, WatchMatch } from "./watch.ts";

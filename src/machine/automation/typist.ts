@@ -1,15 +1,6 @@
 import type { Clock, Timer } from "../../base/index.ts";
+import type { KeyPort } from "../board/sockets.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
-
-/** The keyboard as the typist needs it. */
-export interface KeyPort {
-  /** Presses or releases a key. */
-  key(name: KeyName, down: boolean): void;
-  /** The guest has taken everything that was sent. */
-  ready(): boolean;
-  /** Keys that wait in the BIOS ring buffer; 0 when the BIOS is out of the picture. */
-  waitingKeys(): number;
-}
 
 interface Stroke {
   readonly key: KeyName;

@@ -9,7 +9,7 @@ import type { Guard } from "./guard.ts";
 import { isKeyName } from "../../devices/ps2-keyboard/keys.ts";
 import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
-import type { Pc } from "../pc-parts.ts";
+import type { Pc } from "../pc.ts";
 import type { Platform } from "../platform.ts";
 import { anything, checkOptions, choice, either, finite, flag, integer, kind as kindOf, text, withMethods } from "../options/kinds.ts";
 import { PATTERN, TYPE_OPTIONS, WAIT_OPTIONS } from "../options/tables.ts";

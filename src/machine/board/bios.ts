@@ -1,98 +1,27 @@
-import { boot, describeFailure } from "../../biosemul/boot/index.ts";
-import type { BootFailure, BootOptions } from "../../biosemul/boot/index.ts";
-import { createInt10 } from "../../biosemul/int10/index.ts";
-import type { Int10Options } from "../../biosemul/int10/index.ts";
-import { createInt13, createInt40, DiskServices } from "../../biosemul/int13/index.ts";
-import type { DiskServicesStateV1 } from "../../biosemul/int13/index.ts";
-import { DEFAULT_BIOS_CONFIG } from "../../biosemul/index.ts";
-import type { BiosConfig, BiosContext, BiosHandler, BiosHandlers } from "../../biosemul/index.ts";
-import { PORT } from "../../isa/index.ts";
+import { BIOS_TRAP_PORT, BiosEmul, DEFAULT_BIOS_CONFIG } from "../../biosemul/index.ts";
+import type { BiosBootStateV1, BiosConfig, BiosStateV1, BootFailure, Firmware } from "../../biosemul/index.ts";
+import { MEM, PORT } from "../../isa/index.ts";
+import { ENTRY_RUN, ENTRY_SKIP, GuestRegisters } from "../../vmm/index.ts";
+import type { Vcpu, Vm, VmEntry, VmExit } from "../../vmm/index.ts";
 import { parseBootDevice } from "../boot-device.ts";
 import type { BootDevice } from "../boot-device.ts";
 import type { MachineConfig } from "../config.ts";
-import { COM_PORTS } from "./chips.ts";
+import { checkKernel, startKernel } from "../kernel.ts";
+import type { MachineClock } from "../run/clock.ts";
+import type { BoardRequest } from "../run/run-loop.ts";
+import type { DeviceSet } from "./devices.ts";
 import type { Drive } from "./drives.ts";
+import { COM_PORTS } from "./isa.ts";
+import { VRAM_BYTES } from "./memory-map.ts";
+import type { MemoryMap } from "./memory-map.ts";
+import { portIo } from "./port-gateway.ts";
 
 /** A boot device in the BIOS's words. */
-function bootDevice(device: BootDevice): BootOptions["order"] {
+function bootDevice(device: BootDevice): BiosConfig["bootOrder"] {
   const parsed = parseBootDevice(device);
   if (parsed === undefined) return [];
   const { kind, unit } = parsed;
   return [unit === undefined ? kind : { kind, unit }];
-}
-
-export interface BiosPieces {
-  readonly handlers: BiosHandlers;
-  readonly font8x8: Uint8Array;
-  /** The video option ROM for C0000. */
-  readonly videoRom: Uint8Array;
-  saveState(): BiosPiecesStateV1;
-  loadState(s: BiosPiecesStateV1): void;
-}
-
-export interface BiosPiecesStateV1 {
-  readonly v: 1;
-  readonly disks: DiskServicesStateV1;
-  /** The boot device that INT 18h tries next. */
-  readonly next: number;
-  readonly videoReady: boolean;
-}
-
-/**
- * Puts the rooms of biosemul together: display, disks, and the boot order. One set for each power-on. With `startKernel`, that is what
- * INT 19h does instead of looking for a boot sector. `nothingBoots` is told when POST finds nothing to start.
- */
-export function createBiosHandlers(
-  config: MachineConfig,
-  video: Int10Options,
-  startKernel: (() => void) | undefined,
-  nothingBoots: (failures: readonly BootFailure[]) => void,
-): BiosPieces {
-  const int10 = createInt10(video);
-  const services = new DiskServices();
-  const options: BootOptions = {
-    services,
-    order: config.boot.flatMap(bootDevice),
-    print: (ctx, text) => teletype(ctx, int10.handler, text),
-  };
-  let next = 0;
-  let videoReady = false;
-  return {
-    handlers: {
-      int10: int10.handler,
-      int13: createInt13(services),
-      int40: createInt40(services),
-      bootstrap(ctx, from) {
-        // The end of POST; a later INT 19h keeps the screen and the vectors as they are.
-        if (!videoReady) {
-          videoReady = true;
-          for (const { vector, segment, offset } of int10.romParts.vectors) ctx.mem.write32(vector * 4, ((segment << 16) | offset) >>> 0);
-          int10.initVideo(ctx);
-        }
-        if (startKernel !== undefined && from === "first") {
-          startKernel();
-          return "entered";
-        }
-        const tried = boot(ctx, options, from === "first" ? 0 : next);
-        next = tried.next;
-        if (tried.result.kind === "none") {
-          for (const reason of tried.result.reasons) teletype(ctx, int10.handler, `${describeFailure(reason)}\r\n`);
-          if (from === "first") nothingBoots(tried.result.reasons);
-          return undefined;
-        }
-        ctx.regs.edx = tried.result.dl;
-        return { segment: tried.result.segment, offset: tried.result.offset };
-      },
-    },
-    font8x8: int10.romParts.font8x8Low,
-    videoRom: int10.romParts.videoRom,
-    saveState: () => ({ v: 1, disks: services.saveState(), next, videoReady }),
-    loadState(s) {
-      services.loadState(s.disks);
-      next = s.next;
-      videoReady = s.videoReady;
-    },
-  };
 }
 
 /** What this PC's BIOS finds on its board. */
@@ -109,18 +38,128 @@ export function biosConfig(config: MachineConfig, drives: readonly Drive[]): Bio
     apic: true,
     hpet: true,
     acpi: true,
+    bootOrder: config.boot.flatMap(bootDevice),
   };
 }
 
-/** Prints through the guest's own INT 10h, with its registers kept. */
-function teletype(ctx: BiosContext, int10: BiosHandler, text: string): void {
-  const { regs } = ctx;
-  const { eax, ebx } = regs;
-  for (const char of text) {
-    regs.eax = 0x0e00 | (char.charCodeAt(0) & 0xff);
-    regs.ebx = 7;
-    int10(ctx);
+/** A line for `--trace bios`. */
+export type BiosTraceSink = (line: string) => void;
+
+export interface PcBiosParts {
+  readonly config: MachineConfig;
+  readonly vm: Vm;
+  readonly clock: MachineClock;
+  readonly map: MemoryMap;
+  readonly drives: readonly Drive[];
+  readonly a20Enabled: () => boolean;
+  readonly instructionCount: () => number;
+  readonly request: (request: BoardRequest) => void;
+  readonly nothingBoots: (failures: readonly BootFailure[]) => void;
+}
+
+/** The BIOS in its socket: which CPU calls it, what traces see of its work, and a new one at each hard reset. */
+export class PcBios {
+  readonly #parts: PcBiosParts;
+  readonly #config: BiosConfig;
+  /** The registers of the CPU that called. */
+  readonly #regs: GuestRegisters;
+  #devices: DeviceSet;
+  #emul: BiosEmul;
+  #trace: BiosTraceSink | undefined;
+
+  constructor(parts: PcBiosParts, devices: DeviceSet) {
+    this.#parts = parts;
+    this.#config = biosConfig(parts.config, parts.drives);
+    const { vcpu, vcpus } = parts.vm;
+    this.#regs = vcpus.length === 1 ? vcpu.regs : new GuestRegisters(vcpu.regs.raw);
+    if (parts.config.kernel !== undefined) checkKernel(parts.config.kernel, this.#config);
+    this.#devices = devices;
+    this.#emul = this.#build(devices, undefined);
   }
-  regs.eax = eax;
-  regs.ebx = ebx;
+
+  #build(devices: DeviceSet, firmware: Firmware | undefined): BiosEmul {
+    const { config, vm, map, drives, a20Enabled, instructionCount, request, nothingBoots } = this.#parts;
+    const { kernel } = config;
+    return new BiosEmul({
+      regs: this.#regs,
+      memory: vm.physical,
+      ports: portIo(devices.pio),
+      drives,
+      config: this.#config,
+      display: { lfbBase: () => map.frameBuffer ?? MEM.LFB, vramBytes: VRAM_BYTES },
+      window: devices.chips.vga,
+      a20Enabled,
+      powerOff: () => request({ kind: "power-off", by: "APM" }),
+      systemReset: () => request({ kind: "reset", warm: false, by: "jump to the reset vector" }),
+      instructionCount,
+      boot: {
+        startKernel: kernel === undefined ? undefined : () => startKernel(kernel, this.#config, vm.physical, vm.vcpu.regs),
+        nothingBoots,
+      },
+      firmware,
+    });
+  }
+
+  /** POST, on the bootstrap processor. */
+  init(): void {
+    this.#regs.follow(this.#parts.vm.vcpu.regs.raw);
+    this.#emul.init();
+  }
+  /** New devices: the BIOS forgets what it knew. */
+  replaceDevices(devices: DeviceSet): void {
+    this.#devices = devices;
+    this.#emul = this.#build(devices, this.#emul.firmware);
+    this.trace(this.#trace);
+  }
+  /** The bootstrap processor was reset alone: true when software said where it goes on. */
+  resumeAfterCpuReset(): boolean {
+    this.#regs.follow(this.#parts.vm.vcpu.regs.raw);
+    return this.#emul.resumeAfterCpuReset();
+  }
+  resetWasPrepared(): boolean {
+    return this.#emul.resetWasPrepared();
+  }
+  waitingKeys(): number {
+    return this.#emul.waitingKeys();
+  }
+
+  /** Answers a trap of the ROM; undefined: none of its. */
+  call(exit: VmExit, vcpu: Vcpu): VmEntry | undefined {
+    if (exit.kind !== "vmcall" && (exit.kind !== "io-out" || exit.port !== BIOS_TRAP_PORT)) return undefined;
+    if (this.#regs !== vcpu.regs) this.#regs.follow(vcpu.regs.raw);
+    const { pio, mmio } = this.#devices;
+    if (pio.hook === undefined && mmio.hook === undefined) {
+      return exit.kind === "vmcall" ? (this.#emul.call() === "handled" ? ENTRY_RUN : undefined) : this.#service(exit);
+    }
+    // A trace of accesses shows the guest's own, not those that the services make on its behalf.
+    const [pioHook, mmioHook] = [pio.hook, mmio.hook];
+    pio.hook = undefined;
+    mmio.hook = undefined;
+    const entry = this.#service(exit);
+    pio.hook = pioHook;
+    mmio.hook = mmioHook;
+    return entry;
+  }
+  #service(exit: VmExit): VmEntry | undefined {
+    if (exit.kind === "io-out" && exit.size === 4) return this.#emul.callInterpreted(exit.value >>> 0) === "handled" ? ENTRY_SKIP : undefined;
+    return this.#emul.call() === "handled" ? ENTRY_RUN : undefined;
+  }
+
+  trace(sink: BiosTraceSink | undefined): void {
+    this.#trace = sink;
+    const hex = (n: number): string => n.toString(16).toUpperCase().padStart(4, "0");
+    this.#emul.setTrace(
+      sink === undefined
+        ? undefined
+        : (call) => sink(`${(this.#parts.clock.nowNs() / 1e9).toFixed(6)} ${hex(call.callerCs)}:${hex(call.callerIp)} ${call.text}`),
+    );
+  }
+
+  saveState(): { readonly bios: BiosStateV1; readonly biosPieces: BiosBootStateV1 } {
+    return { bios: this.#emul.saveState(), biosPieces: this.#emul.saveBoot() };
+  }
+  loadState(s: { readonly bios: BiosStateV1; readonly biosPieces: BiosBootStateV1 }): void {
+    this.#emul.loadState(s.bios);
+    this.#emul.loadBoot(s.biosPieces);
+  }
 }

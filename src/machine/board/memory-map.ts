@@ -1,5 +1,5 @@
 import { MEM } from "../../isa/index.ts";
-import { VIDEO_ROM_BYTES } from "../../biosemul/int10/index.ts";
+import { VIDEO_ROM_BYTES } from "../../biosemul/index.ts";
 import type { PamSegment } from "../../devices/pci/index.ts";
 import type { Vm } from "../../vmm/index.ts";
 
@@ -47,10 +47,6 @@ export class MemoryMap {
   /** Where the guest sees the linear frame buffer; undefined: nowhere. */
   get frameBuffer(): number | undefined {
     return this.#frameBuffer;
-  }
-
-  writeVideoRom(content: Uint8Array): void {
-    this.#vm.memory.writeRom(VIDEO_ROM_GPA, content);
   }
 
   /** The linear frame buffer follows its BAR; undefined: the BAR is switched off. */

@@ -1,38 +1,59 @@
 import type { PortIo } from "../../biosemul/index.ts";
 import type { PioBus } from "../../bus/index.ts";
-import type { AccessSize, GuestIo } from "../../vmm/index.ts";
-import type { Chips } from "./chips.ts";
+import { ENTRY_RUN, ENTRY_SKIP } from "../../vmm/index.ts";
+import type { AccessSize, GuestIo, VmEntry, VmExit } from "../../vmm/index.ts";
+import type { DeviceSet } from "./devices.ts";
 
-/** Ports and device memory answered below the exit. The chips behind it are exchanged at a hard reset. */
+/** Where port and memory accesses of the guest go. The devices behind it are exchanged at a hard reset. */
 export class PortGateway implements GuestIo {
   /** Its accesses are exits: the BIOS is called there. -1: none. */
   readonly #trapPort: number;
-  #chips: Chips | undefined;
+  #devices: DeviceSet | undefined;
 
   constructor(trapPort: number) {
     this.#trapPort = trapPort;
   }
-  connect(chips: Chips): void {
-    this.#chips = chips;
+  connect(devices: DeviceSet): void {
+    this.#devices = devices;
   }
   portRead(port: number, size: AccessSize): number {
-    return this.#chips === undefined ? -1 : this.#chips.pio.read(port, size);
+    return this.#devices === undefined ? -1 : this.#devices.pio.read(port, size);
   }
   portWrite(port: number, size: AccessSize, value: number): boolean {
-    if (port === this.#trapPort || this.#chips === undefined) return false;
-    this.#chips.pio.write(port, size, value);
+    if (port === this.#trapPort || this.#devices === undefined) return false;
+    this.#devices.pio.write(port, size, value);
     return true;
   }
   mmioRead(gpa: number, size: AccessSize): number {
-    return this.#chips === undefined ? -1 : this.#chips.mmio.read(gpa, size);
+    return this.#devices === undefined ? -1 : this.#devices.mmio.read(gpa, size);
   }
   mmioWrite(gpa: number, size: AccessSize, value: number): boolean {
-    if (this.#chips === undefined) return false;
-    this.#chips.mmio.write(gpa, size, value);
+    if (this.#devices === undefined) return false;
+    this.#devices.mmio.write(gpa, size, value);
     return true;
   }
   interruptAcknowledge(): number {
-    return this.#chips?.pic.acknowledge() ?? 0xff;
+    return this.#devices?.chips.pic.acknowledge() ?? 0xff;
+  }
+
+  /** An access that became an exit. */
+  answer(exit: VmExit): VmEntry {
+    if (this.#devices === undefined) return ENTRY_SKIP;
+    const { pio, mmio } = this.#devices;
+    switch (exit.kind) {
+      case "io-in":
+        return { kind: "io-in", value: pio.read(exit.port, exit.size) };
+      case "io-out":
+        pio.write(exit.port, exit.size, exit.value);
+        return ENTRY_SKIP;
+      case "mmio-read":
+        return { kind: "mmio-read", value: mmio.read(exit.gpa, exit.size) };
+      case "mmio-write":
+        mmio.write(exit.gpa, exit.size, exit.value);
+        return ENTRY_SKIP;
+      default:
+        return ENTRY_RUN;
+    }
   }
 }
 

@@ -1,16 +1,14 @@
-import type { Clock } from "../../base/index.ts";
 import type { BusDevice, DmaView, MmioBus, MsiSink, PioBus } from "../../bus/index.ts";
 import type { PciBus } from "../../devices/pci/index.ts";
 import type { VirtioModel } from "../../devices/virtio/api.ts";
 import { VirtioBlk } from "../../devices/virtio/blk/index.ts";
 import { VirtioConsole } from "../../devices/virtio/console/index.ts";
+import { VirtioNet } from "../../devices/virtio/net/index.ts";
 import { VirtioP9 } from "../../devices/virtio/p9/index.ts";
 import { SeededEntropy, VirtioRng } from "../../devices/virtio/rng/index.ts";
 import { VirtioPci } from "../../devices/virtio/transport/index.ts";
-import type { MachineConfig } from "../config.ts";
-import type { ChipWires } from "./chips.ts";
+import type { Backplane } from "./backplane.ts";
 import { FIRST_VIRTIO_SLOT } from "./drives.ts";
-import type { Drive } from "./drives.ts";
 
 export interface VirtioBoard {
   readonly pci: PciBus;
@@ -75,25 +73,24 @@ function follow(
   };
 }
 
-/** The hard disks that are on virtio, each in the slot that the BIOS was told. */
-export function plugVirtioDisks(slots: VirtioSlots, drives: readonly Drive[], clock: Clock): void {
-  for (const drive of drives) {
-    if (drive.virtio === undefined || drive.backend === undefined) continue;
-    const serial = `WHYVE1000${drive.virtio.slot}`;
-    slots.plug(new VirtioBlk({ clock, backend: drive.backend, serial }), { slot: drive.virtio.slot });
+/** Disks in the slots that the BIOS was told; console, shared directories, entropy source and network card where the configuration has them. */
+export function buildVirtio(on: Backplane): VirtioSlots {
+  const { config, wires } = on;
+  const { clock, consoles } = wires;
+  const slots = new VirtioSlots({ pci: on.chips.pci, pio: on.pio, mmio: on.mmio, dma: wires.dma, msi: on.chips.apic.bus });
+  for (const { virtio, backend } of wires.drives) {
+    if (virtio === undefined || backend === undefined) continue;
+    slots.plug(new VirtioBlk({ clock, backend, serial: `WHYVE1000${virtio.slot}` }), { slot: virtio.slot });
   }
-}
-
-/** Console, shared directories and entropy source, when the configuration has them. */
-export function plugVirtioExtras(slots: VirtioSlots, config: MachineConfig, { consoles, clock, random }: ChipWires): void {
   if (consoles.length > 0) {
     const device = new VirtioConsole({ clock, ports: consoles.map((backend) => ({ backend, isConsole: true })) });
     for (const [i, line] of consoles.entries()) line.canReceive = () => device.room(i) > 0;
     slots.plug(device);
   }
   for (const { tag, tree } of config.shares) slots.plug(new VirtioP9({ clock, tree, tag }));
-  if (config.rng) {
-    const source = config.clock === "virtual" ? new SeededEntropy(0) : { fill: random };
-    slots.plug(new VirtioRng({ clock, source }));
-  }
+  if (config.rng) slots.plug(new VirtioRng({ clock, source: config.clock === "virtual" ? new SeededEntropy(0) : { fill: wires.random } }));
+  // Frames come while the guest sleeps.
+  const { net } = config;
+  if (net !== undefined) slots.plug(new VirtioNet({ name: "net0", backend: net.backend, mac: net.mac, onDelivered: wires.arrived }));
+  return slots;
 }

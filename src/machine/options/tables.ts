@@ -3,7 +3,7 @@ import { IMAGE_FORMATS } from "../../backends/formats/image-format.ts";
 import type { HostForward } from "../../backends/net-user/index.ts";
 import type { KernelFile, KernelModule } from "../../loaders/index.ts";
 import type { BootOptions, ShareSource } from "../boot.ts";
-import type { NetConfig } from "../board/net.ts";
+import type { NetConfig } from "../net.ts";
 import { parseBootDevice } from "../boot-device.ts";
 import type { DriveConfig, MachineOptions } from "../config.ts";
 import type { KernelBoot } from "../kernel.ts";

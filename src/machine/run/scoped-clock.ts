@@ -1,3 +1,4 @@
+import { VmmError } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import { QueuedTimer } from "./timer-queue.ts";
 
@@ -37,11 +38,18 @@ export class ScopedClock implements Clock {
     }
     return out;
   }
-  /** Arms a saved timer; false when this machine has no such timer in its place. To be done in the order of `sequence`, after `cancelAll`. */
-  armSaved(saved: SavedTimer): boolean {
+  /** Arms a saved timer. To be done in the order of `sequence`, after `cancelAll`. */
+  armSaved(saved: SavedTimer): void {
     const timer = this.#timers[saved.index];
-    if (!(timer instanceof QueuedTimer) || timer.name !== saved.name) return false;
+    if (!(timer instanceof QueuedTimer) || timer.name !== saved.name)
+      throw new VmmError("SNAPSHOT_MACHINE", `the machine has no timer "${saved.name}": it has other devices than the saved one`);
     timer.arm(saved.deadlineNs);
-    return true;
   }
+}
+
+/** Arms what was armed when the snapshot was taken, and nothing else, in the order of arming over all clocks. */
+export function armSavedTimers(scopes: readonly { readonly clock: ScopedClock; readonly timers: readonly SavedTimer[] }[]): void {
+  for (const { clock } of scopes) clock.cancelAll();
+  const timers = scopes.flatMap(({ clock, timers }) => timers.map((timer) => ({ clock, timer })));
+  for (const { clock, timer } of timers.sort((a, b) => a.timer.sequence - b.timer.sequence)) clock.armSaved(timer);
 }

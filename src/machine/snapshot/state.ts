@@ -1,17 +1,16 @@
 import { VmmError } from "../../base/index.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
-import type { BiosStateV1 } from "../../biosemul/index.ts";
+import type { BiosBootStateV1, BiosStateV1 } from "../../biosemul/index.ts";
 import type { DiskGeometry } from "../../backends/api/index.ts";
 import type { KernelRequest } from "../../loaders/index.ts";
 import type { VcpuStateV1 } from "../../vmm/index.ts";
-import type { BiosPiecesStateV1 } from "../board/bios.ts";
+import type { ChipsStateV1 } from "../board/devices.ts";
 import type { BootDevice } from "../boot-device.ts";
 import type { ClockKind, DriveConfig, MachineConfig, TrapStyle } from "../config.ts";
 import type { LoopStateV1 } from "../run/run-loop.ts";
 import type { SavedTimer } from "../run/scoped-clock.ts";
 import type { SerialLineStateV1 } from "../automation/serial-line.ts";
 import type { TypistStateV1 } from "../automation/typist.ts";
-import type { ChipsStateV1 } from "./chips.ts";
 
 /** A machine's configuration without what belongs to the host: enough to make the same PC again. */
 export interface SavedConfigV1 {
@@ -66,7 +65,8 @@ export interface PcStateV1 {
   readonly chipTimers: readonly SavedTimer[];
   readonly lineTimers: readonly SavedTimer[];
   readonly bios: BiosStateV1;
-  readonly biosPieces: BiosPiecesStateV1;
+  /** Its disk services and boot loop. */
+  readonly biosPieces: BiosBootStateV1;
   readonly serial: readonly SerialLineStateV1[];
   readonly consoles: readonly SerialLineStateV1[];
 }

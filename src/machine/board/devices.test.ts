@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../base/index.ts";
-import { buildChips } from "./chips.ts";
+import { buildDevices } from "./devices.ts";
 import { machineConfig } from "../config.ts";
 import { SerialLine } from "../automation/serial-line.ts";
 
@@ -8,7 +8,7 @@ function board() {
   const none = (): void => {};
   const cpu = { setInterruptLine: none, raiseNmi: none, raiseInit: none, raiseStartup: none, setApicPage: none };
   const clock = new ManualClock();
-  return buildChips(machineConfig({}), {
+  return buildDevices(machineConfig({}), {
     clock,
     dma: { read: none, write: none },
     vram: new Uint8Array(16 << 20),
@@ -53,8 +53,8 @@ describe("the board", () => {
   });
 
   it("has the display's registers in memory where BAR2 is", () => {
-    const { pci, mmio } = board();
-    const vga = pci.functionAt(2, 0);
+    const { chips, mmio } = board();
+    const vga = chips.pci.functionAt(2, 0);
     vga?.writeConfig(0x18, 4, 0xf0000000);
     vga?.writeConfig(0x04, 2, 3);
     expect(mmio.read(0xf0000600, 4)).toBe(8);

@@ -6,7 +6,7 @@ import type { GuestIo, RegisterAccess, SegmentState } from "../../engine/api/ind
 import { SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { BiosContext } from "../api.ts";
 import { ByteMemory } from "../test-fakes.ts";
-import { createInt10 } from "./index.ts";
+import { buildVideoRom, createInt10, VIDEO_ROM_BASE } from "./index.ts";
 
 /** RAM below A0000, the VGA window, the option ROM, and the frame buffer at E0000000. */
 class FakeMemory extends ByteMemory {
@@ -130,12 +130,8 @@ export function videoPc(vramBytes = 0x1000000) {
     setInterruptFlag: () => undefined,
     linear: (segment, offset) => ((segment & 0xffff) << 4) + (offset & 0xffff),
   };
-  memory.writeRom(int10.romParts.videoRomBase, int10.romParts.videoRom);
-  for (const v of int10.romParts.vectors) {
-    memory.write16(v.vector * 4, v.offset);
-    memory.write16(v.vector * 4 + 2, v.segment);
-  }
-  int10.initVideo(ctx);
+  memory.writeRom(VIDEO_ROM_BASE, buildVideoRom({ vramBytes }));
+  int10.init(ctx);
 
   interface Call {
     readonly ax: number;

@@ -1,26 +1,13 @@
-import type { Clock } from "../../base/index.ts";
-import type { MmioBus } from "../../bus/index.ts";
+import { SharedIrqLine } from "../../bus/index.ts";
+import { Pic8259 } from "../../devices/index.ts";
 import { IoApic } from "../../devices/ioapic/index.ts";
 import { ApicBus, LocalApic, LocalApicPorts, setVirtualWire } from "../../devices/lapic/index.ts";
-import type { LapicCpu } from "../../devices/lapic/index.ts";
-import { MEM } from "../../isa/index.ts";
+import { IRQ, MEM, PORT } from "../../isa/index.ts";
 import type { AccessSize, LocalApicPort } from "../../vmm/index.ts";
+import type { Backplane } from "./backplane.ts";
 
 /** I/O APIC inputs of PIRQA#..PIRQD# in APIC mode; the ACPI and MP tables name them. */
 export const PIRQ_GSI = 16;
-
-export interface ApicBoardOptions {
-  readonly clock: Clock;
-  readonly mmio: MmioBus;
-  /** In order of their APIC ids; the first is the bootstrap processor. */
-  readonly cpus: readonly LapicCpu[];
-  /** A CPU's time-stamp counter. */
-  readonly guestTsc: (cpu: number) => number;
-  /** The 8259s' INTA cycle. */
-  readonly acknowledgePic: () => number;
-  /** IRQ0 reached a CPU by way of the I/O APIC. */
-  readonly onTimerEdge: () => void;
-}
 
 /** Local APICs, I/O APIC and the bus between them. `bus` is where message-signalled interrupts go. */
 export interface ApicBoard {
@@ -36,29 +23,22 @@ export interface ApicBoard {
   initBoot(): void;
 }
 
-export function buildApic(options: ApicBoardOptions): ApicBoard {
+/** Local APICs, I/O APIC and the bus between them. */
+export function buildApic(on: Backplane): ApicBoard {
+  const { clock, cpus, guestTsc } = on.wires;
   const bus = new ApicBus();
-  const lapics = options.cpus.map(
-    (cpu, id) =>
-      new LocalApic({
-        id,
-        bsp: id === 0,
-        clock: options.clock,
-        bus,
-        cpu,
-        acknowledgePic: options.acknowledgePic,
-        guestTsc: () => options.guestTsc(id),
-      }),
-  );
+  const acknowledgePic = (): number => on.chips.pic.acknowledge();
+  const lapics = cpus.map((cpu, id) => new LocalApic({ id, bsp: id === 0, clock, bus, cpu, acknowledgePic, guestTsc: () => guestTsc(id) }));
   const ioApic = new IoApic({
     id: 0,
     deliver: (destination, logical, mode, vector, level) => bus.deliver(destination, logical, false, mode, vector, level),
+    // IRQ0 reached a CPU by way of the I/O APIC.
     onEdge: (pin) => {
-      if (pin === 2) options.onTimerEdge();
+      if (pin === 2) on.chips.pit.irq0Acknowledged();
     },
   });
   bus.attachListener(ioApic);
-  options.mmio.register(MEM.IOAPIC, 0x1000, ioApic);
+  on.mmio.register(MEM.IOAPIC, 0x1000, ioApic);
   return {
     bus,
     lapics,
@@ -76,6 +56,30 @@ export function buildApic(options: ApicBoardOptions): ApicBoard {
       if (lapics[0] !== undefined) setVirtualWire(lapics[0]);
     },
   };
+}
+
+export function buildPic(on: Backplane): Pic8259 {
+  const pic = new Pic8259({
+    intr: (level) => on.chips.apic.setPic(level),
+    onAcknowledge: (irq) => (irq === IRQ.PIT ? on.chips.pit.irq0Acknowledged() : undefined),
+  });
+  on.claimBytes(PORT.PIC1, 2, pic.master);
+  on.claimBytes(PORT.PIC2, 2, pic.slave);
+  on.claimBytes(PORT.ELCR, 2, pic.elcr);
+  return pic;
+}
+
+/** The ISA interrupt wires: ISA chips and the PCI interrupt router may share each; it ends at the 8259s and at the I/O APIC. */
+export function buildIrqLines({ chips: { pic, apic } }: Backplane): readonly SharedIrqLine[] {
+  return Array.from({ length: 16 }, (_, irq) => {
+    const picPin = pic.pin(irq);
+    return new SharedIrqLine({
+      set: (level) => {
+        picPin.set(level);
+        if (irq !== IRQ.CASCADE) apic.setIrq(irq, level);
+      },
+    });
+  });
 }
 
 /** A CPU's way to its local APIC; the chip behind it is exchanged at a hard reset. */
