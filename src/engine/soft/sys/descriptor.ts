@@ -1,6 +1,6 @@
 import { VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { AR_UNUSABLE, CS, LDTR, SS } from "../cpu.ts";
+import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, wide } from "./words.ts";
 import { hostForLoad, load, store } from "./memory.ts";
@@ -217,15 +217,20 @@ export function loadDataSegment(cpu: Cpu, s: number, selector: number): void {
   loadSeg(cpu, s, selector, d.base, d.limit, touch(cpu, d));
 }
 
-/** After a return to an outer level: data segments that the new CPL may not use become null. */
+/**
+ * After a return to an outer level: data segments that the new CPL may not use become null. Only the selector does (SDM vol. 2 IRET, RET); what
+ * was loaded stays, and 64-bit code uses the bases of FS and GS with a null selector too.
+ */
 export function dropInnerSegments(cpu: Cpu): void {
   const cpl = cpu.cpl;
-  for (let s = 0; s < 6; s++) {
-    if (s === CS || s === SS) continue;
+  for (const s of [ES, DS, FS, GS]) {
     const access = cpu.access(s);
-    if ((access & AR_UNUSABLE) !== 0) continue;
     const conforming = (access & 0xc) === 0xc;
-    if (((access >> 5) & 3) < cpl && !conforming) loadNull(cpu, s, 0);
+    const unusable = (access & AR_UNUSABLE) !== 0;
+    if (!unusable && (((access >> 5) & 3) >= cpl || conforming)) continue;
+    cpu.setSelector(s, 0);
+    cpu.u32[(CPU.segAccess.offset >> 2) + s] = access | AR_UNUSABLE;
+    cpu.updateSegment(s);
   }
 }
 
