@@ -5,21 +5,11 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 import { biosServicesMarkdown } from "../dist/biosemul/index.js";
+import { implementedNames } from "../dist/engine/soft/code/semantics.js";
 import { opcodeCoverageMarkdown } from "../dist/isa/index.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PAGES = { "bios-services.md": biosServicesMarkdown(), "opcodes.md": opcodeCoverageMarkdown(await implemented()) };
-
-/** Semantic names that the interpreter has: generated handlers, and helpers in TypeScript. */
-async function implemented() {
-  const { SEMANTICS } = await import("../dist/engine/soft/sem/index.js");
-  const { SYSTEM } = await import("../dist/engine/soft/sys/index.js");
-  const { FALLBACK } = await import("../dist/engine/soft/fallback.js");
-  const { FPU } = await import("../dist/engine/soft/fpu/index.js");
-  const { XMM } = await import("../dist/engine/soft/sem/xmm.js");
-  const { SIMD } = await import("../dist/engine/soft/simd/index.js");
-  return new Set([SEMANTICS, SYSTEM, FALLBACK, FPU, XMM, SIMD].flatMap((table) => (table instanceof Map ? [...table.keys()] : Object.keys(table))));
-}
+const PAGES = { "bios-services.md": biosServicesMarkdown(), "opcodes.md": opcodeCoverageMarkdown(implementedNames()) };
 
 /** Every file of ours, from the repository's folder on. */
 function ourFiles(folder = "") {

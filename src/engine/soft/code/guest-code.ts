@@ -2,10 +2,10 @@ import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import type { PhysicalMap } from "../mmu/physical.ts";
 import { Blocks } from "./blocks.ts";
-import { helperFor } from "./helpers.ts";
 import type { InterpreterImage } from "./image.ts";
 import { InsnPool } from "./insn-pool.ts";
 import { RecordWriter } from "./lower.ts";
+import { helperFor } from "./semantics.ts";
 import { Stops } from "./stops.ts";
 
 /** The decoded code of a VM, which its CPUs share. */
@@ -17,7 +17,7 @@ export class GuestCode {
 
   /** `cpu`: any of them; all have the same features and see the same memory. */
   constructor(cpu: Cpu, physical: PhysicalMap, image: InterpreterImage) {
-    this.insns = new InsnPool((insn) => helperFor(cpu, insn));
+    this.insns = new InsnPool((insn) => helperFor(cpu.features, insn));
     this.stops = new Stops(cpu);
     this.blocks = new Blocks(cpu, physical, this.insns, this.stops);
     this.lowering = new RecordWriter(cpu, image, this.insns, standIn("ud2"), standIn("too_long"));

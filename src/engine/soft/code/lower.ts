@@ -27,6 +27,15 @@ function signature(insn: Insn): number {
   return key;
 }
 
+/** The handler that an interpreter has for an instruction, and whether that may defer to the helper. */
+export function handlerIn(image: InterpreterImage, insn: Insn): { readonly handler: number; readonly defers: boolean } | undefined {
+  const shape = handlerShape(insn);
+  const uses = shape === undefined ? undefined : image.uses[shape.sem];
+  if (shape === undefined || uses === undefined) return undefined;
+  const handler = image.handlers[handlerKey(shape, uses)];
+  return handler === undefined ? undefined : { handler, defers: uses.defers };
+}
+
 /** Turns decoded instructions into records of the decoded-op pool. */
 export class RecordWriter {
   readonly #cpu: Cpu;
@@ -72,14 +81,10 @@ export class RecordWriter {
   #findHandler(insn: Insn): number {
     this.#defers = true;
     if (!isAvailable(this.#cpu.features, insn.row.mnemonic, insn.row.facts.feature)) return H_HELPER;
-    const shape = handlerShape(insn);
-    if (shape === undefined) return H_HELPER;
-    const uses = this.#image.uses[shape.sem];
-    if (uses === undefined) return H_HELPER;
-    const handler = this.#image.handlers[handlerKey(shape, uses)];
-    if (handler === undefined) return H_HELPER;
-    this.#defers = uses.defers;
-    return handler;
+    const found = handlerIn(this.#image, insn);
+    if (found === undefined) return H_HELPER;
+    this.#defers = found.defers;
+    return found.handler;
   }
   /** Fills the record at `rec`. `index`: its place in the block; `kept`: notes an instruction that its helper needs. */
   write(rec: number, insn: Insn, ipOff: number, index: number, kept: number[]): void {

@@ -1,6 +1,7 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
-import { allShapes, mayDefer } from "../code/handlers.ts";
+import { allShapes } from "../code/handlers.ts";
+import { generatedFor } from "../code/semantics.ts";
 import { COLD_DEFER, COLD_FAULT, COLD_IP, COLD_LINK, COLD_NEXT, FIRST_HANDLER } from "../code/codes.ts";
 import { emitHandler, trialEmit } from "./emit-handler.ts";
 import type { InterpreterImage } from "../code/image.ts";
@@ -89,7 +90,7 @@ function candidates(core: CoreFunctions, inMain: readonly string[]): { hot: Cand
     u.addrSize ||= e.usesAddrSize;
     u.codeSize ||= e.usesCodeSize;
     u.cc ||= e.usesCc;
-    u.defers ||= mayDefer(shape);
+    u.defers ||= generatedFor(shape)?.defers === true;
   }
   const unique = new Map<string, Candidate>();
   for (const shape of shapes) {

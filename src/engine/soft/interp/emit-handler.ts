@@ -1,5 +1,5 @@
 import { type FunctionWriter, generate } from "../ir/codegen.ts";
-import { emitSemantics } from "../code/handlers.ts";
+import { generatedFor } from "../code/semantics.ts";
 import { type HandlerExits, InterpEmit } from "./interp-emit.ts";
 import type { CoreFunctions } from "../ir/memory-emit.ts";
 import type { Shape } from "../code/shape.ts";
@@ -9,7 +9,7 @@ export function trialEmit(shape: Shape, w: FunctionWriter, core: CoreFunctions, 
   const e = new InterpEmit(shape, w, core, exits);
   if (shape.xmm) e.beginXmm();
   if (shape.mm) e.beginMmx();
-  emitSemantics(shape, e);
+  generatedFor(shape)?.emit(e);
   if (shape.mm) e.endMmx();
   return e;
 }

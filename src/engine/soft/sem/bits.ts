@@ -61,22 +61,6 @@ function bitScan(index: (e: Emit, size: OpSize, value: Val) => Val): SemanticFun
 export const bsf = bitScan((e, _size, value) => e.ctz(value));
 export const bsr = bitScan((e, size, value) => e.sub(e.konst(size, size === 64 ? 63 : 31), e.clz(value)));
 
-/** TZCNT, LZCNT: CF = source is 0, ZF = result is 0, the others 0. */
-function bitCount(countZeros: (e: Emit, size: OpSize, value: Val) => Val): SemanticFunction {
-  return (e) => {
-    const size = e.operandSize(0);
-    const value = e.read(1);
-    const r = countZeros(e, size, value);
-    e.write(0, r);
-    const zero = e.i32(0);
-    e.setFlags({ cf: e.eqz(value), zf: e.eqz(r), pf: zero, af: zero, sf: zero, of: zero });
-  };
-}
-
-/** A 16-bit source gets a stop bit at 16. */
-export const tzcnt = bitCount((e, size, value) => e.ctz(size === 16 ? e.or(value, e.i32(0x10000)) : value));
-export const lzcnt = bitCount((e, size, value) => (size === 16 ? e.sub(e.clz(value), e.i32(16)) : e.clz(value)));
-
 export const popcnt: SemanticFunction = (e) => {
   const value = e.read(1);
   e.write(0, e.popcnt(value));

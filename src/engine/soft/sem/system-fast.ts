@@ -165,19 +165,29 @@ const outPort: SystemSemantic = (e) => {
   stopAfter(e, status);
 };
 
-export const SYSTEM_FAST: Readonly<Record<string, SystemSemantic>> = {
-  push_sreg,
-  mov_from_sreg,
-  mov_to_sreg,
-  pop_sreg,
-  cli,
-  sti,
-  pushf,
-  popf,
-  int,
-  iret,
-  ret_far,
-  ret_far_imm: ret_far,
-  in: inPort,
-  out: outPort,
+/** `regions`: the translated code that it may be in. What it does in real mode only would leave other regions each time. */
+export interface FastSemantic {
+  readonly emit: SystemSemantic;
+  readonly regions: "all" | "real-mode" | "none";
+}
+const all = (emit: SystemSemantic): FastSemantic => ({ emit, regions: "all" });
+const realMode = (emit: SystemSemantic): FastSemantic => ({ emit, regions: "real-mode" });
+const none = (emit: SystemSemantic): FastSemantic => ({ emit, regions: "none" });
+
+/** By semantic name. */
+export const SYSTEM_FAST: Readonly<Record<string, FastSemantic>> = {
+  push_sreg: all(push_sreg),
+  mov_from_sreg: all(mov_from_sreg),
+  mov_to_sreg: realMode(mov_to_sreg),
+  pop_sreg: realMode(pop_sreg),
+  cli: all(cli),
+  sti: all(sti),
+  pushf: all(pushf),
+  popf: all(popf),
+  int: realMode(int),
+  iret: realMode(iret),
+  ret_far: realMode(ret_far),
+  ret_far_imm: realMode(ret_far),
+  in: none(inPort),
+  out: none(outPort),
 };

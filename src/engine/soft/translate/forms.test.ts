@@ -17,7 +17,7 @@ function forms(mode: Mode): Uint8Array[] {
             bytes.set([...prefix, ...map, opcode, modrm, 0x12, 0x34, 0x56, 0x01]);
             const insn = decode(bytes, 0, 16, mode);
             if ("failure" in insn) continue;
-            const shape = translatable(insn);
+            const shape = translatable(insn)?.shape;
             if (shape === undefined) continue;
             const key = [
               shape.sem,

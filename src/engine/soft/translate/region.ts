@@ -158,12 +158,12 @@ class RegionWriter {
     const e = this.#emit;
     e.startBlock();
     for (const i of b.insns) {
-      const shape = translatable(i.insn);
-      if (shape === undefined) throw new Error("not translatable");
+      const how = translatable(i.insn);
+      if (how === undefined) throw new Error("not translatable");
       const target = this.#edge(index, i.target) < 0 ? 0 : i.target;
       e.returns = this.#returns.filter((r) => this.#edge(index, r.rec) >= 0);
       this.#targets.set(i.rec, target);
-      e.begin(i.insn, shape, i.rec, { ipOff: i.ipOff, count: i.count, imm: immediate(i.insn), target });
+      e.begin(i.insn, how, i.rec, { ipOff: i.ipOff, count: i.count, imm: immediate(i.insn), target });
       e.emit();
       e.finish(i.rec + REC_BYTES);
     }

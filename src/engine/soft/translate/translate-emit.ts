@@ -1,7 +1,7 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { Insn, Operand } from "../../../isa/insn.ts";
-import { emitSemantics, handledShape } from "../code/handlers.ts";
-import type { Shape } from "../code/shape.ts";
+import { type Generated, generatedFor } from "../code/semantics.ts";
+import { handlerShape, type Shape } from "../code/shape.ts";
 import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
@@ -35,13 +35,16 @@ const NO_CORE: CoreFunctions = { slowRead: 0, slowWrite: 0, slowProbe: 0, segmen
 const CS = 1,
   FS = 4;
 
-/** Operand kind and size as the interpreter's handlers see them; undefined: not for regions. */
-export function translatable(insn: Insn): Shape | undefined {
-  const sem = insn.row.sem;
-  if (sem === "in" || sem === "out") return undefined;
-  const shape = handledShape(insn);
-  // MMX is left to the interpreter: no region keeps the FPU state in locals yet.
-  return shape?.mm === true ? undefined : shape;
+/** How regions do an instruction. */
+export interface Translatable {
+  readonly shape: Shape;
+  readonly generated: Generated;
+}
+/** Undefined: not for regions. */
+export function translatable(insn: Insn): Translatable | undefined {
+  const shape = handlerShape(insn);
+  const generated = shape === undefined ? undefined : generatedFor(shape);
+  return shape === undefined || generated === undefined || generated.regions === "none" ? undefined : { shape, generated };
 }
 
 /** Translator back end: operands are constants, registers are locals, the slow arms are behind the private helper table. */
@@ -64,6 +67,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   readonly #signature: number;
   #insn!: Insn;
   #shape!: Shape;
+  #generated!: Generated;
   #rec = 0;
   #ipOff = 0;
   #charge = 0;
@@ -91,12 +95,13 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   /** Sets the instruction that the semantic function called next is about. */
   begin(
     insn: Insn,
-    shape: Shape,
+    { shape, generated }: Translatable,
     rec: number,
     at: { readonly ipOff: number; readonly count: number; readonly imm: bigint; readonly target: number },
   ): void {
     this.#insn = insn;
     this.#shape = shape;
+    this.#generated = generated;
     this.#rec = rec;
     this.#ipOff = at.ipOff;
     this.#charge = at.count + 1;
@@ -308,7 +313,6 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     const size = this.operandSize(n);
     if (o.kind === "reg") {
       if (o.cls === "sreg") return this.selector(o.index);
-      if (o.cls === "mm") return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.i32(0), CPU.fpr.offset + (o.index & 7) * 16);
       return o.cls === "gpr8h" ? this.high8(o.index - 4) : this.gpr(o.index, size);
     }
     if (o.kind === "imm") return size === 64 ? this.imm64(n) : this.trunc(this.i32(Number(BigInt.asIntN(32, this.#imm))), size);
@@ -357,12 +361,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
     const o = this.#operand(n);
     const size = this.operandSize(n);
     if (o.kind === "reg") {
-      if (o.cls === "mm") {
-        // A written MMX register has sign and exponent all ones (SDM vol. 1 9.5).
-        const at = CPU.fpr.offset + (o.index & 7) * 16;
-        this.rawStore(OP.i64_store, this.i32(0), this.extU(value), at);
-        this.rawStore(OP.i32_store16, this.i32(0), this.i32(0xffff), at + 8);
-      } else if (o.cls === "gpr8h") this.setHigh8(o.index - 4, value);
+      if (o.cls === "gpr8h") this.setHigh8(o.index - 4, value);
       else this.setGpr(o.index, size, value);
       return;
     }
@@ -549,8 +548,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
   }
   /** Emits the whole instruction. */
   emit(): void {
-    const { mm, xmm } = this.#shape;
-    if (xmm) {
+    if (this.#shape.xmm) {
       // CR0 and CR4 in one: nothing in a region changes them.
       const state = this.and(this.get(this.#hoist("cr", "i64", OP.i64_load, CPU.cr0.offset)), this.i64(XMM_GATE));
       this.#unlikely(this.ne(state, this.i64(XMM_OPEN)), () => {
@@ -558,15 +556,7 @@ export class TranslateEmit extends LazyFlagsEmit implements SimdEmit {
         this.faultIf(this.i32(1), 7);
       });
     }
-    if (mm) {
-      // CR0.EM, CR0.TS or a pending x87 exception make the helper raise the fault.
-      const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.fpuStatus.offset);
-      this.deferIf(this.or(this.and(this.state32(CPU.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
-    }
-    emitSemantics(this.#shape, this);
-    if (!mm) return;
-    this.setState32(CPU.fpuEmpty, this.i32(0));
-    this.setState32(CPU.fpuTop, this.i32(0));
+    this.#generated.emit(this);
   }
   supervisor(): Val {
     return this.eqz(this.state32(CPU.cpl));

@@ -1,7 +1,6 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { FIRST_HANDLER, H_HELPER } from "../code/codes.ts";
-import type { Shape } from "../code/shape.ts";
 import type { Block } from "../code/block.ts";
 import type { GuestCode } from "../code/guest-code.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
@@ -36,8 +35,6 @@ const SHORTEST = 8;
 const MIN_TAIL = 4;
 /** A block that cannot be translated is never hot. */
 const NEVER = -1e9;
-/** What generated code does in real mode only; elsewhere these would leave the region each time. */
-const REAL_MODE = new Set(["mov_to_sreg", "pop_sreg", "int", "iret", "ret_far", "ret_far_imm"]);
 /** Whether something of the block may be executed after it. */
 const goesOn = ({ row: { facts } }: Insn): boolean => facts.flow === "next" || facts.flow === "branch";
 const isLinked = (insn: Insn): boolean => insn.operands[0]?.kind === "rel";
@@ -180,8 +177,7 @@ export class Translator {
     if (this.#regions.size >= this.#maxRegions) this.#flush();
     const all = this.#decode(block);
     for (let from = 0; from < all.length; ) {
-      const shape = this.#shape(block.rec + from * REC_BYTES, all[from]);
-      if (shape === undefined) {
+      if (!this.#fits(block.rec + from * REC_BYTES, all[from])) {
         from++;
         continue;
       }
@@ -233,11 +229,11 @@ export class Translator {
     });
   }
 
-  /** Undefined: the interpreter's. What went to a helper there (say, a feature that CPUID hides) does so here, but not for a wide immediate. */
-  #shape(rec: number, insn: Insn): Shape | undefined {
-    if (this.#cpu.u16[(rec + REC.handler) >> 1] === H_HELPER && insn.row.sem !== "mov") return undefined;
-    if (REAL_MODE.has(insn.row.sem) && (this.#cpu.cr0 & 1) !== 0) return undefined;
-    return translatable(insn);
+  /** Whether a region may hold the instruction. What went to a helper in the interpreter (say, a feature that CPUID hides) does so here. */
+  #fits(rec: number, insn: Insn): boolean {
+    if (this.#cpu.u16[(rec + REC.handler) >> 1] === H_HELPER) return false;
+    const regions = translatable(insn)?.generated.regions;
+    return regions === "all" || (regions === "real-mode" && !this.#cpu.protectedMode);
   }
   #decode(block: Block): Insn[] {
     const cpu = this.#cpu;
@@ -260,7 +256,7 @@ export class Translator {
     for (let i = from; i < all.length; i++) {
       const insn = all[i];
       const rec = block.rec + i * REC_BYTES;
-      if (this.#shape(rec, insn) === undefined) break;
+      if (!this.#fits(rec, insn)) break;
       insns.push({ insn, rec, ipOff: u16[(rec + REC.ipOff) >> 1], count: i, target: isLinked(insn) ? i32[(rec + REC.link) >> 2] : 0 });
     }
     const end = from + insns.length;

@@ -38,7 +38,7 @@ OP("cmpxchg.8", "cmpxchg dl,bl") OP("cmpxchg.16", "cmpxchg dx,bx") OP("cmpxchg.3
 ALL1("not") ALL1("neg") ALL1("inc") ALL1("dec")
 SHIFT("shl") SHIFT("shr") SHIFT("sar") SHIFT("rol") SHIFT("ror") SHIFT("rcl") SHIFT("rcr") DOUBLE("shld") DOUBLE("shrd")
 BY("mul", "mul") BY("imul", "imul1") BY("div", "div") BY("idiv", "idiv") WIDE2("imul")
-WIDE2("bt") WIDE2("bts") WIDE2("btr") WIDE2("btc") WIDE2("bsf") WIDE2("bsr") WIDE2("tzcnt") WIDE2("lzcnt") WIDE2("popcnt")
+WIDE2("bt") WIDE2("bts") WIDE2("btr") WIDE2("btc") WIDE2("bsf") WIDE2("bsr") WIDE2("popcnt")
 OP("adcx.32", "adcx eax,ebx") OP("adcx.64", "adcx rax,rbx") OP("adox.32", "adox eax,ebx") OP("adox.64", "adox rax,rbx")
 OP("bswap.16", ".byte 0x66,0x0f,0xc8") OP("bswap.32", "bswap eax") OP("bswap.64", "bswap rax")
 OP("crc32_8.32", "crc32 eax,bl") OP("crc32_16.32", "crc32 eax,bx") OP("crc32_32.32", "crc32 eax,ebx") OP("crc32_8.64", "crc32 rax,bl") OP("crc32_64.64", "crc32 rax,rbx")
