@@ -31,7 +31,7 @@ function help(command: string): string {
       : "whyve run [options] [IMAGE ...]\n\nBoots disk images; floppy, hard disk and CD are told apart by their content.";
   return `${usage}\n\n${describeOptions(RUN_OPTIONS)}\n\n${EXAMPLES}
 Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or configuration error;
-2 guest crashed, or ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted.
+2 guest crashed, or ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted; with --isa-debug-exit the guest's own, odd ones.
 `;
 }
 
@@ -153,6 +153,8 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     serial: plugs.serial,
     consoles: plugs.consoles,
     rng: request.rng,
+    pcTestdev: request.pcTestdev,
+    ...(request.isaDebugExit === undefined ? {} : { isaDebugExit: request.isaDebugExit }),
     shares: request.shares,
     debugPort: plugs.debugPort,
     printer: plugs.printer,
@@ -309,6 +311,7 @@ function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome, scrip
 
 /** `unfinished`: what the script still waited for. */
 function reportEnd(vm: VirtualMachine, end: MachineEnd, unfinished: string | undefined): number {
+  if (end.kind === "debug-exit") return end.exitCode;
   if (end.kind === "crash") {
     say(`${describeEnd(end)}\n${vm.describeRegisters()}`);
     return EXIT.GUEST;

@@ -63,6 +63,10 @@ export interface MachineConfig {
    * For machines that somebody watches, who would find a blanked screen after a minute. Infinity by default; nothing is skipped with a network.
    */
   readonly idleSkipMs: number;
+  /** Where a port ends the machine with an exit code, as QEMU's `isa-debug-exit`; undefined: nowhere. */
+  readonly isaDebugExit: number | undefined;
+  /** QEMU's `pc-testdev`, for guests that are test suites. */
+  readonly pcTestdev: boolean;
   /** Receives what the guest prints on LPT1. */
   readonly printer: ByteSink | undefined;
   /** Started after POST instead of a boot sector. */
@@ -105,6 +109,8 @@ export const DEFAULT_CONFIG: MachineConfig = {
   net: undefined,
   shares: [],
   debugPort: undefined,
+  isaDebugExit: undefined,
+  pcTestdev: false,
   printer: undefined,
   kernel: undefined,
 };
@@ -141,6 +147,9 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   }
   const idleSkipMs = options.idleSkipMs ?? DEFAULT_CONFIG.idleSkipMs;
   if (!(idleSkipMs >= 0)) throw new VmmError("CONFIG_CLOCK", `idleSkipMs ${idleSkipMs}: use milliseconds, 0 or more`);
+  const { isaDebugExit } = options;
+  if (isaDebugExit !== undefined && !(Number.isInteger(isaDebugExit) && isaDebugExit >= 0 && isaDebugExit <= 0xfffc))
+    throw new VmmError("CONFIG_TESTDEV", `isaDebugExit ${isaDebugExit} is not a port: use 0 to 0xfffc, such as 0xf4 or 0x501`);
   const serial = options.serial ?? DEFAULT_CONFIG.serial;
   const shares = options.shares ?? DEFAULT_CONFIG.shares;
   if (shares.length > 4) throw new VmmError("CONFIG_SHARES", `${shares.length} shared directories, there is room for 4`);
@@ -168,6 +177,8 @@ export function machineConfig(options: MachineOptions): MachineConfig {
     net: options.net,
     shares,
     debugPort: options.debugPort,
+    isaDebugExit,
+    pcTestdev: options.pcTestdev ?? DEFAULT_CONFIG.pcTestdev,
     printer: options.printer,
     kernel: options.kernel,
   };

@@ -128,6 +128,7 @@ export class Pc implements Board {
       clearFpuBusy: () => this.vm.setIgnne(true),
       reset: (kind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
+      debugExit: (exitCode) => this.request({ kind: "debug-exit", exitCode }),
       frameBuffer: (address) => this.#map.moveFrameBuffer(address),
       shadow: (segment) => this.#map.shadow(segment),
       random: (into) => this.#host.random(into),

@@ -78,6 +78,12 @@ export const RUN_OPTIONS = {
     help: "where the virtio console hvc0 goes (repeatable: hvc1, ...)",
   },
   "debug-port": { value: "stdio|file:PATH", group: "Screen, keyboard, serial", help: "where bytes written to port E9h go" },
+  "isa-debug-exit": {
+    value: "PORT",
+    group: "Automation",
+    help: "for guests that are tests: OUT to PORT (0xf4, 0x501) ends the run with exit code\n(value << 1) | 1, as QEMU's isa-debug-exit",
+  },
+  "pc-testdev": { group: "Automation", help: "QEMU's pc-testdev, for kvm-unit-tests and the like" },
   printer: { value: "file:PATH", group: "Screen, keyboard, serial", help: "where LPT1 prints" },
 
   kernel: { value: "FILE", group: "Direct boot", help: "start this kernel instead of a boot sector: Linux bzImage, multiboot 1 or 2" },
@@ -155,6 +161,8 @@ export interface RunRequest {
   /** Virtio consoles, hvc0 first. */
   readonly consoles: readonly SinkRequest[];
   readonly rng: boolean;
+  readonly isaDebugExit: number | undefined;
+  readonly pcTestdev: boolean;
   readonly shares: readonly ShareRequest[];
   readonly debugPort: SinkRequest | undefined;
   readonly printer: SinkRequest | undefined;
@@ -222,6 +230,8 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     serial,
     consoles,
     rng: given.has("rng"),
+    isaDebugExit: optional(given.value("isa-debug-exit"), parsePort),
+    pcTestdev: given.has("pc-testdev"),
     shares: parseShares(given.values("share")),
     debugPort: optional(given.value("debug-port"), (v) => parseSink("--debug-port", v)),
     printer: optional(given.value("printer"), (v) => parseSink("--printer", v)),
@@ -240,7 +250,22 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
 
 /** What a snapshot has decided already. */
 function refuseBesideRestore(given: ParsedOptions): void {
-  for (const name of ["mem", "cpus", "boot", "rtc", "trap-style", "kernel", "initrd", "append", "linux-entry", "rng", "snapshot-disk", "read-only"])
+  for (const name of [
+    "mem",
+    "cpus",
+    "boot",
+    "rtc",
+    "trap-style",
+    "kernel",
+    "initrd",
+    "append",
+    "linux-entry",
+    "rng",
+    "isa-debug-exit",
+    "pc-testdev",
+    "snapshot-disk",
+    "read-only",
+  ])
     if (given.has(name)) throw new UsageError(`--${name} cannot be changed by --restore: it is part of the snapshot`);
 }
 
@@ -346,6 +371,12 @@ function parseEngine(value: string | undefined): EngineRequest {
     else throw new UsageError(`--engine "${value}": unknown setting "${setting}"; use jit=on or jit=off`);
   }
   return { kind: "soft", jit };
+}
+
+function parsePort(value: string): number {
+  const port = /^(0x[0-9a-f]{1,4}|[0-9a-f]{1,4}h|\d{1,5})$/i.test(value) ? Number(value.replace(/^(.*)h$/i, "0x$1")) : Number.NaN;
+  if (!(port <= 0xfffc)) throw new UsageError(`--isa-debug-exit "${value}": use a port such as 0xf4 or 0x501`);
+  return port;
 }
 
 function parseClock(value: string): { readonly clock: ClockKind; readonly nsPerInstruction: number | undefined } {

@@ -5,6 +5,8 @@ export function describeEnd(end: MachineEnd): string {
   switch (end.kind) {
     case "power-off":
       return `the guest powered off (${end.by})`;
+    case "debug-exit":
+      return `the guest's tests ended with ${end.exitCode} (isa-debug-exit)`;
     case "reset":
       return `the guest reset the machine (${end.by})`;
     case "crash":

@@ -22,6 +22,8 @@ export interface BoardWires {
   readonly clearFpuBusy: () => void;
   readonly reset: (kind: ResetKind, by: string) => void;
   readonly powerOff: (by: string) => void;
+  /** A guest that is a test is done. */
+  readonly debugExit: (exitCode: number) => void;
   /** The frame buffer's BAR moved; undefined: it is not decoded. */
   readonly frameBuffer: (address: number | undefined) => void;
   /** Shadow RAM was switched in or out. */

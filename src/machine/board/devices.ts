@@ -8,6 +8,7 @@ import { buildDebugPort, buildDma, buildKbc, buildKeyboard, buildLpt, buildMouse
 import { buildPci, buildVga } from "./pci.ts";
 import { buildPm, buildShutdownPort } from "./power.ts";
 import { buildFdc, buildIde } from "./storage.ts";
+import { buildDebugExit, buildPcTestdev } from "./testdev.ts";
 import { buildHpet, buildPit, buildRtc } from "./timers.ts";
 import { buildVirtio } from "./virtio.ts";
 
@@ -92,6 +93,8 @@ export const DEVICES = {
   ide: device(buildIde, (channels) => numbered("ide", channels.map(part))),
   virtio: device(buildVirtio, NOTHING, { release: (slots) => slots.dispose() }),
   pm: device(buildPm, (pm) => ({ pm: part(pm) })),
+  debugExit: device(buildDebugExit, NOTHING),
+  pcTestdev: device(buildPcTestdev, (testdev) => (testdev === undefined ? {} : { pcTestdev: part(testdev) })),
   shutdownPort: device(buildShutdownPort, (port) => ({ shutdownPort: part(port) })),
 } as const;
 

@@ -138,6 +138,8 @@ const PARTS = {
   consoles: list("an array of ConsoleBackends", optional(CONSOLE), "CONFIG_SERIAL"),
   rng: flag,
   debugPort: withMethods("an object with writeByte()", "writeByte"),
+  isaDebugExit: finite("a port such as 0xf4", "CONFIG_TESTDEV"),
+  pcTestdev: flag,
   printer: withMethods("an object with writeByte()", "writeByte"),
 } as const;
 

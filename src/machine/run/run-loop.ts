@@ -9,6 +9,8 @@ import type { SchedulerStateV1 } from "./scheduler.ts";
 /** Why a machine is at its end. `crash`: the guest's own doing, named. */
 export type MachineEnd =
   | { readonly kind: "power-off"; readonly by: string }
+  /** The guest is a test and gave its result (`isaDebugExit`): an exit code as QEMU makes it, odd, 1 to 255. */
+  | { readonly kind: "debug-exit"; readonly exitCode: number }
   | { readonly kind: "reset"; readonly by: string }
   | { readonly kind: "crash"; readonly message: string }
   | { readonly kind: "halted"; readonly message: string }
@@ -38,7 +40,8 @@ export interface Board {
 /** What chips, the BIOS or a person want of the run loop; done between two instructions. `by`: who, for messages. */
 export type BoardRequest =
   | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
-  | { readonly kind: "power-off"; readonly by: string };
+  | { readonly kind: "power-off"; readonly by: string }
+  | { readonly kind: "debug-exit"; readonly exitCode: number };
 
 /** What the loop itself remembers, for snapshots. */
 export interface LoopStateV1 {
@@ -272,7 +275,8 @@ export class RunLoop {
     if (request === undefined) return;
     switch (request.kind) {
       case "power-off":
-        this.#finish({ kind: "power-off", by: request.by });
+      case "debug-exit":
+        this.#finish(request);
         return;
       case "reset":
         this.#reset(request.warm, request.by);

@@ -51,6 +51,8 @@ export function savedOptions({ name, state }: Restoring, options: BootOptions): 
     rtcMs: c.rtcMs,
     trapStyle: c.trapStyle,
     rng: c.rng,
+    isaDebugExit: c.isaDebugExit,
+    pcTestdev: c.pcTestdev ?? false,
     consoles: Array.from({ length: c.consoles }, (_, i) => options.consoles?.[i]),
     printer: c.printer ? (options.printer ?? NOWHERE) : undefined,
     ...(c.kernel === undefined ? {} : { kernel: c.kernel }),

@@ -24,6 +24,9 @@ export interface SavedConfigV1 {
   readonly trapStyle: TrapStyle;
   readonly consoles: number;
   readonly rng: boolean;
+  /** Missing in older snapshots. */
+  readonly isaDebugExit?: number | undefined;
+  readonly pcTestdev?: boolean;
   readonly printer: boolean;
   /** Tags of shared directories. */
   readonly shares: readonly string[];
@@ -82,7 +85,7 @@ export interface MachineStateV1 {
 }
 
 export function saveConfig(config: MachineConfig): SavedConfigV1 {
-  const { name, memoryBytes, cpus, boot, clock, nsPerInstruction, rtcMs, trapStyle, rng, kernel } = config;
+  const { name, memoryBytes, cpus, boot, clock, nsPerInstruction, rtcMs, trapStyle, rng, isaDebugExit, pcTestdev, kernel } = config;
   return {
     name,
     memoryBytes,
@@ -93,6 +96,8 @@ export function saveConfig(config: MachineConfig): SavedConfigV1 {
     rtcMs,
     trapStyle,
     rng,
+    isaDebugExit,
+    pcTestdev,
     kernel,
     consoles: config.consoles.length,
     printer: config.printer !== undefined,
