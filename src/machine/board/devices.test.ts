@@ -18,6 +18,7 @@ function board() {
     clearFpuBusy: none,
     reset: none,
     powerOff: none,
+    debugExit: () => {},
     frameBuffer: none,
     shadow: none,
     random: () => {},
