@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { CODE, DATA, HANDLERS, ModeMachine, PAGE_TABLES, SELECTOR, STACK } from "./modes.mjs";
+import { CODE, DATA, HANDLERS, ModeMachine, SELECTOR } from "./modes.mjs";
 import { ENGINES } from "./support.mjs";
 
 const BUDGETS = [1, 2, 3, 4, 5, 6, 7, 11, 64, 65, 1000];

@@ -41,7 +41,7 @@ export class PcTestdev {
   readonly memory: BusDevice;
   readonly #latch = new Uint8Array(PC_TESTDEV.IO_PORTS);
   readonly #memory = new Uint8Array(PC_TESTDEV.MEMORY_BYTES);
-  readonly #lines = new Array<boolean>(PC_TESTDEV.IRQ_LINES).fill(false);
+  readonly #lines = Array.from({ length: PC_TESTDEV.IRQ_LINES }, () => false);
   readonly #setIrq: (line: number, level: boolean) => void;
 
   constructor(options: PcTestdevOptions) {
