@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { hostReason, writeWholeFile } from "../backends/node/index.ts";
-import { boot, describeEnd } from "../node/index.ts";
-import type { BootOptions, MachineEnd, VirtualMachine } from "../node/index.ts";
+import { boot, describeEnd, saveEvidence } from "../node/index.ts";
+import type { BootOptions, MachineEnd, VirtualMachine, WatchMatch } from "../node/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Losses } from "./losses.ts";
 import { describeOptions } from "./options/options.ts";
@@ -11,7 +11,7 @@ import type { RunRequest } from "./options/run-options.ts";
 import { plug } from "./plugs.ts";
 import type { Plugs } from "./plugs.ts";
 import { canDraw } from "./terminal/can-draw.ts";
-import { runScript } from "./script.ts";
+import { hasEnded, runScript } from "./script.ts";
 import type { Script } from "./script.ts";
 
 const EXAMPLES = `Examples:
@@ -31,7 +31,8 @@ function help(command: string): string {
       : "whyve run [options] [IMAGE ...]\n\nBoots disk images; floppy, hard disk and CD are told apart by their content.";
   return `${usage}\n\n${describeOptions(RUN_OPTIONS)}\n\n${EXAMPLES}
 Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or configuration error;
-2 guest crashed, or ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted; with --isa-debug-exit the guest's own, odd ones.
+2 guest crashed, --fail-on matched, or it ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted;
+with --isa-debug-exit the guest's own, odd ones.
 `;
 }
 
@@ -39,6 +40,7 @@ Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or
 type Outcome =
   | { readonly kind: "ended"; readonly end: MachineEnd; readonly finished: boolean }
   | { readonly kind: "matched" }
+  | { readonly kind: "failed"; readonly pattern: string; readonly found: WatchMatch }
   | { readonly kind: "timeout" }
   | { readonly kind: "quit" }
   | { readonly kind: "signal"; readonly signal: Signal };
@@ -71,7 +73,8 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
     signals.release();
     throw error;
   }
-  if (command === "run" && !onTerminal && showsNothing(request)) say(SILENT);
+  if (command === "run" && !onTerminal && showsNothing(request))
+    say(`${process.stdout.isTTY ? "this terminal cannot draw (TERM=dumb)" : "no terminal here"}, ${SILENT}`);
   try {
     const code = await superviseRun({ vm, request, plugs, onTerminal, signals, losses });
     return code === EXIT.OK && losses.any ? EXIT.USAGE : code;
@@ -93,12 +96,18 @@ function usesStdio(request: RunRequest): boolean {
 }
 
 const SILENT =
-  "no terminal here, so nothing is drawn; the guest runs until it ends or Ctrl-C. To see it: --serial stdio, --until REGEX, --dump-screen, --screenshot FILE.png, --trace bios, or --name NAME and whyve ctl (--display none: without this line)";
+  "so nothing is drawn; the guest runs until it ends or Ctrl-C. To see it: --serial stdio, --until REGEX, --dump-screen, --screenshot FILE.png, --trace bios, or --name NAME and whyve ctl (--display none: without this line)";
 
 /** The guest may run for ever, and nobody would know that it does. */
 function showsNothing(r: RunRequest): boolean {
   const sinks = [...r.serial, ...r.consoles, ...(r.debugPort === undefined ? [] : [r.debugPort]), ...(r.printer === undefined ? [] : [r.printer])];
-  const asked = sinks.some((s) => s.kind !== "null") || r.trace.length > 0 || r.type.length > 0 || r.dumpScreen;
+  const asked =
+    sinks.some((s) => s.kind !== "null") ||
+    r.trace.length > 0 ||
+    r.type.length > 0 ||
+    r.failOn.length > 0 ||
+    r.dumpScreen ||
+    r.artefacts !== undefined;
   return r.display === undefined && !asked && [r.until, r.screenshot, r.timeoutMs, r.name].every((o) => o === undefined);
 }
 
@@ -136,6 +145,9 @@ async function demoOptions(request: RunRequest, onTerminal: boolean): Promise<Pa
   return { images: [{ kind: "hard-disk", backend: demoDisk(interactive) }], ...(interactive ? {} : { clock: "virtual" as const }) };
 }
 
+/** In the files about a run that failed. */
+const BIOS_CALLS_KEPT = 100;
+
 function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   return {
     images: request.media.map((m) =>
@@ -149,6 +161,7 @@ function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
     ...(request.restore === undefined || request.clockStated ? { clock: request.clock } : {}),
     ...(request.restore === undefined ? {} : { restore: request.restore }),
     trapStyle: request.trapStyle,
+    ...(request.artefacts === undefined ? {} : { keepBiosCalls: BIOS_CALLS_KEPT }),
     stopOnReset: request.noReboot,
     serial: plugs.serial,
     consoles: plugs.consoles,
@@ -195,6 +208,14 @@ async function superviseRun(run: Run): Promise<number> {
     const script: Script = { waitingFor: undefined };
     const outcome = await new Promise<Outcome>((resolve, reject) => {
       void run.signals.first.then((signal) => resolve({ kind: "signal", signal }));
+      // Before the script: what must not show goes before what should.
+      for (const pattern of request.failOn) {
+        vm.waitFor(pattern, { timeoutMs: 0, consume: false }).then(
+          (found) => resolve({ kind: "failed", pattern: pattern.source, found }),
+          // A machine that ends has an outcome of its own.
+          (error: unknown) => (hasEnded(error) ? undefined : reject(error)),
+        );
+      }
       const played = runScript(vm, request, script);
       vm.ended.then((end) => {
         // The last words on the screen count: the script gets its look at them first.
@@ -214,7 +235,12 @@ async function superviseRun(run: Run): Promise<number> {
     while (cleanups.length > 0) cleanups.pop()?.();
     plugs.stdio?.finish();
     await saveResults(vm, request);
-    return report(vm, request, outcome, script);
+    const code = report(vm, request, outcome, script);
+    if (request.artefacts !== undefined && (code === EXIT.GUEST || code === EXIT.TIMEOUT)) {
+      const files = await saveEvidence(vm, request.artefacts, request.name ?? "whyve");
+      say(`what it looked like: ${files.join(", ")}`);
+    }
+    return code;
   } finally {
     while (cleanups.length > 0) cleanups.pop()?.();
     await vm.dispose();
@@ -301,6 +327,11 @@ function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome, scrip
     case "signal":
       say(`ended by ${outcome.signal.name}`);
       return outcome.signal.exitCode;
+    case "failed":
+      say(
+        `--fail-on ${outcome.pattern} matched ${JSON.stringify(outcome.found.match[0] ?? "")} on ${outcome.found.source}${waiting}\n--- screen ---\n${vm.screen.text()}`,
+      );
+      return EXIT.GUEST;
     case "timeout":
       say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waiting}\n--- screen ---\n${vm.screen.text()}`);
       return EXIT.TIMEOUT;

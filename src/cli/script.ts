@@ -31,7 +31,12 @@ export async function runScript(vm: VirtualMachine, request: RunRequest, script:
     script.waitingFor = undefined;
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "MACHINE_ENDED") return false;
+    if (hasEnded(error)) return false;
     throw error;
   }
+}
+
+/** The machine was no more when it was waited for. */
+export function hasEnded(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "MACHINE_ENDED";
 }

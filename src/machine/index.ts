@@ -12,7 +12,7 @@ export type { Packer } from "./snapshot/container.ts";
 export type { KernelBoot } from "./kernel.ts";
 export { parseMac } from "./net.ts";
 export type { NetConfig, NetRequest } from "./net.ts";
-export { isBootDevice } from "./boot-device.ts";
+export { isBootDevice, parseBootDevice } from "./boot-device.ts";
 export type { BootDevice } from "./boot-device.ts";
 export { DEFAULT_CONFIG, machineConfig, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "./config.ts";
 export type { ClockKind, DriveConfig, MachineConfig, MachineOptions, TrapStyle } from "./config.ts";

@@ -112,3 +112,46 @@ test("a snapshot does not replace a file unless it is told to, and says which di
   assert.equal(status, 1);
   fs.writeFileSync(path.join(dir, "old.bin"), "old");
 });
+
+test("--fail-on ends a run as a failure, also beside what it waits for; --artefacts keeps what it looked like", () => {
+  const run = (...flags) => whyve("run", "fd.img", "--snapshot-disk", "--timeout", "30", ...flags);
+  const failed = run("--until", "A", "--fail-on", "B|A", "--artefacts", "out/deep", "--name", "failing");
+  assert.match(
+    failed.stderr,
+    /^whyve: --fail-on B\|A matched "A" on screen.*\n--- screen ---\nA\nwhyve: what it looked like: out\/deep\/failing\.png, out\/deep\/failing\.txt\n$/,
+  );
+  assert.equal(failed.status, 2);
+  assert.match(
+    fs.readFileSync(path.join(dir, "out/deep/failing.txt"), "utf8"),
+    /--- screen ---\nA\n--- registers ---\n[^]*--- last BIOS calls ---\n[^]*char='A'/,
+  );
+  const passed = run("--until", "A", "--fail-on", "B", "--artefacts", "none");
+  assert.deepEqual([passed.status, passed.stderr, fs.existsSync(path.join(dir, "none"))], [0, "", false]);
+  assert.match(whyve("run", "fd.img", "--fail-on", "(").stderr, /^whyve: --fail-on "\(": not a regular expression/);
+});
+
+test("--boot starts one disk of several, and refuses one that is not there", () => {
+  for (const letter of "XY") {
+    const disk = bootDisk([0xb8, letter.charCodeAt(0), 0x0e, 0xcd, 0x10, 0xfa, 0xf4], 1 << 20);
+    fs.writeFileSync(path.join(dir, `${letter}.img`), disk);
+  }
+  const run = (order) => whyve("run", "--hd", "X.img", "--hd", "Y.img", "--boot", order, "--dump-screen");
+  assert.deepEqual(
+    ["hd", "hd0", "hd1", "hd1,hd0", "cd,hd1"].map((order) => run(order).stdout.trim()),
+    ["X", "X", "Y", "Y", "Y"],
+  );
+  assert.match(run("hd2").stderr, /^whyve: boot order hd2: no hard disk 2 \(they count from 0\) is given\n$/);
+  assert.match(run("hd1,hd1").stderr, /named twice/);
+});
+
+test("--trace insn shows an interrupt as a line of its own, and no instruction with another's state", () => {
+  // cli; ds = 0; vector 8 = 7C12h; sti; loop: inc bx; jmp loop; handler (7C12h): push ax; mov al,20h; out 20h,al; pop ax; iret
+  const code = [0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xc7, 0x06, 0x20, 0x00, 0x12, 0x7c, 0xa3, 0x22, 0x00, 0xfb, 0x43, 0xeb, 0xfd];
+  fs.writeFileSync(path.join(dir, "irq.img"), bootDisk([...code, 0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf]));
+  whyve("run", "irq.img", "--snapshot-disk", "--clock", "virtual,ns=1000", "--trace", "insn:addr=7c0f-7c10=trace.txt", "--timeout", "1.5");
+  const lines = fs.readFileSync(path.join(dir, "trace.txt"), "utf8").trim().split("\n");
+  const at = lines.findIndex((line) => /^0000:7C\w\w {2}\(interrupt; its handler is at 0000:7C13 now\)$/.test(line));
+  assert.ok(at > 0, "an interrupt");
+  assert.equal(lines[at + 1].slice(0, 9), lines[at].slice(0, 9));
+  for (const line of lines) assert.doesNotMatch(line, /SP=/);
+});

@@ -6,6 +6,8 @@ import { commandSuggestion, parseOptions } from "../options/options.ts";
 import type { OptionTable, ParsedOptions } from "../options/options.ts";
 import { pictureFile } from "../options/picture-file.ts";
 import { typedText } from "../options/typed-text.ts";
+import { canDraw } from "../terminal/can-draw.ts";
+import { lineName, viewLine, viewScreen } from "./attach-client.ts";
 import { connectTo, removeStale, socketNames, socketPath } from "./places.ts";
 
 const HELP = `whyve ctl                      lists the machines that run under a name (whyve run --name NAME)
@@ -18,10 +20,15 @@ Commands:
   reset                        the reset button
   poweroff                     the power button: the guest shuts down (ACPI), or the machine is off
   destroy                      pull the plug
-  screen                       the text on the screen
+  screen [--text]              on a terminal: the screen and keyboard, live (Ctrl-] opens a menu);
+                               else, or with --text: the text on the screen
+  console [LINE]               a serial line, live, both ways (com1 unless LINE says com2, hvc0, ...);
+                               Ctrl-] and q detach
   screenshot FILE.png          the picture on the screen
   keys KEY ...                 press keys or combinations: ctrl-alt-del, F1, Enter
   type TEXT [--literal]        type text as --type of whyve run does: {Enter}, {F1}, \\n; --literal: as it stands
+  insert DRIVE FILE            another CD or floppy: DRIVE is cd, cd1, fd or fd1
+  eject DRIVE                  take it out
   regs                         the boot CPU's registers
   stats [--json]               counters
   save FILE [--stop] [--force] the whole machine in a file, for whyve run --restore FILE; --stop: and end it;
@@ -40,8 +47,9 @@ Exit codes: 0 done, 1 no such machine, or it refused.
 interface Command {
   /** The name of its argument in messages. */
   readonly takes?: string;
-  /** The argument may be given more than once. */
+  /** The argument may be given more than once; may be left out. */
   readonly many?: true;
+  readonly mayMiss?: true;
   readonly options?: OptionTable;
 }
 
@@ -55,10 +63,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   reset: {},
   poweroff: {},
   destroy: {},
-  screen: {},
+  screen: { options: { text: option("print the text on the screen") } },
+  console: { takes: "LINE", mayMiss: true },
   screenshot: { takes: "FILE.png" },
   keys: { takes: "KEY", many: true },
   type: { takes: "TEXT", many: true, options: { literal: option("type the text as it stands") } },
+  insert: { takes: "DRIVE FILE" },
+  eject: { takes: "DRIVE" },
   regs: {},
   stats: { options: JSON_OPTION },
   save: { takes: "FILE", options: { stop: option("end the machine when it is saved"), force: option("replace a file that exists") } },
@@ -76,7 +87,12 @@ export async function ctlCommand(argv: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return EXIT.OK;
   }
-  if (name === undefined) return list();
+  if (name === undefined) return list(false);
+  if (name === "list") {
+    const given = parseOptions(JSON_OPTION, argv.slice(1));
+    if (given.positionals.length > 0) throw new UsageError(`list takes no value ("${given.positionals[0]}")`);
+    return list(given.has("json"));
+  }
   if (name.startsWith("-")) throw new UsageError(`unknown option ${name} (see whyve ctl --help)`);
   if (!/^[\w.-]{1,64}$/.test(name)) throw new UsageError(`"${name}" is no machine's name; whyve ctl lists the machines`);
   if (command === undefined || command === "--help") {
@@ -110,19 +126,25 @@ function checkCommand(name: string, command: string, args: readonly string[]): C
   if (spec === undefined)
     throw new UsageError(`unknown command "${command}"${commandSuggestion(command, Object.keys(COMMANDS), `whyve ctl ${name} `)}`);
   const given = parseOptions(spec.options ?? {}, args);
-  const [first, second] = given.positionals;
-  if (spec.takes === undefined) {
-    if (first !== undefined) throw new UsageError(`${command} takes no value ("${first}")`);
-    return { given, sent: [] };
-  }
-  if (first === undefined || first === "") throw new UsageError(`${command} needs a value: whyve ctl ${name} ${command} ${spec.takes}`);
-  if (spec.many !== true && second !== undefined) throw new UsageError(`${command} takes one value ("${second}")`);
-  return { given, sent: wordsFor(command, given, first) };
+  const words = given.positionals;
+  const wanted = spec.takes?.split(" ").length ?? 0;
+  const extra = spec.many === true ? undefined : words[wanted];
+  if (extra !== undefined)
+    throw new UsageError(`${command} takes ${wanted === 0 ? "no value" : wanted === 1 ? "one value" : `${wanted} values`} ("${extra}")`);
+  const tooFew = words.length < wanted && !(spec.mayMiss === true && words.length === 0);
+  if (spec.takes !== undefined && (tooFew || words.includes("")))
+    throw new UsageError(`${command} needs ${wanted === 1 ? "a value" : "values"}: whyve ctl ${name} ${command} ${spec.takes}`);
+  return { given, sent: wordsFor(command, given) };
 }
 
 /** The arguments in the machine's words: paths whole, text without what only a command line needs. */
-function wordsFor(command: string, given: ParsedOptions, first: string): readonly string[] {
+function wordsFor(command: string, given: ParsedOptions): readonly string[] {
+  const [first = "", second = ""] = given.positionals;
   switch (command) {
+    case "insert":
+      return [first, path.resolve(second)];
+    case "console":
+      return [lineName(given.positionals[0])];
     case "save":
       return [path.resolve(first), ...["stop", "force"].filter((flag) => given.has(flag))];
     case "screenshot":
@@ -139,6 +161,10 @@ function wordsFor(command: string, given: ParsedOptions, first: string): readonl
 
 async function run(socket: net.Socket, command: string, { given, sent }: Checked): Promise<number> {
   const json = given.has("json");
+  const attach = (words: readonly string[]): Promise<unknown> => ask(socket, "attach", words);
+  if (command === "console") return await viewLine(socket, sent[0] ?? "", attach);
+  if (command === "screen" && !given.has("text") && process.stdin.isTTY && process.stdout.isTTY && canDraw(process.env))
+    return await viewScreen(socket, attach);
   const result = await ask(socket, command, sent);
   switch (command) {
     case "screenshot":
@@ -161,24 +187,28 @@ async function run(socket: net.Socket, command: string, { given, sent }: Checked
 /** Sends a request and waits for its answer; a refusal is a `UsageError`. */
 export function ask(socket: net.Socket, command: string, args: readonly string[], quickMs = QUICK_MS): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    let text = "";
+    let received: Buffer = Buffer.alloc(0);
     const timer = QUICK.has(command) ? setTimeout(() => reject(new UsageError("the machine does not answer")), quickMs) : undefined;
     const done = (act: () => void): void => {
       clearTimeout(timer);
       act();
     };
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk) => {
-      text += String(chunk);
-      const end = text.indexOf("\n");
+    const onData = (chunk: Buffer): void => {
+      received = Buffer.concat([received, chunk]);
+      const end = received.indexOf("\n");
       if (end < 0) return;
+      // What follows the answer is whoever's the connection is now.
+      socket.off("data", onData);
+      socket.pause();
+      if (end + 1 < received.length) socket.unshift(received.subarray(end + 1));
       done(() => {
-        const answer: unknown = JSON.parse(text.slice(0, end));
+        const answer: unknown = JSON.parse(received.toString("utf8", 0, end));
         const get = (key: string): unknown => entries(answer).find(([k]) => k === key)?.[1];
         if (get("ok") === true) resolve(get("result"));
         else reject(new UsageError(asText(get("error"), "the machine refused")));
       });
-    });
+    };
+    socket.on("data", onData);
     // A machine that ends closes its socket, perhaps before it has answered.
     socket.on("close", () =>
       done(() =>
@@ -225,8 +255,16 @@ async function writePicture(file: string, result: unknown): Promise<number> {
   return EXIT.OK;
 }
 
+/** A running machine as a list shows it. */
+interface Listed {
+  readonly name: string;
+  readonly state: string;
+  readonly pid: number | undefined;
+  readonly memoryBytes: number | undefined;
+}
+
 /** Undefined: nobody listens there. */
-async function row(name: string): Promise<string | undefined> {
+async function look(name: string): Promise<Listed | undefined> {
   const socket = await connectTo(socketPath(name));
   if (socket === undefined) {
     removeStale(socketPath(name));
@@ -234,14 +272,20 @@ async function row(name: string): Promise<string | undefined> {
   }
   const s = Object.fromEntries(entries(await ask(socket, "status", [], LIST_MS).catch(() => ({ state: "no answer" }))));
   socket.destroy();
-  const memory = s["memoryBytes"] === undefined ? "" : `${Number(s["memoryBytes"]) / 2 ** 20}M`;
-  return `${name.padEnd(20)} ${String(s["state"]).padEnd(10)} ${asText(s["pid"], "").padEnd(8)} ${memory}`.trimEnd() + "\n";
+  const number = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
+  return { name, state: asText(s["state"], "unknown"), pid: number(s["pid"]), memoryBytes: number(s["memoryBytes"]) };
+}
+
+function row({ name, state, pid, memoryBytes }: Listed): string {
+  const memory = memoryBytes === undefined ? "" : `${memoryBytes / 2 ** 20}M`;
+  return `${name.padEnd(20)} ${state.padEnd(10)} ${String(pid ?? "").padEnd(8)} ${memory}`.trimEnd() + "\n";
 }
 
 /** One line for each machine that answers; sockets that nobody listens on are removed. */
-async function list(): Promise<number> {
-  const rows = (await Promise.all(socketNames().map(row))).filter((line) => line !== undefined);
-  if (rows.length === 0) process.stderr.write("whyve: no machine runs under a name (whyve run --name NAME)\n");
-  else process.stdout.write(`${"NAME".padEnd(20)} ${"STATE".padEnd(10)} ${"PROCESS".padEnd(8)} MEMORY\n${rows.join("")}`);
+async function list(json: boolean): Promise<number> {
+  const machines = (await Promise.all(socketNames().map(look))).filter((found) => found !== undefined);
+  if (json) process.stdout.write(`${JSON.stringify(machines, undefined, 2)}\n`);
+  else if (machines.length === 0) process.stderr.write("whyve: no machine runs under a name (whyve run --name NAME)\n");
+  else process.stdout.write(`${"NAME".padEnd(20)} ${"STATE".padEnd(10)} ${"PROCESS".padEnd(8)} MEMORY\n${machines.map(row).join("")}`);
   return EXIT.OK;
 }

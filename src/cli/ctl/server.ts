@@ -3,7 +3,10 @@ import * as net from "node:net";
 import * as path from "node:path";
 import { listenReason, refuseExisting, writeWholeFile } from "../../backends/node/index.ts";
 import type { VirtualMachine } from "../../node/index.ts";
+import { parseBootDevice } from "../../node/index.ts";
 import { UsageError } from "../errors.ts";
+import type { Colours } from "../terminal/host-terminal.ts";
+import { attachLine, attachScreen, sizeFrom } from "./attach.ts";
 import { connectTo, makeSocketDirectory, removeStale, socketPath } from "./places.ts";
 
 /** A request line: JSON. */
@@ -49,7 +52,7 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
     socket.setEncoding("utf8");
     let text = "";
     let answered: Promise<void> = Promise.resolve();
-    socket.on("data", (chunk) => {
+    const onData = (chunk: unknown): void => {
       text += String(chunk);
       if (text.length > MAX_LINE_BYTES) {
         socket.destroy();
@@ -61,13 +64,18 @@ export async function serveControl(vm: VirtualMachine, name: string): Promise<()
         if (line.trim() === "") continue;
         // Answers of a connection keep the order of its requests. Whoever does not read them keeps nobody else waiting.
         answered = answered.then(async () => {
-          const { answer, after } = await serveLine(vm, name, line, inTurn);
+          const { answer, after, takeOver } = await serveLine(vm, name, line, inTurn);
           // The end of the machine is the end of this process: the answer goes out first.
           if (socket.writable) await new Promise((sent) => socket.write(`${JSON.stringify(answer)}\n`, sent));
           after?.();
+          if (takeOver === undefined || socket.destroyed) return;
+          // From here on the connection is a terminal's.
+          socket.off("data", onData);
+          await takeOver(socket);
         });
       }
-    });
+    };
+    socket.on("data", onData);
   });
   // It also keeps the process alive while the machine is paused and nothing else happens.
   await listen(server, file, name);
@@ -95,6 +103,8 @@ interface Served {
   readonly answer: ControlAnswer;
   /** To be done when the answer is sent. */
   readonly after?: () => void;
+  /** What the connection is for from then on. */
+  readonly takeOver?: (socket: net.Socket) => void | Promise<void>;
 }
 
 /** Runs work when the work before it is done. */
@@ -107,6 +117,7 @@ async function serveLine(vm: VirtualMachine, name: string, line: string, inTurn:
   try {
     const request = parseRequest(line);
     const args = request.args ?? [];
+    if (request.command === "attach") return { answer: { ok: true }, takeOver: attachment(vm, name, args) };
     const work = (): Promise<unknown> => execute(vm, name, request.command, args);
     const result = WAITS_FOR_GUEST.includes(request.command) ? await work() : await inTurn(work);
     const answer: ControlAnswer = result === undefined ? { ok: true } : { ok: true, result };
@@ -167,6 +178,9 @@ async function execute(vm: VirtualMachine, name: string, command: string, args: 
       return vm.stats();
     case "save":
       return save(vm, args);
+    case "insert":
+    case "eject":
+      return changeMedium(vm, args, command === "insert");
     default:
       throw new RequestError(`unknown command "${command}"`);
   }
@@ -188,6 +202,37 @@ function status(vm: VirtualMachine, name: string): unknown {
     disks: vm.pc.drives.map((d) => ({ kind: d.kind, image: d.backend?.name ?? null })),
   };
 }
+
+/** `insert DRIVE FILE`, `eject DRIVE`; drives are cd, cd1, fd, fd1. */
+async function changeMedium(vm: VirtualMachine, [word = "", file]: readonly string[], insert: boolean): Promise<undefined> {
+  const drive = parseBootDevice(word);
+  if (drive === undefined || drive.kind === "hard-disk") throw new RequestError(`drive "${word}": use cd, cd1, fd or fd1`);
+  if (insert && (file === undefined || !path.isAbsolute(file))) throw new RequestError("insert: an absolute path is missing");
+  await vm.changeMedium(drive.kind, drive.unit ?? 0, insert ? file : undefined);
+  return undefined;
+}
+
+/** `attach screen COLUMNS ROWS COLOURS`, `attach console LINE`. */
+function attachment(vm: VirtualMachine, name: string, [what, ...args]: readonly string[]): (socket: net.Socket) => void | Promise<void> {
+  if (vm.state === "ended") throw new RequestError("the machine has ended");
+  if (what === "screen") {
+    const size = sizeFrom(args.slice(0, 2).map(Number));
+    const colours = COLOURS.find((c) => c === args[2]);
+    if (size === undefined || colours === undefined) throw new RequestError("attach screen: columns, rows and colours are missing");
+    const saveScreenshot = async (): Promise<string> => {
+      const file = path.resolve(`whyve-${name}-${new Date().toISOString().replace(/[:.]/g, "-")}.png`);
+      await writeWholeFile(file, await vm.screenshot());
+      return file;
+    };
+    return (socket) => attachScreen(vm, socket, size, colours, saveScreenshot);
+  }
+  const ports = [...vm.serialPorts, ...vm.consolePorts];
+  const port = what === "console" ? ports.find((p) => p.name === args[0]) : undefined;
+  if (port === undefined) throw new RequestError(`there is no line "${args[0] ?? ""}"; there are ${ports.map((p) => p.name).join(", ")}`);
+  return (socket) => attachLine(vm, socket, port);
+}
+
+const COLOURS = ["true", "16", "none"] as const satisfies readonly Colours[];
 
 /** Writes a snapshot; whole or not at all. "stop": the machine ends when it is saved; "force": a file that is there is replaced. */
 async function save(vm: VirtualMachine, args: readonly string[]): Promise<unknown> {

@@ -69,7 +69,7 @@ export const RUN_OPTIONS = {
     value: "stdio|null|file:PATH|unix:PATH|tcp:HOST:PORT",
     multiple: true,
     group: "Screen, keyboard, serial",
-    help: "where COM1 goes (repeatable: COM2, ...); unix, tcp: listens there for\none client at a time (socat -,raw,echo=0 UNIX:PATH; nc HOST PORT)",
+    help: "where COM1 goes (repeatable: COM2, ...); unix, tcp: listens there for\none client at a time (socat -,raw,echo=0 UNIX:PATH; nc HOST PORT);\nstdio: Ctrl-] and q end the run, Ctrl-] twice sends it",
   },
   console: {
     value: "stdio|null|file:PATH|unix:PATH|tcp:HOST:PORT",
@@ -101,10 +101,16 @@ export const RUN_OPTIONS = {
     value: "'REGEX=>TEXT'",
     multiple: true,
     group: "Automation",
-    help: "when REGEX matches, type TEXT (in order; \\n, \\t, \\e, {F1}, {ctrl-alt-del};\nan empty REGEX types at once)",
+    help: "when REGEX matches, type TEXT (in order; \\n, \\t, \\e, {F1}, {ctrl-alt-del};\n{{ is a brace; an empty REGEX types at once)",
   },
+  "fail-on": { value: "REGEX", multiple: true, group: "Automation", help: "end with exit code 2 when screen or serial output matches" },
   timeout: { value: "SECONDS", group: "Automation", help: "give up after this time: screen text on stderr, exit code 3" },
   screenshot: { value: "FILE.png", group: "Automation", help: "write the screen as PNG at the end" },
+  artefacts: {
+    value: "DIR",
+    group: "Automation",
+    help: "when the run fails (exit codes 2 and 3): write screen, picture, serial\noutput, registers and the last BIOS calls into this directory",
+  },
   "dump-screen": { group: "Automation", help: "print the text screen at the end" },
 
   trace: {
@@ -167,9 +173,13 @@ export interface RunRequest {
   readonly debugPort: SinkRequest | undefined;
   readonly printer: SinkRequest | undefined;
   readonly until: RegExp | undefined;
+  /** Any of them ends the run as a failure. */
+  readonly failOn: readonly RegExp[];
   readonly type: readonly TypeRequest[];
   readonly timeoutMs: number | undefined;
   readonly screenshot: string | undefined;
+  /** Where files about a failed run go. */
+  readonly artefacts: string | undefined;
   readonly dumpScreen: boolean;
   readonly trace: readonly TraceRequest[];
   /** Undefined: no network card. */
@@ -193,7 +203,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   const media = parseMedia(given);
   const kernel = parseKernel(given);
   const restore = given.value("restore");
-  for (const flag of ["restore", "screenshot"]) if (given.value(flag) === "") throw new UsageError(`--${flag}: the file name is empty`);
+  for (const flag of ["restore", "screenshot", "artefacts"]) if (given.value(flag) === "") throw new UsageError(`--${flag}: the file name is empty`);
   if (restore !== undefined) refuseBesideRestore(given);
   if (options.needMedia && media.length === 0 && kernel === undefined && restore === undefined)
     throw new UsageError("no disk image given: whyve run disk.img (see whyve run --help, or try whyve demo)");
@@ -212,6 +222,7 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
   const name = given.value("name");
   if (name !== undefined && !/^\w[\w.-]{0,63}$/.test(name))
     throw new UsageError(`--name "${name}": use up to 64 letters, digits, dots, dashes, underscores, a letter or digit first`);
+  if (name === "list") throw new UsageError('--name "list": whyve ctl list is a command; use another name');
   return {
     media,
     boot: parseBoot(given.value("boot")),
@@ -236,9 +247,11 @@ export function parseRun(argv: readonly string[], options: { readonly needMedia:
     debugPort: optional(given.value("debug-port"), (v) => parseSink("--debug-port", v)),
     printer: optional(given.value("printer"), (v) => parseSink("--printer", v)),
     until: optional(given.value("until"), (v) => parseRegex("--until", v)),
+    failOn: given.values("fail-on").map((v) => parseRegex("--fail-on", v)),
     type: given.values("type").map(parseType),
     timeoutMs: optional(given.value("timeout"), parseTimeout),
     screenshot: optional(given.value("screenshot"), (v) => pictureFile("--screenshot", v)),
+    artefacts: given.value("artefacts"),
     dumpScreen: given.has("dump-screen"),
     trace: given.values("trace").map(parseTrace),
     net: optional(given.value("net"), parseNet),

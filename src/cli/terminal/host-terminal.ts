@@ -5,7 +5,7 @@ export interface ScreenTerminal {
   readonly colours: Colours;
   /** Bytes that the other end has not taken yet. */
   readonly backlog: number;
-  write(text: string): void;
+  write(bytes: string | Uint8Array): void;
   /** Receives the terminal's input. */
   onInput: ((bytes: Uint8Array) => void) | undefined;
   /** Told when what is on the terminal cannot be relied on any more: another size, or somebody else has drawn. */
@@ -76,8 +76,8 @@ export class HostTerminal implements ScreenTerminal {
   get backlog(): number {
     return this.#output.writableLength;
   }
-  write(text: string): void {
-    this.#output.write(text);
+  write(bytes: string | Uint8Array): void {
+    this.#output.write(bytes);
   }
 
   close(): void {

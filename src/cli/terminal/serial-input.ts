@@ -1,11 +1,11 @@
 import type { StdioConsole } from "../../backends/node/index.ts";
 import type { VirtualMachine } from "../../node/index.ts";
-import { MENU_KEY } from "./keyboard.ts";
+import { EscapeKey, escapeHelp } from "./escape-key.ts";
 
 /** Node takes longer to open standard input than the BIOS to start: the guest's first words go out before. */
 const FIRST_MS = 60;
 
-/** Standard input becomes the serial line's input. On a terminal every key goes through as it is; Ctrl-] ends the run. */
+/** Standard input becomes the serial line's input. On a terminal every key goes through as it is; Ctrl-] q ends the run. */
 export function attachSerialInput(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
   let detach: (() => void) | undefined;
   let over = false;
@@ -25,11 +25,18 @@ export function attachSerialInput(stdio: StdioConsole, vm: VirtualMachine, onQui
 function attach(stdio: StdioConsole, vm: VirtualMachine, onQuit: () => void): () => void {
   const input = process.stdin;
   const raw = input.isTTY;
+  const escape = new EscapeKey();
   const onData = (data: Buffer): void => {
-    const end = raw ? data.indexOf(MENU_KEY) : -1;
-    stdio.push(end < 0 ? data : data.subarray(0, end));
-    vm.wake();
-    if (end >= 0) onQuit();
+    const { pass, asks, quit } = raw ? escape.feed(data) : { pass: data, asks: false, quit: false };
+    if (pass.length > 0) {
+      stdio.push(pass);
+      vm.wake();
+    }
+    if (asks) process.stderr.write(`\r\n[whyve: ${escapeHelp("end the run")}]\r\n`);
+    if (quit) {
+      process.stderr.write("\r\n");
+      onQuit();
+    }
   };
   // A closed standard input is no error: nobody types, that is all.
   const onError = (): void => {};

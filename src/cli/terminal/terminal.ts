@@ -21,6 +21,21 @@ export interface TerminalOptions {
   readonly saveScreenshot: () => Promise<string>;
 }
 
+interface Removable {
+  /** The menu's key. */
+  readonly key: string;
+  readonly what: string;
+  readonly kind: "floppy" | "cdrom";
+  readonly unit: number;
+}
+
+const REMOVABLE: readonly Removable[] = [
+  { key: "d", what: "CD", kind: "cdrom", unit: 0 },
+  { key: "e", what: "second CD", kind: "cdrom", unit: 1 },
+  { key: "a", what: "floppy A", kind: "floppy", unit: 0 },
+  { key: "b", what: "floppy B", kind: "floppy", unit: 1 },
+];
+
 /** A line of text that the user is asked for. */
 interface Question {
   readonly label: string;
@@ -95,9 +110,14 @@ export class TerminalDisplay {
       "[r] reset",
       this.#paused ? "[p] go on" : "[p] pause",
       "[Ctrl-]] send Ctrl-]",
+      ...this.#removable.map(({ key, what }) => `[${key}] ${what}`),
       `[q] ${this.#options.quitWord}`,
       "[Esc] back",
     ];
+  }
+
+  get #removable(): readonly Removable[] {
+    return REMOVABLE.filter(({ kind, unit }) => this.#vm.pc.drives.some((d) => d.kind === kind && d.unit === unit));
   }
 
   get #paused(): boolean {
@@ -179,8 +199,20 @@ export class TerminalDisplay {
       case "q":
         this.#options.onQuit();
         return;
-      default:
+      default: {
+        const drive = this.#removable.find((d) => d.key === key.toLowerCase());
+        if (drive !== undefined) this.#askForMedium(drive);
+      }
     }
+  }
+
+  #askForMedium({ kind, unit, what }: Removable): void {
+    this.#question = {
+      label: `${what}: file (empty: take out)`,
+      text: "",
+      answer: (file) =>
+        this.#tell(this.#vm.changeMedium(kind, unit, file === "" ? undefined : file).then(() => `${what}: ${file === "" ? "empty" : file}`)),
+    };
   }
 
   #goOn(): void {
@@ -196,16 +228,17 @@ export class TerminalDisplay {
   }
 }
 
-/** The picture with some words over its last row, or over as many rows as they take. */
+/** The picture with some words over its last row, or over as many rows as they take. What a menu offers is kept together. */
 function withStatus(picture: Picture, words: readonly string[]): Picture {
+  const [parts, gap] = words.length > 1 ? [words, "  "] : [(words[0] ?? "").split(" "), " "];
   const lines: string[] = [];
   let line = " whyve:";
-  for (const word of words) {
-    if (line.length + word.length + 2 > picture.columns && line !== "") {
+  for (const part of parts) {
+    const longer = `${line}${line.endsWith(":") ? " " : gap}${part}`;
+    if (longer.length > picture.columns && line !== " whyve:") {
       lines.push(line);
-      line = "";
-    }
-    line += ` ${line === "" ? "" : " "}${word}`;
+      line = ` ${part}`;
+    } else line = longer;
   }
   lines.push(line);
   const cells = [...picture.cells];

@@ -49,6 +49,8 @@ interface Before {
   readonly gprs: readonly bigint[];
   readonly segments: readonly number[];
   readonly flags: number;
+  /** How many the CPU had taken. */
+  readonly interrupts: number | undefined;
 }
 
 /** Instructions one by one: disassembly, then the registers that changed. */
@@ -61,6 +63,12 @@ export function insnTracer(vm: VirtualMachine, output: TraceOutput, filter: Insn
     },
     afterRun(exit, vcpu) {
       if (before === undefined) return;
+      if (vcpu.stats()["interrupts"] !== before.interrupts) {
+        // What ran was the handler's first instruction; this one comes when the handler has returned.
+        output.line(`${before.where}  (interrupt; its handler is at ${place(vcpu)} now)`);
+        before = undefined;
+        return;
+      }
       const changes = changedRegisters(before, vcpu);
       const note = exit.kind === "budget" ? "" : ` [${exit.kind}]`;
       output.line(`${before.where}  ${before.text.padEnd(40)}${changes === "" ? "" : ` ; ${changes}`}${note}`.trimEnd());
@@ -85,6 +93,7 @@ function capture(vm: VirtualMachine, vcpu: Vcpu, filter: InsnFilter): Before | u
     gprs: NAMES.map((_, i) => raw.getGpr(i)),
     segments: SEGMENTS.map((name) => vcpu.regs.selector(name)),
     flags: raw.getRflags(),
+    interrupts: vcpu.stats()["interrupts"],
   };
 }
 

@@ -34,6 +34,8 @@ export class SerialLine implements ConsoleBackend {
   #unread = 0;
   /** True while the receiver has room for a byte; the wiring sets it, since only the UART knows. */
   canReceive: () => boolean = () => true;
+  /** Told every byte that the guest prints. */
+  readonly listeners = new Set<(value: number) => void>();
   /** Told when much was printed at once, so that watchers look before it scrolls by. */
   onBurst: (() => void) | undefined;
 
@@ -48,6 +50,7 @@ export class SerialLine implements ConsoleBackend {
   writeByte(value: number): void {
     this.#pending[this.#used++] = value;
     this.#outer?.writeByte(value);
+    if (this.listeners.size > 0) for (const listener of this.listeners) listener(value);
     if (this.#used === this.#pending.length) {
       this.#decode();
       this.onBurst?.();

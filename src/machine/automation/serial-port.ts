@@ -24,6 +24,16 @@ export class SerialPort {
   text(): string {
     return this.#line.text();
   }
+  /** "com1", "hvc0". */
+  get name(): string {
+    return this.#line.name;
+  }
+  /** Hands over every byte that the guest prints from now on; what is returned ends that. */
+  listen(listener: (value: number) => void): () => void {
+    this.#guard("serial.listen()");
+    this.#line.listeners.add(listener);
+    return () => void this.#line.listeners.delete(listener);
+  }
   /** Waits for output after the last match: asking twice for a prompt waits for two prompts. */
   waitFor(pattern: Pattern, options?: WaitOptions): Promise<WatchMatch> {
     return this.#wait(pattern, options);
