@@ -1,3 +1,4 @@
+// oxlint-disable no-control-regex -- escape sequences are what this looks at
 // The terminal as a person has it: a machine's screen on one that is small, colourless or of unknown size, the Ctrl-] menu, and `whyve ctl` looking in.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
