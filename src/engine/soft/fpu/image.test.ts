@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
-import { decode } from "../../../isa/index.ts";
+import { CR4, decode } from "../../../isa/index.ts";
 import { type Cpu, VM_EXIT } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { CR4 } from "../sys/words.ts";
 import { protectedMachine, type TestMachine, toLong } from "../sys/testing.ts";
 import { FPU } from "./index.ts";
 

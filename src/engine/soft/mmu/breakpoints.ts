@@ -1,5 +1,5 @@
+import { CR4 } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { CR4 } from "../sys/words.ts";
 
 /** R/W fields of DR7. */
 const EXECUTE = 0,

@@ -3,6 +3,7 @@ import { AR_DB, AR_P, AR_UNUSABLE, type Cpu, SS } from "../cpu.ts";
 import { CPU, type CpuPlace, cpuPlace, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 import { Breakpoints } from "./breakpoints.ts";
 import { type CodeBlocks, type CodeLookups, NO_BLOCKS, NO_LOOKUPS } from "./code-watch.ts";
+import { plain } from "../exits.ts";
 import type { PhysicalMap } from "./physical.ts";
 
 const { WRITE, USER, FETCH, AC } = PAGE_ACCESS;
@@ -316,7 +317,7 @@ export class Mmu {
     }
     const part = this.#answered.get(gpa);
     if (part !== undefined) return bytes === 4 ? part >>> 0 : part & (bytes === 1 ? 0xff : 0xffff);
-    this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, reason: 48, qualification: 0x181n, instructionLength: 0, instructionInfo: 0 };
+    this.cpu.exit = { kind: "mmio-read", gpa, size: bytes, ...plain("mmio-read", 0x181n) };
     return -1;
   }
   #noted(value: number): number {
@@ -355,7 +356,7 @@ export class Mmu {
       return true;
     }
     if (this.#done.has(gpa)) return true;
-    this.cpu.exit = { kind: "mmio-write", gpa, size: bytes, value, reason: 48, qualification: 0x182n, instructionLength: 0, instructionInfo: 0 };
+    this.cpu.exit = { kind: "mmio-write", gpa, size: bytes, value, ...plain("mmio-write", 0x182n) };
     return false;
   }
   /** Writes 1, 2, 4, 8 or 16 bytes from CPU.scratch. */

@@ -1,10 +1,11 @@
+import { CR0, CR4, EFER, FLAG } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { AR_L, CS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { common } from "./exits.ts";
+import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
-import { CR0, CR4, EFER, FLAG, gprHi, gprLo, readWord, setGprPair, writeWord } from "./words.ts";
+import { gprHi, gprLo, readWord, setGprPair, writeWord } from "./words.ts";
 
 /** Control registers: MOV CR, CLTS, LMSW, SMSW with all consistency checks. SDM vol. 3A 2.5 and 4.1, vol. 3C 25.1.3. */
 
@@ -147,7 +148,7 @@ function pairOf(insn: Insn, special: number): { readonly gpr: number; readonly i
 }
 
 function crExit(cpu: Cpu, insn: Insn, register: number, type: number, rest: number): never {
-  return cpu.leave({ kind: "cr-access", ...common(28, insn, BigInt((register | (type << 4) | rest) >>> 0)) });
+  return cpu.leave({ kind: "cr-access", ...common("cr-access", insn, BigInt((register | (type << 4) | rest) >>> 0)) });
 }
 
 /** Merges a value with the bits the monitor owns; exits when it would change one as the guest sees it. */
@@ -235,7 +236,7 @@ const lmsw: SystemHelper = (cpu, insn) => {
   if (differs !== 0 || (cr0Mask & source & ~cr0Shadow & 1) !== 0) {
     const memory = insn.operands[0].kind === "mem";
     const qualification = (BigInt(source) << 16n) | (memory ? 0x70n : 0x30n);
-    cpu.leave({ kind: "cr-access", ...common(28, insn, qualification, 0) });
+    cpu.leave({ kind: "cr-access", ...common("cr-access", insn, qualification, 0) });
   }
   const bits = 0xf & ~cr0Mask;
   // PE can be set, never cleared.
@@ -271,7 +272,7 @@ function checkDr(cpu: Cpu, insn: Insn, index: number, gpr: number, from: boolean
   if ((cpu.dr[7] & 0x2000n) !== 0n) {
     // To the monitor DR6 stays as it is: the condition is the exit's qualification.
     if ((cpu.intercepts.exceptionBitmap & 2) !== 0) {
-      const exit = { ...common(0, insn, 0x2000n), instructionLength: 0 };
+      const exit = { ...common("exception", insn, 0x2000n), instructionLength: 0 };
       cpu.leave({ kind: "exception", vector: 1, errorCode: undefined, event: "hardware-exception", ...exit });
     }
     cpu.dr[6] |= 0x2000n;
@@ -281,7 +282,7 @@ function checkDr(cpu: Cpu, insn: Insn, index: number, gpr: number, from: boolean
     cpu.raise(1);
   }
   if (cpu.intercepts.movDr) {
-    cpu.leave({ kind: "dr-access", ...common(29, insn, BigInt(index | (from ? 0x10 : 0) | (gpr << 8))) });
+    cpu.leave({ kind: "dr-access", ...common("dr-access", insn, BigInt(index | (from ? 0x10 : 0) | (gpr << 8))) });
   }
   return n;
 }

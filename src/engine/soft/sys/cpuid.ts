@@ -1,8 +1,9 @@
+import { CR4, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { common } from "./exits.ts";
+import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
-import { MICROCODE_REVISION, MSR } from "./msr.ts";
-import { CR4, gprLo } from "./words.ts";
+import { MICROCODE_REVISION } from "./msr.ts";
+import { gprLo } from "./words.ts";
 
 /**
  * CPUID: a Westmere-class processor (the first with all of x86-64-v2) with what the engine has on top, and nothing it has not. The model is one
@@ -196,7 +197,7 @@ export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
 }
 
 const cpuid: SystemHelper = (cpu, insn) => {
-  if (cpu.intercepts.cpuid) cpu.leave({ kind: "cpuid", ...common(10, insn) });
+  if (cpu.intercepts.cpuid) cpu.leave({ kind: "cpuid", ...common("cpuid", insn) });
   const leaf = gprLo(cpu, 0);
   // Leaf 1 leaves the microcode's revision in IA32_BIOS_SIGN_ID.
   if (leaf === 1) cpu.msrs.set(MSR.BIOS_SIGN_ID, MICROCODE_REVISION);

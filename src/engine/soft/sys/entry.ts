@@ -1,8 +1,9 @@
+import { CR0, CR4, EFER, FLAG, FLAGS_DEFINED } from "../../../isa/index.ts";
 import type { InjectedEvent } from "../../api/index.ts";
 import { AR_DB, AR_L, AR_UNUSABLE, type Cpu, CS, SS, TR } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { cr4Defined } from "./control.ts";
-import { CR0, CR4, EFER, FLAG, FLAGS_ALL, isCanonicalBig } from "./words.ts";
+import { isCanonicalBig } from "./words.ts";
 
 /**
  * Checks on the guest's state at VM entry (SDM vol. 3C 26.2.1.3 and 26.3.1), as an unrestricted guest has them. Only a monitor can make such
@@ -30,7 +31,7 @@ function controlRegisters(cpu: Cpu): string | undefined {
 
 function flagsAndIp(cpu: Cpu): string | undefined {
   const flags = cpu.systemFlags;
-  if ((flags & ~(FLAGS_ALL | 2)) !== 0) return "reserved bits of RFLAGS";
+  if ((flags & ~(FLAGS_DEFINED | 2)) !== 0) return "reserved bits of RFLAGS";
   if ((flags & FLAG.VM) !== 0 && (cpu.longMode || !cpu.protectedMode)) return "RFLAGS.VM in IA-32e or real mode";
   if (cpu.code64 ? !isCanonicalBig(cpu.rip) : cpu.rip >> 32n !== 0n) return cpu.code64 ? "RIP is not canonical" : "RIP beyond 32 bits";
   const shadow = cpu.u32[CPU.shadow.offset >> 2];

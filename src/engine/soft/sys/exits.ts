@@ -1,12 +1,7 @@
-import type { ExitCommon } from "../../api/index.ts";
-import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
+import type { Insn, MemoryOperand } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 
-/** The parts that all VM exits share, and the encodings of qualification and instruction information (SDM vol. 3C, 27.2). */
-
-export function common(reason: number, insn: Insn, qualification = 0n, instructionInfo = 0): ExitCommon {
-  return { reason, qualification, instructionLength: insn.length, instructionInfo };
-}
+/** The encodings of qualification and instruction information (SDM vol. 3C, 27.2). */
 
 function memoryOf(insn: Insn): MemoryOperand | undefined {
   for (const op of insn.operands) if (op.kind === "mem") return op;

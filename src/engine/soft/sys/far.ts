@@ -5,7 +5,8 @@ import { CS, SS } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { checkTarget, dropInnerSegments, loadCode, loadCodeAndStack, readDescriptor, readHighHalf, readStack, touch } from "./descriptor.ts";
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";
-import { availableTss, switchTask, tssOfGate } from "./task.ts";
+import { enterTask } from "./deliver.ts";
+import { availableTss, tssOfGate } from "./task.ts";
 import {
   gprHi,
   gprLo,
@@ -131,7 +132,14 @@ function throughSystem(cpu: Cpu, insn: Insn, d: Descriptor, call: boolean): Outc
     if (!d.present) cpu.raise(VECTOR.NP, code);
     tss = tssOfGate(cpu, d.gateSelector, 0);
   } else availableTss(cpu, d, 0);
-  switchTask(cpu, tss, call ? "call" : "jmp", nextIp(cpu, insn), cpu.eflags, insn.length, undefined, 0);
+  enterTask(cpu, {
+    tss,
+    source: call ? "call" : "jmp",
+    returnIp: nextIp(cpu, insn),
+    flags: cpu.eflags,
+    instructionLength: insn.length,
+    ext: 0,
+  });
   return "jump";
 }
 

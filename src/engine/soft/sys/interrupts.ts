@@ -1,14 +1,14 @@
-import { VECTOR } from "../../../isa/index.ts";
+import { CR4, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, DS, ES, FS, GS, SS, TR } from "../cpu.ts";
-import { deliverEvent, deliverVirtual } from "./deliver.ts";
+import { deliverEvent, returnFromTask } from "./deliver.ts";
+import { deliverVirtual } from "./gates.ts";
 import { checkTarget, loadCode, loadV86, touch } from "./descriptor.ts";
-import { common } from "./exits.ts";
+import { common } from "../exits.ts";
 import { readReturnCode, returnOuter } from "./far.ts";
-import { returnFromTask } from "./task.ts";
-import { CR4, FLAG, frameHi, frameLo, linear, nextIp, peek, readFrame, setFlags, setIp, setSp, spAdd, spOf, wide } from "./words.ts";
+import { frameHi, frameLo, linear, nextIp, peek, readFrame, setFlags, setIp, setSp, spAdd, spOf, wide } from "./words.ts";
 import { load } from "./memory.ts";
 
 /** INT n, INT3, INTO, INT1 and IRET in every mode. SDM vol. 2, vol. 3B chapter 20. */
@@ -49,7 +49,7 @@ const intN: SystemHelper = (cpu, insn) => {
 /** INT3, INTO, INT1: exceptions that the exception bitmap takes. */
 function softwareException(cpu: Cpu, insn: Insn, type: EventType, vector: number): "jump" {
   if (((cpu.intercepts.exceptionBitmap >>> vector) & 1) !== 0) {
-    cpu.leave({ kind: "exception", vector, errorCode: undefined, event: type, ...common(0, insn) });
+    cpu.leave({ kind: "exception", vector, errorCode: undefined, event: type, ...common("exception", insn) });
   }
   return deliverSoftware(cpu, insn, type, vector);
 }

@@ -1,9 +1,11 @@
+import { FLAG } from "../../../isa/index.ts";
 import type { AccessSize, VmEntry, VmExit } from "../../api/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { ES, TR } from "../cpu.ts";
-import { addressSizeCode, common } from "./exits.ts";
-import { FLAG, gprHi, gprLo, linear, setGprPair, wide } from "./words.ts";
+import { common } from "../exits.ts";
+import { addressSizeCode } from "./exits.ts";
+import { gprHi, gprLo, linear, setGprPair, wide } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** IN, OUT, INS, OUTS: permissions, the fast way through `GuestIo`, and VM exits. SDM vol. 1 chapter 19, vol. 3C 25.1.3, 27.2.1. */
@@ -66,7 +68,7 @@ const input: SystemHelper = (cpu, insn) => {
     }
   }
   const q = qualification(size, true, false, false, insn.operands[1].kind === "imm", port);
-  return cpu.leave({ kind: "io-in", port, size, string: false, ...common(30, insn, q) });
+  return cpu.leave({ kind: "io-in", port, size, string: false, ...common("io-in", insn, q) });
 };
 
 const output: SystemHelper = (cpu, insn) => {
@@ -79,7 +81,7 @@ const output: SystemHelper = (cpu, insn) => {
     return "next";
   }
   const q = qualification(size, false, false, false, insn.operands[0].kind === "imm", port);
-  return cpu.leave({ kind: "io-out", port, size, value, string: false, ...common(30, insn, q) });
+  return cpu.leave({ kind: "io-out", port, size, value, string: false, ...common("io-out", insn, q) });
 };
 
 // ---- strings: one element; the REP forms repeat it
@@ -119,7 +121,7 @@ export function insElement(cpu: Cpu, insn: Insn): void {
   const value = cpu.intercepts.unconditionalIo ? -1 : cpu.io.portRead(port, size);
   if (value === -1) {
     const q = qualification(size, true, true, insn.rep !== 0, false, port);
-    cpu.leave({ kind: "io-in", port, size, string: true, ...common(30, insn, q, stringInfo(insn, ES)) });
+    cpu.leave({ kind: "io-in", port, size, string: true, ...common("io-in", insn, q, stringInfo(insn, ES)) });
   }
   store(cpu, la, size, value, user);
   accessed(cpu, port, size);
@@ -135,7 +137,7 @@ export function outsElement(cpu: Cpu, insn: Insn): void {
   const value = load(cpu, la, size, cpu.cpl === 3) >>> 0;
   if (cpu.intercepts.unconditionalIo || !cpu.io.portWrite(port, size, value)) {
     const q = qualification(size, false, true, insn.rep !== 0, false, port);
-    cpu.leave({ kind: "io-out", port, size, value, string: true, ...common(30, insn, q, stringInfo(insn, insn.segment)) });
+    cpu.leave({ kind: "io-out", port, size, value, string: true, ...common("io-out", insn, q, stringInfo(insn, insn.segment)) });
   }
   accessed(cpu, port, size);
   addIndex(cpu, 6, insn.addrSize, step(cpu, size));

@@ -1,60 +1,19 @@
+import { CR0, EFER, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { FS, GS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { common } from "./exits.ts";
+import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
-import { CR0, EFER, gprLo, isCanonicalBig } from "./words.ts";
+import { gprLo, isCanonicalBig } from "./words.ts";
 
 /** Model-specific registers. SDM vol. 4; memory types vol. 3A 11.11-11.12; machine check vol. 3B 15.3. */
 
-export const MSR = {
-  TSC: 0x10,
-  PLATFORM_ID: 0x17,
-  APIC_BASE: 0x1b,
-  EBL_CR_POWERON: 0x2a,
-  SMI_COUNT: 0x34,
-  CORE_THREAD_COUNT: 0x35,
-  FEATURE_CONTROL: 0x3a,
-  TSC_ADJUST: 0x3b,
-  SPEC_CTRL: 0x48,
-  PRED_CMD: 0x49,
-  BIOS_UPDT_TRIG: 0x79,
-  BIOS_SIGN_ID: 0x8b,
-  PLATFORM_INFO: 0xce,
-  MTRRCAP: 0xfe,
-  ARCH_CAPABILITIES: 0x10a,
-  SYSENTER_CS: 0x174,
-  SYSENTER_ESP: 0x175,
-  SYSENTER_EIP: 0x176,
-  MCG_CAP: 0x179,
-  MCG_STATUS: 0x17a,
-  PERF_STATUS: 0x198,
-  PERF_CTL: 0x199,
-  MISC_ENABLE: 0x1a0,
-  DEBUGCTL: 0x1d9,
-  LASTBRANCH_FROM: 0x1db,
-  LASTINT_TO: 0x1de,
-  MTRR_PHYSBASE0: 0x200,
-  MTRR_PHYSMASK7: 0x20f,
-  PAT: 0x277,
-  TSC_DEADLINE: 0x6e0,
-  X2APIC: 0x800,
-  X2APIC_END: 0x8ff,
-  MTRR_DEF_TYPE: 0x2ff,
-  MC0_CTL: 0x400,
-  EFER: 0xc0000080,
-  STAR: 0xc0000081,
-  LSTAR: 0xc0000082,
-  CSTAR: 0xc0000083,
-  FMASK: 0xc0000084,
-  FS_BASE: 0xc0000100,
-  GS_BASE: 0xc0000101,
-  KERNEL_GS_BASE: 0xc0000102,
-  TSC_AUX: 0xc0000103,
-} as const;
-
 /** Fixed-range MTRRs: 64K, 16K, 4K blocks. */
-const MTRR_FIXED: ReadonlySet<number> = new Set([0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f]);
+const isFixedMtrr = (n: number): boolean =>
+  n === MSR.MTRR_FIX64K_00000 ||
+  n === MSR.MTRR_FIX16K_80000 ||
+  n === MSR.MTRR_FIX16K_A0000 ||
+  (n >= MSR.MTRR_FIX4K_C0000 && n <= MSR.MTRR_FIX4K_F8000);
 const MC_BANKS = 4;
 /** In IA32_BIOS_SIGN_ID after CPUID leaf 1. */
 export const MICROCODE_REVISION = 0x1f_0000_0000n;
@@ -119,7 +78,7 @@ function setTscOffset(cpu: Cpu, offset: bigint): void {
 }
 
 /** MSRs that a local APIC answers: its base, the deadline timer, the x2APIC registers. */
-const isApicMsr = (n: number): boolean => n === MSR.APIC_BASE || n === MSR.TSC_DEADLINE || (n >= MSR.X2APIC && n <= MSR.X2APIC_END);
+const isApicMsr = (n: number): boolean => n === MSR.APIC_BASE || n === MSR.TSC_DEADLINE || (n >= MSR.X2APIC_FIRST && n <= MSR.X2APIC_LAST);
 
 /** The value of an MSR; undefined: there is none of that number. */
 export function readMsr(cpu: Cpu, n: number): bigint | undefined {
@@ -148,7 +107,7 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
   const known =
     PLAIN.has(n) ||
     CANONICAL.has(n) ||
-    MTRR_FIXED.has(n) ||
+    isFixedMtrr(n) ||
     isVariableMtrr(n) ||
     isMachineCheck(n) ||
     isBranchRecord(n) ||
@@ -231,7 +190,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
 function plainWrite(n: number, value: bigint): boolean {
   if (PLAIN.has(n)) return true;
   if (CANONICAL.has(n)) return isCanonicalBig(value);
-  if (MTRR_FIXED.has(n)) return memoryTypes(value, false);
+  if (isFixedMtrr(n)) return memoryTypes(value, false);
   if (isVariableMtrr(n)) {
     if ((value & ADDRESS_RESERVED) !== 0n) return false;
     return (n & 1) === 0 ? (value & 0xf00n) === 0n && memoryType(Number(value & 0xffn), false) : (value & 0x7ffn) === 0n;
@@ -262,7 +221,7 @@ function listed(set: ReadonlySet<number> | "all", n: number): boolean {
 const rdmsr: SystemHelper = (cpu, insn) => {
   if (cpu.cpl !== 0) cpu.gp(0);
   const n = gprLo(cpu, 1);
-  if (listed(cpu.intercepts.rdmsr, n)) cpu.leave({ kind: "rdmsr", msr: n, ...common(31, insn) });
+  if (listed(cpu.intercepts.rdmsr, n)) cpu.leave({ kind: "rdmsr", msr: n, ...common("rdmsr", insn) });
   const v = readMsr(cpu, n);
   if (v === undefined) return cpu.gp(0);
   cpu.setR32(0, Number(v & 0xffff_ffffn));
@@ -274,7 +233,7 @@ const wrmsr: SystemHelper = (cpu, insn) => {
   if (cpu.cpl !== 0) cpu.gp(0);
   const n = gprLo(cpu, 1);
   const value = (BigInt(gprLo(cpu, 2)) << 32n) | BigInt(gprLo(cpu, 0));
-  if (listed(cpu.intercepts.wrmsr, n)) cpu.leave({ kind: "wrmsr", msr: n, value, ...common(32, insn) });
+  if (listed(cpu.intercepts.wrmsr, n)) cpu.leave({ kind: "wrmsr", msr: n, value, ...common("wrmsr", insn) });
   if (!writeMsr(cpu, n, value)) cpu.gp(0);
   return "next";
 };

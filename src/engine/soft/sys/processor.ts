@@ -1,11 +1,12 @@
+import { CR0, CR4, FLAG, MSR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import { VMX_INSTRUCTION_REASON } from "../../../isa/facts/vmx.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import type { VmExit } from "../../api/index.ts";
 import { inUse } from "../fpu/image.ts";
-import { common, displacement, operandInfo } from "./exits.ts";
-import { MSR, readTsc } from "./msr.ts";
-import { CR0, CR4, effectiveOffset, FLAG, gprHi, gprLo, isCanonicalBig, linearAdd, operandAddress, setArithmetic, writeGpr } from "./words.ts";
+import { common, EXIT_VMCALL } from "../exits.ts";
+import { displacement, operandInfo } from "./exits.ts";
+import { readTsc } from "./msr.ts";
+import { effectiveOffset, gprHi, gprLo, isCanonicalBig, linearAdd, operandAddress, setArithmetic, writeGpr } from "./words.ts";
 
 /** HLT, PAUSE, caches, TLB, counters, MONITOR/MWAIT, XGETBV/XSETBV, random numbers, and what is never there. SDM vol. 2. */
 
@@ -15,17 +16,17 @@ function supervisor(cpu: Cpu): void {
 
 const hlt: SystemHelper = (cpu, insn) => {
   supervisor(cpu);
-  if (cpu.intercepts.hlt) cpu.leave({ kind: "hlt", ...common(12, insn) });
+  if (cpu.intercepts.hlt) cpu.leave({ kind: "hlt", ...common("hlt", insn) });
   cpu.halted = true;
   return "next";
 };
 
 const pause: SystemHelper = (cpu, insn) => {
   const { intercepts } = cpu;
-  if (intercepts.pause) cpu.leave({ kind: "pause", ...common(40, insn) });
+  if (intercepts.pause) cpu.leave({ kind: "pause", ...common("pause", insn) });
   if (intercepts.pauseLoop !== undefined && intercepts.pauseLoop-- <= 0) {
     intercepts.pauseLoop = 0;
-    cpu.leave({ kind: "pause", ...common(40, insn) });
+    cpu.leave({ kind: "pause", ...common("pause", insn) });
   }
   return "next";
 };
@@ -38,7 +39,7 @@ const invlpg: SystemHelper = (cpu, insn) => {
   // No limit check: the address is only a name. FS and GS bases count in 64-bit code, the others are zero there.
   const base = cpu.code64 && op.segment < 4 ? 0 : cpu.baseNumber(op.segment);
   const la = cpu.code64 ? base + offset : (base + offset) >>> 0;
-  if (cpu.intercepts.invlpg) cpu.leave({ kind: "invlpg", ...common(14, insn, BigInt.asUintN(64, BigInt(la))) });
+  if (cpu.intercepts.invlpg) cpu.leave({ kind: "invlpg", ...common("invlpg", insn, BigInt.asUintN(64, BigInt(la))) });
   // A non-canonical address flushes nothing and does not fault.
   if (!cpu.code64 || isCanonicalBig(BigInt.asUintN(64, BigInt(la)))) cpu.mmu.flushPage(la);
   return "next";
@@ -51,7 +52,7 @@ const invpcid: SystemHelper = (cpu, insn) => {
   if (taken || cpu.intercepts.invlpg) {
     const op = insn.operands[0];
     const info = operandInfo(insn) | ((op.kind === "reg" ? op.index : 0) << 28);
-    cpu.leave({ kind: "invpcid", ...common(58, insn, displacement(cpu, insn), info >>> 0) });
+    cpu.leave({ kind: "invpcid", ...common("invpcid", insn, displacement(cpu, insn), info >>> 0) });
   }
   const reg = insn.operands[0];
   const index = reg.kind === "reg" ? reg.index : 0;
@@ -71,12 +72,12 @@ const invpcid: SystemHelper = (cpu, insn) => {
 
 const invd: SystemHelper = (cpu, insn) => {
   supervisor(cpu);
-  if (cpu.intercepts.wbinvd) cpu.leave({ kind: "invd", ...common(13, insn) });
+  if (cpu.intercepts.wbinvd) cpu.leave({ kind: "invd", ...common("invd", insn) });
   return "next";
 };
 const wbinvd: SystemHelper = (cpu, insn) => {
   supervisor(cpu);
-  if (cpu.intercepts.wbinvd) cpu.leave({ kind: "wbinvd", ...common(54, insn) });
+  if (cpu.intercepts.wbinvd) cpu.leave({ kind: "wbinvd", ...common("wbinvd", insn) });
   return "next";
 };
 
@@ -94,13 +95,13 @@ function setTsc(cpu: Cpu): void {
 
 const rdtsc: SystemHelper = (cpu, insn) => {
   if ((cpu.cr4 & CR4.TSD) !== 0 && cpu.cpl !== 0) cpu.gp(0);
-  if (cpu.intercepts.rdtsc) cpu.leave({ kind: "rdtsc", ...common(16, insn) });
+  if (cpu.intercepts.rdtsc) cpu.leave({ kind: "rdtsc", ...common("rdtsc", insn) });
   setTsc(cpu);
   return "next";
 };
 const rdtscp: SystemHelper = (cpu, insn) => {
   if ((cpu.cr4 & CR4.TSD) !== 0 && cpu.cpl !== 0) cpu.gp(0);
-  if (cpu.intercepts.rdtsc) cpu.leave({ kind: "rdtscp", ...common(51, insn) });
+  if (cpu.intercepts.rdtsc) cpu.leave({ kind: "rdtscp", ...common("rdtscp", insn) });
   setTsc(cpu);
   cpu.setR32(1, Number((cpu.msrs.get(MSR.TSC_AUX) ?? 0n) & 0xffff_ffffn));
   return "next";
@@ -113,7 +114,7 @@ const rdpid: SystemHelper = (cpu, insn) => {
 };
 const rdpmc: SystemHelper = (cpu, insn) => {
   if ((cpu.cr4 & CR4.PCE) === 0 && cpu.protectedMode && cpu.cpl !== 0) cpu.gp(0);
-  if (cpu.intercepts.rdpmc) cpu.leave({ kind: "rdpmc", ...common(15, insn) });
+  if (cpu.intercepts.rdpmc) cpu.leave({ kind: "rdpmc", ...common("rdpmc", insn) });
   // CPUID 0Ah says: no counters.
   return cpu.gp(0);
 };
@@ -121,7 +122,7 @@ const rdpmc: SystemHelper = (cpu, insn) => {
 const monitor: SystemHelper = (cpu, insn) => {
   const taken = cpu.intercepts.monitor;
   if ((!cpu.features.monitor && !taken) || cpu.cpl !== 0) cpu.ud();
-  if (taken) cpu.leave({ kind: "monitor", ...common(39, insn) });
+  if (taken) cpu.leave({ kind: "monitor", ...common("monitor", insn) });
   if (gprLo(cpu, 1) !== 0) cpu.gp(0);
   // A byte load at DS:rAX for its faults; nothing is watched: MWAIT may end at any time.
   const offset = insn.addrSize === 64 ? cpu.r64(0) : insn.addrSize === 32 ? gprLo(cpu, 0) : cpu.r16(0);
@@ -131,7 +132,7 @@ const monitor: SystemHelper = (cpu, insn) => {
 const mwait: SystemHelper = (cpu, insn) => {
   const taken = cpu.intercepts.mwait;
   if ((!cpu.features.monitor && !taken) || cpu.cpl !== 0) cpu.ud();
-  if (taken) cpu.leave({ kind: "mwait", ...common(36, insn) });
+  if (taken) cpu.leave({ kind: "mwait", ...common("mwait", insn) });
   if ((gprLo(cpu, 1) & ~1) !== 0) cpu.gp(0);
   return "next";
 };
@@ -147,7 +148,7 @@ const xgetbv: SystemHelper = (cpu) => {
 };
 const xsetbv: SystemHelper = (cpu, insn) => {
   if ((cpu.cr4 & CR4.OSXSAVE) === 0) cpu.ud();
-  if (cpu.intercepts.xsetbv) cpu.leave({ kind: "xsetbv", ...common(55, insn) });
+  if (cpu.intercepts.xsetbv) cpu.leave({ kind: "xsetbv", ...common("xsetbv", insn) });
   supervisor(cpu);
   if (gprLo(cpu, 1) !== 0) cpu.gp(0);
   const f = cpu.features;
@@ -171,16 +172,16 @@ function randomBits(cpu: Cpu): bigint {
   return x ^ (x >> 31n);
 }
 /** RDRAND and RDSEED never run dry: CF is always set. */
-function random(reason: 57 | 61): SystemHelper {
+function random(kind: "rdrand" | "rdseed"): SystemHelper {
   return (cpu, insn) => {
-    const taken = reason === 57 ? cpu.intercepts.rdrand : cpu.intercepts.rdseed;
-    const present = reason === 57 ? cpu.features.rdrand : cpu.features.rdseed;
+    const taken = cpu.intercepts[kind];
+    const present = cpu.features[kind];
     if (!present && !taken) cpu.ud();
     const op = insn.operands[0];
     if (op.kind !== "reg") return cpu.ud();
     if (taken) {
       const info = (op.index << 3) | ((op.size === 16 ? 0 : op.size === 32 ? 1 : 2) << 11);
-      cpu.leave({ kind: reason === 57 ? "rdrand" : "rdseed", ...common(reason, insn, 0n, info) });
+      cpu.leave({ kind, ...common(kind, insn, 0n, info) });
     }
     cpu.setReg(op.index, op.size, randomBits(cpu));
     setArithmetic(cpu, 0x8d5, FLAG.CF);
@@ -189,7 +190,7 @@ function random(reason: 57 | 61): SystemHelper {
 }
 
 /** SMX is never there: #UD unless the monitor wants to be it. */
-const getsec: SystemHelper = (cpu, insn) => (cpu.intercepts.getsec ? cpu.leave({ kind: "getsec", ...common(11, insn) }) : cpu.ud());
+const getsec: SystemHelper = (cpu, insn) => (cpu.intercepts.getsec ? cpu.leave({ kind: "getsec", ...common("getsec", insn) }) : cpu.ud());
 
 const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
 
@@ -220,10 +221,8 @@ function vmxRegisters(insn: Insn, n: number, info: number): number {
 }
 
 /** VMCALL (and AMD's VMMCALL): exits at any privilege and in every mode, before all checks. */
-export const VMCALL: VmExit = { kind: "vmcall", reason: 18, qualification: 0n, instructionLength: 3, instructionInfo: 0 };
 export const vmcall: SystemHelper = (cpu, insn) => {
-  // The hypercall of every BIOS service: one shared object for the encoding without prefixes.
-  cpu.exit = insn.length === 3 ? VMCALL : { kind: "vmcall", ...common(18, insn) };
+  cpu.exit = insn.length === 3 ? EXIT_VMCALL : { kind: "vmcall", ...common("vmcall", insn) };
   return "exit";
 };
 
@@ -242,8 +241,8 @@ export const PROCESSOR: Readonly<Record<string, SystemHelper>> = {
   mwait,
   xgetbv,
   xsetbv,
-  rdrand: random(57),
-  rdseed: random(61),
+  rdrand: random("rdrand"),
+  rdseed: random("rdseed"),
   vmcall,
   vmmcall: vmcall,
   ...Object.fromEntries(VMX_INSTRUCTIONS.map(([name, reason]) => [name, vmxInstruction(name, reason)])),

@@ -1,9 +1,9 @@
+import { CR0, EFER } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, LDTR, TR } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { SIGNATURE } from "./cpuid.ts";
 import { loadSeg } from "./descriptor.ts";
-import { CR0, EFER } from "./words.ts";
 
 /** Power-on RESET and INIT values. SDM vol. 3A table 9-1. */
 

@@ -1,10 +1,9 @@
-import { DR6 } from "../../../isa/index.ts";
+import { CR4, DR6, EFER, FLAG, FLAGS_DEFINED, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, FS, GS, SS } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { setSeg } from "./descriptor.ts";
-import { MSR } from "./msr.ts";
-import { CR4, EFER, FLAG, FLAGS_ALL, gprHi, gprLo, gprWide, isCanonical, isCanonicalBig, setFlags, setGprPair } from "./words.ts";
+import { gprHi, gprLo, gprWide, isCanonical, isCanonicalBig, setFlags, setGprPair } from "./words.ts";
 
 /** Fast system calls, SWAPGS and the FS/GS base instructions. SDM vol. 2; segment values are fixed, no descriptor is read. */
 
@@ -40,7 +39,7 @@ const syscall: SystemHelper = (cpu, insn) => {
   setGprPair(cpu, 11, flags & ~FLAG.RF, 0);
   loadFlat(cpu, star & 0xfffc, CODE64, (star + 8) & 0xffff, 0);
   cpu.rip = msr(cpu, MSR.LSTAR);
-  setFlags(cpu, (flags & ~Number(msr(cpu, MSR.FMASK) & 0xffff_ffffn) & ~FLAG.RF & FLAGS_ALL) | 2);
+  setFlags(cpu, (flags & ~Number(msr(cpu, MSR.FMASK) & 0xffff_ffffn) & ~FLAG.RF & FLAGS_DEFINED) | 2);
   trapByNewFlags(cpu);
   return "jump";
 };

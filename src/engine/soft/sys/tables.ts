@@ -1,20 +1,23 @@
-import { VECTOR } from "../../../isa/index.ts";
+import { CR4, EXIT_REASON, EXIT_REASON_LDTR_TR, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { LDTR, TR } from "../cpu.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { AR_UNUSABLE, loadSeg, readDescriptor, readHighHalf, setBusy } from "./descriptor.ts";
-import { common, displacement, operandInfo } from "./exits.ts";
-import { CR4, FLAG, isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, writeGpr, writeWord } from "./words.ts";
+import { common } from "../exits.ts";
+import { displacement, operandInfo } from "./exits.ts";
+import { isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, writeGpr, writeWord } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** Descriptor-table registers and the instructions that ask about descriptors. SDM vol. 2. */
 
-/** Reason 46 (GDTR, IDTR) or 47 (LDTR, TR); `which` as in bits 29:28 of the instruction information. */
+const GDTR_IDTR = EXIT_REASON["descriptor-table"];
+const LDTR_TR = EXIT_REASON_LDTR_TR;
+/** `reason`: GDTR_IDTR or LDTR_TR; `which` as in bits 29:28 of the instruction information. */
 function tableExit(cpu: Cpu, insn: Insn, reason: number, which: number): void {
   if (!cpu.intercepts.descriptorTable) return;
   let info = operandInfo(insn) | (which << 28);
-  if (reason === 46 && insn.opSize !== 16) info |= 1 << 11;
+  if (reason === GDTR_IDTR && insn.opSize !== 16) info |= 1 << 11;
   cpu.leave({ kind: "descriptor-table", ...common(reason, insn, displacement(cpu, insn), info >>> 0) });
 }
 
@@ -25,7 +28,7 @@ function userMode(cpu: Cpu): void {
 function storeTable(which: 0 | 1): SystemHelper {
   return (cpu, insn) => {
     userMode(cpu);
-    tableExit(cpu, insn, 46, which);
+    tableExit(cpu, insn, GDTR_IDTR, which);
     const long = cpu.code64;
     const bytes = long ? 10 : 6;
     const la = operandAddress(cpu, insn, 0, bytes, true);
@@ -43,7 +46,7 @@ function storeTable(which: 0 | 1): SystemHelper {
 function loadTable(which: 2 | 3): SystemHelper {
   return (cpu, insn) => {
     if (cpu.cpl !== 0) cpu.gp(0);
-    tableExit(cpu, insn, 46, which);
+    tableExit(cpu, insn, GDTR_IDTR, which);
     const long = cpu.code64;
     const la = operandAddress(cpu, insn, 0, long ? 10 : 6, false);
     const limit = load(cpu, la, 2, false);
@@ -67,7 +70,7 @@ function storeSystemSegment(s: number, which: 0 | 1): SystemHelper {
   return (cpu, insn) => {
     if (cpu.realOrV86) cpu.ud();
     userMode(cpu);
-    tableExit(cpu, insn, 47, which);
+    tableExit(cpu, insn, LDTR_TR, which);
     writeWord(cpu, insn, 0, cpu.selector(s));
     return "next";
   };
@@ -76,7 +79,7 @@ function storeSystemSegment(s: number, which: 0 | 1): SystemHelper {
 const lldt: SystemHelper = (cpu, insn) => {
   if (cpu.realOrV86) cpu.ud();
   if (cpu.cpl !== 0) cpu.gp(0);
-  tableExit(cpu, insn, 47, 2);
+  tableExit(cpu, insn, LDTR_TR, 2);
   const selector = readWord(cpu, insn, 0);
   const code = selector & 0xfffc;
   if (code === 0) {
@@ -96,7 +99,7 @@ const lldt: SystemHelper = (cpu, insn) => {
 const ltr: SystemHelper = (cpu, insn) => {
   if (cpu.realOrV86) cpu.ud();
   if (cpu.cpl !== 0) cpu.gp(0);
-  tableExit(cpu, insn, 47, 3);
+  tableExit(cpu, insn, LDTR_TR, 3);
   const selector = readWord(cpu, insn, 0);
   const code = selector & 0xfffc;
   if (code === 0) cpu.gp(0);

@@ -1,12 +1,12 @@
-import { VECTOR } from "../../../isa/index.ts";
+import { CR0, CR4, DR6, FLAG, FLAGS_DEFINED, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu.ts";
+import { plain } from "../exits.ts";
 import { CPU } from "../state-layout.ts";
 import { loadCr3, pdptesValid } from "./control.ts";
-import { raiseFault } from "./deliver.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gdtBase, loadCode, loadNull, loadSeg, loadStack, loadV86, readDescriptor, readStack, setBusy, touch } from "./descriptor.ts";
-import { CR0, CR4, FLAG, FLAGS_ALL, gprLo, push, setIp } from "./words.ts";
+import { gprLo, push, setIp } from "./words.ts";
 import { load, store } from "./memory.ts";
 
 /** Hardware task switches (legacy protected mode only). SDM vol. 3A 7.2 and 7.3. */
@@ -39,93 +39,121 @@ const TSS16 = { minimum: 0x2b, ip: 0x0e, flags: 0x10, gpr: 0x12, step: 2, seg: 0
 /** Segment registers in TSS order: the machine's encoding order. */
 const SEGMENT_ORDER = [ES, CS, SS, DS, FS, GS] as const;
 
-/**
- * Switches to the task of the checked TSS descriptor `d`. Faults before the commit leave the old task as it was; later ones are delivered
- * here, in the new task. `flags` is what the old task's image gets.
- */
-export function switchTask(
-  cpu: Cpu,
-  d: Descriptor,
-  source: TaskSource,
-  returnIp: number,
-  flags: number,
-  instructionLength: number,
-  errorCode: number | undefined,
-  ext: number,
-): void {
-  const is32 = (d.type & 8) !== 0;
-  const shape = is32 ? TSS32 : TSS16;
-  const tssCode = (d.selector & 0xfffc) | ext;
-  if (d.limit < shape.minimum) cpu.raise(VECTOR.TS, tssCode);
-  if (cpu.intercepts.taskSwitch) {
-    const qualification = BigInt(((SOURCE_CODE[source] << 30) | d.selector) >>> 0);
-    cpu.leave({ kind: "task-switch", selector: d.selector, reason: 9, qualification, instructionLength, instructionInfo: 0 });
-  }
-  const mmu = cpu.mmu;
-  const oldBase = cpu.baseNumber(TR);
-  const old32 = (cpu.access(TR) & 8) !== 0;
-  const oldShape = old32 ? TSS32 : TSS16;
-  const oldSelector = cpu.selector(TR);
-  if (cpu.limit(TR) < oldShape.minimum) cpu.raise(VECTOR.TS, (oldSelector & 0xfffc) | ext);
-  const oldDescriptor = (gdtBase(cpu) + (oldSelector & 0xfff8)) >>> 0;
-  const base = d.base;
-  const nested = source === "call" || source === "gate";
+/** A switch to the task of a checked TSS descriptor. */
+export interface TaskSwitch {
+  readonly tss: Descriptor;
+  readonly source: TaskSource;
+  readonly returnIp: number;
+  /** What the old task's image gets. */
+  readonly flags: number;
+  readonly instructionLength: number;
+  readonly errorCode?: number | undefined;
+  /** Bit 0 of error codes. */
+  readonly ext: number;
+}
 
-  // Everything that can fault in the old task: the pages of both TSSs and of the descriptors.
-  const at = (b: number, offset: number): number => (b + offset) >>> 0;
-  mmu.probeWrite(at(oldBase, oldShape.ip), 4, false);
-  mmu.probeWrite(at(oldBase, oldShape.savedEnd - 4), 4, false);
-  if (source !== "iret") mmu.probeWrite(at(d.address, 5), 1, false);
-  if (!nested) mmu.probeWrite(at(oldDescriptor, 5), 1, false);
-  if (nested) mmu.probeWrite(base, 2, false);
-  const step = shape.step;
-  const read = (offset: number): number => load(cpu, at(base, offset), step, false) >>> 0;
-  const newIp = read(shape.ip);
-  let newFlags = (read(shape.flags) & FLAGS_ALL) | 2;
-  const registers: number[] = [];
-  for (let i = 0; i < 8; i++) registers.push(read(shape.gpr + i * step));
-  const selectors: number[] = [];
-  for (let i = 0; i < shape.segments; i++) selectors.push(load(cpu, at(base, shape.seg + i * step), 2, false));
-  const newLdt = load(cpu, at(base, shape.ldt), 2, false);
-  const newCr3 = is32 ? load(cpu, at(base, 0x1c), 4, false) >>> 0 : 0;
-  const trap = is32 && (load(cpu, at(base, 0x64), 2, false) & 1) !== 0;
+/** L0 to L3 and LE. */
+const LOCAL_BREAKPOINTS = 0x155n;
+
+type Shape = typeof TSS32 | typeof TSS16;
+const shapeOf = (type: number): Shape => ((type & 8) !== 0 ? TSS32 : TSS16);
+const at = (base: number, offset: number): number => (base + offset) >>> 0;
+const oldDescriptor = (cpu: Cpu): number => at(gdtBase(cpu), cpu.selector(TR) & 0xfff8);
+const isNested = (source: TaskSource): boolean => source === "call" || source === "gate";
+
+/** Everything that can fault in the old task: the pages of both TSSs and of the descriptors. */
+function probeTask(cpu: Cpu, { tss, source }: TaskSwitch): void {
+  const { mmu } = cpu;
+  const oldBase = cpu.baseNumber(TR);
+  const old = shapeOf(cpu.access(TR));
+  mmu.probeWrite(at(oldBase, old.ip), 4, false);
+  mmu.probeWrite(at(oldBase, old.savedEnd - 4), 4, false);
+  if (source !== "iret") mmu.probeWrite(at(tss.address, 5), 1, false);
+  if (!isNested(source)) mmu.probeWrite(at(oldDescriptor(cpu), 5), 1, false);
+  else mmu.probeWrite(tss.base, 2, false);
+}
+
+/** The state that a TSS holds. */
+interface TaskState {
+  readonly ip: number;
+  readonly flags: number;
+  readonly registers: readonly number[];
+  readonly selectors: readonly number[];
+  readonly ldt: number;
+  readonly cr3: number;
+  /** The T bit: #DB when the task begins. */
+  readonly trap: boolean;
+}
+function readTask(cpu: Cpu, { base, type }: Descriptor): TaskState {
+  const shape = shapeOf(type);
+  const is32 = shape === TSS32;
+  const read = (offset: number): number => load(cpu, at(base, offset), shape.step, false) >>> 0;
+  const word = (offset: number): number => load(cpu, at(base, offset), 2, false);
+  return {
+    ip: read(shape.ip),
+    flags: (read(shape.flags) & FLAGS_DEFINED) | FLAG.FIXED,
+    registers: Array.from({ length: 8 }, (_, i) => read(shape.gpr + i * shape.step)),
+    selectors: Array.from({ length: shape.segments }, (_, i) => word(shape.seg + i * shape.step)),
+    ldt: word(shape.ldt),
+    cr3: is32 ? read(0x1c) : 0,
+    trap: is32 && (word(0x64) & 1) !== 0,
+  };
+}
+function saveTask(cpu: Cpu, returnIp: number, flags: number): void {
+  const base = cpu.baseNumber(TR);
+  const shape = shapeOf(cpu.access(TR));
+  const { step } = shape;
+  const save = (offset: number, v: number): void => store(cpu, at(base, offset), step, step === 4 ? v >>> 0 : v & 0xffff, false);
+  save(shape.ip, returnIp);
+  save(shape.flags, flags);
+  for (let i = 0; i < 8; i++) save(shape.gpr + i * step, gprLo(cpu, i));
+  for (let i = 0; i < shape.segments; i++) store(cpu, at(base, shape.seg + i * step), 2, cpu.selector(SEGMENT_ORDER[i]), false);
+}
+
+/**
+ * Switches tasks. Faults before the commit are thrown and leave the old task as it was. False: there is one in `cpu.fault` from behind the commit;
+ * it is the new task's, before its first instruction.
+ */
+export function switchTask(cpu: Cpu, to: TaskSwitch): boolean {
+  const { tss, source, ext } = to;
+  const tssCode = (tss.selector & 0xfffc) | ext;
+  const is32 = shapeOf(tss.type) === TSS32;
+  if (tss.limit < shapeOf(tss.type).minimum) cpu.raise(VECTOR.TS, tssCode);
+  if (cpu.intercepts.taskSwitch) {
+    const qualification = BigInt(((SOURCE_CODE[source] << 30) | tss.selector) >>> 0);
+    cpu.leave({ kind: "task-switch", selector: tss.selector, ...plain("task-switch", qualification), instructionLength: to.instructionLength });
+  }
+  const oldSelector = cpu.selector(TR);
+  if (cpu.limit(TR) < shapeOf(cpu.access(TR)).minimum) cpu.raise(VECTOR.TS, (oldSelector & 0xfffc) | ext);
+  probeTask(cpu, to);
+  const task = readTask(cpu, tss);
   const paging = is32 && (cpu.cr0 & CR0.PG) !== 0;
-  if (paging && (cpu.cr4 & CR4.PAE) !== 0 && !pdptesValid(cpu, newCr3)) cpu.raise(VECTOR.TS, tssCode);
+  if (paging && (cpu.cr4 & CR4.PAE) !== 0 && !pdptesValid(cpu, task.cr3)) cpu.raise(VECTOR.TS, tssCode);
 
   // Commit.
-  if (!nested) setBusy(cpu, oldDescriptor, false);
-  const oldStep = oldShape.step;
-  const save = (offset: number, v: number): void => store(cpu, at(oldBase, offset), oldStep, old32 ? v >>> 0 : v & 0xffff, false);
-  save(oldShape.ip, returnIp);
-  save(oldShape.flags, source === "iret" ? flags & ~FLAG.NT : flags);
-  for (let i = 0; i < 8; i++) save(oldShape.gpr + i * oldStep, gprLo(cpu, i));
-  for (let i = 0; i < oldShape.segments; i++) store(cpu, at(oldBase, oldShape.seg + i * oldStep), 2, cpu.selector(SEGMENT_ORDER[i]), false);
-  if (nested) {
-    store(cpu, base, 2, oldSelector, false);
-    newFlags |= FLAG.NT;
-  }
-  if (source !== "iret") setBusy(cpu, d.address, true);
-  loadSeg(cpu, TR, d.selector, base, d.limit, d.access | 2);
+  const nested = isNested(source);
+  if (!nested) setBusy(cpu, oldDescriptor(cpu), false);
+  saveTask(cpu, to.returnIp, source === "iret" ? to.flags & ~FLAG.NT : to.flags);
+  if (nested) store(cpu, tss.base, 2, oldSelector, false);
+  if (source !== "iret") setBusy(cpu, tss.address, true);
+  loadSeg(cpu, TR, tss.selector, tss.base, tss.limit, tss.access | 2);
   cpu.u32[CPU.cr0.offset >> 2] |= CR0.TS;
-  if (paging) loadCr3(cpu, BigInt(newCr3), true);
-  cpu.dr[7] &= ~0x155n;
-  if (trap) cpu.pendingDebug |= 0x8000;
-  for (let i = 0; i < 8; i++) {
-    if (is32) cpu.setR32(i, registers[i]);
-    else cpu.setR32(i, (registers[i] | 0xffff0000) >>> 0);
-  }
-  setIp(cpu, newIp);
-  cpu.eflags = newFlags;
+  if (paging) loadCr3(cpu, BigInt(task.cr3), true);
+  cpu.dr[7] &= ~LOCAL_BREAKPOINTS;
+  if (task.trap) cpu.pendingDebug |= DR6.BT;
+  for (const [i, value] of task.registers.entries()) cpu.setR32(i, is32 ? value : (value | 0xffff0000) >>> 0);
+  setIp(cpu, task.ip);
+  const flags = nested ? task.flags | FLAG.NT : task.flags;
+  cpu.eflags = flags;
   try {
-    enterSegments(cpu, selectors, newLdt, newFlags, ext);
-    if (errorCode !== undefined) push(cpu, step, errorCode);
-    if (newIp > cpu.limit(CS)) cpu.gp(ext);
+    enterSegments(cpu, task.selectors, task.ldt, flags, ext);
+    if (to.errorCode !== undefined) push(cpu, shapeOf(tss.type).step, to.errorCode);
+    if (task.ip > cpu.limit(CS)) cpu.gp(ext);
   } catch (thrown) {
     if (thrown !== cpu.fault) throw thrown;
-    // The switch is done: the fault is the new task's, before its first instruction.
-    raiseFault(cpu, cpu.fault.vector, cpu.fault.errorCode);
-    if (cpu.exit !== undefined) cpu.leave(cpu.exit);
+    return false;
   }
+  return true;
 }
 
 /** Loads LDTR and the segment registers of the new task; faults belong to it. */
@@ -169,13 +197,13 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
   }
 }
 
-/** IRET with NT set: back along the link of the current TSS. */
-export function returnFromTask(cpu: Cpu, returnIp: number, instructionLength: number): void {
+/** The TSS that IRET with NT set goes back to: along the link of the current one. */
+export function linkedTss(cpu: Cpu): Descriptor {
   const link = load(cpu, cpu.baseNumber(TR) >>> 0, 2, false);
   const code = link & 0xfffc;
   if ((link & 4) !== 0 || code === 0) cpu.raise(VECTOR.TS, code);
   const d = readDescriptor(cpu, link, VECTOR.TS);
   if (!d.system || (d.type & 7) !== 3) cpu.raise(VECTOR.TS, code);
   if (!d.present) cpu.raise(VECTOR.NP, code);
-  switchTask(cpu, d, "iret", returnIp, cpu.eflags, instructionLength, undefined, 0);
+  return d;
 }

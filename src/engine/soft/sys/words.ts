@@ -1,3 +1,4 @@
+import { FLAG } from "../../../isa/index.ts";
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { SS } from "../cpu.ts";
@@ -8,64 +9,6 @@ import { hostForLoad, load, store } from "./memory.ts";
  * Words that all system helpers share: numeric (never bigint) access to registers, stack and operands.
  * A "wide" number is a 64-bit register read as signed double: exact when canonical, and never taken for canonical when it is not.
  */
-
-export const FLAG = {
-  CF: 0x1,
-  PF: 0x4,
-  AF: 0x10,
-  ZF: 0x40,
-  SF: 0x80,
-  TF: 0x100,
-  IF: 0x200,
-  DF: 0x400,
-  OF: 0x800,
-  IOPL: 0x3000,
-  NT: 0x4000,
-  RF: 0x10000,
-  VM: 0x20000,
-  AC: 0x40000,
-  VIF: 0x80000,
-  VIP: 0x100000,
-  ID: 0x200000,
-} as const;
-/** Every flag that exists. */
-export const FLAGS_ALL = 0x3f7fd5;
-
-export const CR0 = {
-  PE: 0x1,
-  MP: 0x2,
-  EM: 0x4,
-  TS: 0x8,
-  ET: 0x10,
-  NE: 0x20,
-  WP: 0x10000,
-  AM: 0x40000,
-  NW: 0x20000000,
-  CD: 0x40000000,
-  PG: 0x80000000,
-} as const;
-export const CR4 = {
-  VME: 0x1,
-  PVI: 0x2,
-  TSD: 0x4,
-  DE: 0x8,
-  PSE: 0x10,
-  PAE: 0x20,
-  MCE: 0x40,
-  PGE: 0x80,
-  PCE: 0x100,
-  OSFXSR: 0x200,
-  OSXMMEXCPT: 0x400,
-  UMIP: 0x800,
-  VMXE: 0x2000,
-  SMXE: 0x4000,
-  FSGSBASE: 0x10000,
-  PCIDE: 0x20000,
-  OSXSAVE: 0x40000,
-  SMEP: 0x100000,
-  SMAP: 0x200000,
-} as const;
-export const EFER = { SCE: 1, LME: 0x100, LMA: 0x400, NXE: 0x800 } as const;
 
 const TWO32 = 0x100000000;
 const GPR32 = CPU.gpr.offset >> 2;

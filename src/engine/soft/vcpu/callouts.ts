@@ -7,7 +7,8 @@ import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { IN_REGION } from "../code/codes.ts";
-import { VMCALL, vmcall } from "../sys/index.ts";
+import { EXIT_VMCALL } from "../exits.ts";
+import { vmcall } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 
 /** Work of a chunk of a repeated string, see WORK_LIMIT. */
@@ -323,10 +324,10 @@ export class Callouts {
     this.setRip(u16[(rec + REC.ipOff) >> 1]);
     const behind = u32[CPU.rip.offset >> 2] + 3;
     this.calling = true;
-    const taken = this.onVmcall?.(VMCALL) === true;
+    const taken = this.onVmcall?.(EXIT_VMCALL) === true;
     this.calling = false;
     if (!taken) {
-      cpu.exit = VMCALL;
+      cpu.exit = EXIT_VMCALL;
       this.#charge(count);
       this.left = LEFT_EXIT;
       return 0;

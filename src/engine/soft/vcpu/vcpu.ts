@@ -4,7 +4,7 @@ import { type Cpu, CS, PENDING, SHADOW_SS, VM_EXIT } from "../cpu.ts";
 import { MAX_BLOCK } from "../code/block.ts";
 import { LEFT_BUDGET } from "../code/codes.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { DR6 } from "../../../isa/index.ts";
+import { DR6, VECTOR } from "../../../isa/index.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, raiseFault, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts, IF, LEFT_DEFAULT, LEFT_STOP, RF, TF, WORK_LIMIT } from "./callouts.ts";
@@ -19,7 +19,8 @@ import {
   EXIT_TIMER,
   EXIT_TRIPLE,
   EXIT_WINDOW,
-} from "./exits.ts";
+  plain,
+} from "../exits.ts";
 import type { SoftIntercepts } from "./intercepts.ts";
 import { VcpuRegisters } from "./registers.ts";
 import { loadCpu, saveCpu } from "./state.ts";
@@ -94,7 +95,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     const inject = entry.kind === "run" || entry.kind === "skip" ? entry.inject : undefined;
     if (cpu.edited || inject !== undefined) {
       const message = entryFailure(cpu, inject);
-      if (message !== undefined) return { kind: "entry-failure", message, reason: 33, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
+      if (message !== undefined) return { kind: "entry-failure", message, ...plain("entry-failure") };
       cpu.edited = false;
     }
     this.#enter(entry);
@@ -231,7 +232,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       const vector = this.#startupVector;
       if (vector < 0) return EXIT_HLT;
       this.#startupVector = -1;
-      return { kind: "sipi", vector, reason: 4, qualification: BigInt(vector), instructionLength: 0, instructionInfo: 0 };
+      return { kind: "sipi", vector, ...plain("sipi", BigInt(vector)) };
     }
     const shadow = cpu.u32[CPU.shadow.offset >> 2];
     if (cpu.pendingDebug !== 0 && shadow !== SHADOW_SS) {
@@ -245,19 +246,9 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
       cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.nmi;
       cpu.halted = false;
-      if (this.intercepts.nmi)
-        return {
-          kind: "exception",
-          vector: 2,
-          errorCode: undefined,
-          event: "nmi",
-          reason: 0,
-          qualification: 0n,
-          instructionLength: 0,
-          instructionInfo: 0,
-        };
+      if (this.intercepts.nmi) return { kind: "exception", vector: VECTOR.NMI, errorCode: undefined, event: "nmi", ...plain("exception") };
       cpu.nmiBlocked = true;
-      this.#deliver("nmi", 2, undefined, 0);
+      this.#deliver("nmi", VECTOR.NMI, undefined, 0);
       return undefined;
     }
     if (this.intercepts.nmiWindow && !cpu.nmiBlocked && shadow === 0) return EXIT_NMI_WINDOW;

@@ -1,8 +1,9 @@
+import { FLAG } from "../../../../isa/index.ts";
 import type { Cpu } from "../../cpu.ts";
 import { FS, GS } from "../../cpu.ts";
 import { CPU } from "../../state-layout.ts";
 import { addIndex } from "../io.ts";
-import { FLAG, gprHi, gprLo, isCanonical } from "../words.ts";
+import { gprHi, gprLo, isCanonical } from "../words.ts";
 
 /**
  * REP string instructions in bounded chunks: bulk work where memory is plain, element by element elsewhere. Registers are

@@ -1,10 +1,11 @@
+import { FLAG } from "../../../../isa/index.ts";
 import type { Insn } from "../../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../../cpu.ts";
 import { ES } from "../../cpu.ts";
 import { writeArithmeticFlags } from "../../flags-state.ts";
 import { countIsZero, indexOf } from "../io.ts";
 import { load } from "../memory.ts";
-import { FLAG, gprHi, gprLo } from "../words.ts";
+import { gprHi, gprLo } from "../words.ts";
 import { advanceIndices, allowance, bulkAddress, finish, isDown, loadLow, narrow, pageRoom, RDI, RSI, segmentRoom, SINGLES } from "./chunk.ts";
 
 /** REPE and REPNE SCAS and CMPS. */
