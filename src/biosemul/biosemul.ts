@@ -104,6 +104,11 @@ export class BiosEmul {
     this.#post.run();
   }
 
+  /** The machine wakes from S3; devices are new, memory is not. False: the guest left no vector, so only a reset is left. */
+  wake(): boolean {
+    return this.#post.wake();
+  }
+
   /**
    * The CPU alone was reset (8042 pulse, port 92h, triple fault) and RAM and chips kept their state. True: the CMOS shutdown
    * code said where to go on, and the vCPU is there. False: the machine must reset everything and call `init`.

@@ -33,6 +33,8 @@ export interface BiosConfig {
   /** ACPI reset register (port, value). */
   readonly resetPort: number;
   readonly resetValue: number;
+  /** SLP_TYP value of state S3: suspend to RAM. */
+  readonly s3SleepType: number;
   /** SLP_TYP value of state S5 in PM1 control (PIIX4 in QEMU: 0; bhyve: 5). */
   readonly s5SleepType: number;
   /** SCI interrupt. */
@@ -78,6 +80,7 @@ export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   acpiDisable: 0xa1,
   resetPort: 0xcf9,
   resetValue: 6,
+  s3SleepType: 1,
   s5SleepType: 5,
   sciIrq: 9,
   pciMemStart: 0xe8000000,

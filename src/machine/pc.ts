@@ -128,6 +128,8 @@ export class Pc implements Board {
       clearFpuBusy: () => this.vm.setIgnne(true),
       reset: (kind, by) => this.request({ kind: "reset", warm: kind === "cpu", by }),
       powerOff: (by) => this.request({ kind: "power-off", by }),
+      suspend: () => this.request({ kind: "suspend" }),
+      wake: () => this.request({ kind: "wake" }),
       debugExit: (exitCode) => this.request({ kind: "debug-exit", exitCode }),
       frameBuffer: (address) => this.#map.moveFrameBuffer(address),
       shadow: (segment) => this.#map.shadow(segment),
@@ -176,12 +178,16 @@ export class Pc implements Board {
     return this.#devices.chips.vga;
   }
   readonly keyboard: KeyPort = {
-    key: (name, down) => void this.#devices.chips.keyboard.key(name, down),
+    key: (name, down) => {
+      this.#devices.chips.pm.inputEvent();
+      this.#devices.chips.keyboard.key(name, down);
+    },
     ready: () => this.#devices.chips.keyboard.pendingBytes === 0 && this.#devices.chips.keyboard.scanning,
     waitingKeys: () => this.#bios.waitingKeys(),
   };
   readonly mouse: MousePort = {
     move: (dx, dy, wheel, buttons) => {
+      this.#devices.chips.pm.inputEvent();
       this.#devices.chips.mouse.move(dx, dy, wheel);
       this.#devices.chips.mouse.buttons(buttons);
     },
@@ -212,6 +218,22 @@ export class Pc implements Board {
       this.#prepareCpus();
       return;
     }
+    this.#replaceDevices();
+    this.#powerOnSelfTest();
+  }
+
+  /** From S3: memory is as it was, most devices are as after power-on. */
+  wake(): void {
+    for (const cpu of this.vcpus) cpu.reset();
+    this.#setA20(true);
+    const asleep = this.#devices;
+    this.#replaceDevices();
+    this.#devices.adopt(asleep);
+    this.#prepareCpus();
+    if (!this.#bios.wake()) this.reset("cold");
+  }
+
+  #replaceDevices(): void {
     this.#deviceClock.cancelAll();
     for (const cpu of this.vcpus) cpu.setInterruptLine(false);
     const { pio, mmio } = this.#devices;
@@ -222,7 +244,6 @@ export class Pc implements Board {
     this.#devices.pio.hook = pio.hook;
     this.#devices.mmio.hook = mmio.hook;
     this.#bios.replaceDevices(this.#devices);
-    this.#powerOnSelfTest();
   }
 
   /** The power button: an ACPI event for a guest in ACPI mode, off at once for others. */

@@ -9,7 +9,7 @@ import { readCmos, writeCmos } from "../int/int70.ts";
 import { VIDEO_ROM_BASE } from "../int10/index.ts";
 import { installDiskData } from "../int13/index.ts";
 import type { Firmware } from "../rom/firmware.ts";
-import { writeTables } from "../tables/install.ts";
+import { wakingVector, writeTables } from "../tables/install.ts";
 import type { PhysicalMemory } from "../../vmm/index.ts";
 import { initChips } from "./chips.ts";
 import { writeSetupCmos } from "./cmos.ts";
@@ -59,6 +59,26 @@ export class PowerOnSelfTest {
     this.done = true;
     realModeStart(ctx.regs, rom.address("post_done"));
     installDiskData(memory, ctx.drives);
+  }
+
+  /**
+   * After S3 (ACPI 5.0, 16.3.2): ROMs and chips as after POST, memory as it was, and the processor in real mode at the vector that the system left in
+   * the FACS. False: it left none.
+   */
+  wake(): boolean {
+    const { ctx, config, memory, firmware, resetServices } = this.#parts;
+    ctx.begin(memory, false, false);
+    const vector = wakingVector(memory, firmware.tables);
+    if (vector === 0) return false;
+    memory.ram.writeRom(0xf0000, firmware.rom.bytes);
+    memory.ram.writeRom(VIDEO_ROM_BASE, firmware.videoRom);
+    resetServices();
+    initChips(ctx, config);
+    initPci(ctx.ports, config);
+    this.done = true;
+    realModeStart(ctx.regs, vector & 0xf);
+    ctx.regs.resetRealSegment("cs", (vector >>> 4) & 0xffff);
+    return true;
   }
 
   /** The code at the reset vector. */

@@ -92,10 +92,12 @@ export function dsdtBody(config: BiosConfig): number[] {
         aml.defName("_CRS", aml.resources(aml.fixedMemory(0xfed00000, 0x400), config.apic ? aml.interrupts(...HPET_GSIS) : [])),
       )
     : [];
+  const s3 = aml.integer(config.s3SleepType);
   const s5 = aml.integer(config.s5SleepType);
   return [
     ...aml.defName("\\PICM", aml.integer(0)),
     ...aml.method("\\_PIC", 1, aml.store(aml.ARG0, aml.name("\\PICM"))),
+    ...aml.defName("\\_S3", aml.packageOf(s3, s3, aml.integer(0), aml.integer(0))),
     ...aml.defName("\\_S5", aml.packageOf(s5, s5, aml.integer(0), aml.integer(0))),
     // Where systems of all ages look for them; ACPI0007 devices are known since ACPI 3 only.
     ...aml.scope("\\_PR", ...processors),

@@ -38,6 +38,14 @@ export function placeTables(rom: RomImage, config: BiosConfig, date: string): re
   return tables;
 }
 
+/** Firmware waking vector of the FACS (ACPI 5.0, table 5-39): a physical address below 1 MiB, 0 for none. */
+const WAKING_VECTOR = 12;
+export function wakingVector(memory: PhysicalMemory, tables: readonly PlacedTable[]): number {
+  const facs = tables.find(({ bytes }) => String.fromCharCode(...bytes.subarray(0, 4)) === "FACS");
+  const vector = facs === undefined ? 0 : memory.read32(facs.address + WAKING_VECTOR);
+  return vector <= 0xfffff ? vector : 0;
+}
+
 export function writeTables(memory: PhysicalMemory, tables: readonly PlacedTable[]): void {
   for (const { address, bytes } of tables) memory.write(address, bytes);
 }

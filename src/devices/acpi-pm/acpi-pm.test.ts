@@ -7,18 +7,22 @@ function setUp() {
   const clock = new ManualClock();
   const sci = { level: false };
   const off: string[] = [];
+  const sleep: string[] = [];
   const chip = new AcpiPm({
     clock,
     sci: { set: (level) => (sci.level = level) },
+    s3SleepType: 1,
     s5SleepType: 5,
     powerOff: (by) => void off.push(by),
+    suspend: () => void sleep.push("asleep"),
+    wake: () => void sleep.push("awake"),
     acpiEnable: 0xa0,
     acpiDisable: 0xa1,
   });
   const r = (at: number, size: 1 | 2 | 4 = 2): number => chip.block.read(at, size);
   const w = (at: number, v: number, size: 1 | 2 | 4 = 2): void => chip.block.write(at, size, v);
   const acpi = (): void => chip.command.write(0, 1, 0xa0);
-  return { clock, chip, sci, off, r, w, acpi };
+  return { clock, chip, sci, off, sleep, r, w, acpi };
 }
 
 describe("ACPI power management block", () => {
@@ -33,6 +37,38 @@ describe("ACPI power management block", () => {
     expect(r(4)).toBe(0);
     chip.command.write(1, 1, 0x5a);
     expect(chip.command.read(1, 1)).toBe(0x5a);
+  });
+
+  it("suspends to RAM, and is woken by the button, an enabled alarm or a key, with the cause in the status", () => {
+    const { chip, r, w, acpi, sleep, off } = setUp();
+    acpi();
+    const suspend = (): void => {
+      w(0, 0xffff);
+      w(4, 0x2000 | (1 << 10));
+    };
+    suspend();
+    expect(sleep.splice(0)).toEqual(["asleep"]);
+    chip.rtcAlarm();
+    expect([sleep.length, r(0) & 0x8000]).toEqual([0, 0]);
+    const copy = setUp();
+    copy.chip.loadState(chip.saveState());
+    copy.chip.powerButton();
+    expect(copy.sleep).toEqual(["awake"]);
+    chip.powerButton();
+    expect([sleep.splice(0), r(0) & 0x8100]).toEqual([["awake"], 0x8100]);
+    w(2, 0x0400);
+    suspend();
+    chip.rtcAlarm();
+    expect([sleep.splice(0), r(0)]).toEqual([["asleep", "awake"], 0x8400]);
+    suspend();
+    chip.inputEvent();
+    expect([sleep.splice(0), r(0)]).toEqual([["asleep", "awake"], 0x8000]);
+    // What came before the last moment.
+    w(2, 0x0100);
+    w(0, 0xffff);
+    chip.powerButton();
+    w(4, 0x2000 | (1 << 10));
+    expect([sleep, off]).toEqual([["awake"], []]);
   });
 
   it("tells an ACPI system of the power button by SCI, until the status is cleared", () => {

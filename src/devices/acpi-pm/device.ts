@@ -7,8 +7,13 @@ export interface AcpiPmOptions {
   readonly clock: Clock;
   /** The SCI, level-triggered. */
   readonly sci: IrqPin;
-  /** SLP_TYP of S5 (soft off). */
+  /** SLP_TYP of S3 (suspend to RAM) and S5 (soft off). */
+  readonly s3SleepType: number;
   readonly s5SleepType: number;
+  /** The guest entered S3: its processors stop. */
+  readonly suspend: () => void;
+  /** Something woke it. The status bits say what. */
+  readonly wake: () => void;
   /** The guest entered S5, or the power button was pressed while no ACPI system runs. */
   readonly powerOff: (by: string) => void;
   /** Bytes that the ACPI tables name for the SMI command port. */
@@ -27,6 +32,8 @@ export interface AcpiPmStateV1 {
   readonly commandStatus: number;
   /** Tick of the last carry of the timer's top bit that was seen. */
   readonly carries: number;
+  /** In S3. Missing in older snapshots. */
+  readonly asleep?: boolean;
 }
 
 /** ACPI power management timer, 3.579545 MHz. */
@@ -73,6 +80,7 @@ export class AcpiPm {
   #command = 0;
   #commandStatus = 0;
   #carries = 0;
+  #asleep = false;
 
   constructor(options: AcpiPmOptions) {
     this.#clock = options.clock;
@@ -101,16 +109,23 @@ export class AcpiPm {
 
   /** The button on the case: an event for an ACPI system, off at once for others (as firmware does it). */
   powerButton(): void {
-    if (!this.acpiMode) this.#options.powerOff("power button");
+    if (this.#asleep) this.#wake(POWER_BUTTON);
+    else if (!this.acpiMode) this.#options.powerOff("power button");
     else this.#raise(POWER_BUTTON);
   }
   /** Nothing in legacy mode: there is nothing to sleep with. */
   sleepButton(): void {
-    if (this.acpiMode) this.#raise(SLEEP_BUTTON);
+    if (this.#asleep) this.#wake(SLEEP_BUTTON);
+    else if (this.acpiMode) this.#raise(SLEEP_BUTTON);
+  }
+  /** A key was pressed, or the mouse moved: wakes the machine, as a PC's firmware sets it up. */
+  inputEvent(): void {
+    if (this.#asleep) this.#wake(0);
   }
   /** IRQ8 was asserted. */
   rtcAlarm(): void {
-    if ((this.#status & RTC) === 0) this.#raise(RTC);
+    if (this.#asleep && (this.#enable & RTC) !== 0) this.#wake(RTC);
+    else if ((this.#status & RTC) === 0) this.#raise(RTC);
   }
   /** A general-purpose event, 0..15. */
   generalEvent(bit: number): void {
@@ -129,6 +144,7 @@ export class AcpiPm {
       command: this.#command,
       commandStatus: this.#commandStatus,
       carries: this.#carries,
+      asleep: this.#asleep,
     };
   }
   loadState(s: AcpiPmStateV1): void {
@@ -140,7 +156,23 @@ export class AcpiPm {
     this.#command = s.command;
     this.#commandStatus = s.commandStatus;
     this.#carries = s.carries;
+    this.#asleep = s.asleep ?? false;
     this.#update();
+  }
+
+  #sleep(type: number): void {
+    if (type === this.#options.s5SleepType) this.#options.powerOff("ACPI S5");
+    if (type !== this.#options.s3SleepType) return;
+    // An event that was enabled and came before the last moment ends the sleep before it begins.
+    const waiting = this.#status & this.#enable & (POWER_BUTTON | SLEEP_BUTTON | RTC);
+    if (waiting !== 0) return this.#wake(waiting);
+    this.#asleep = true;
+    this.#options.suspend();
+  }
+  #wake(cause: number): void {
+    this.#asleep = false;
+    this.#raise(WAKE | cause);
+    this.#options.wake();
   }
 
   #ticks(): number {
@@ -217,7 +249,7 @@ export class AcpiPm {
         return;
       case 5:
         this.#control = mergeByte(this.#control, 1, value) & CONTROL_BITS;
-        if (((value << 8) & SLP_EN) !== 0 && ((value >>> 2) & 7) === this.#options.s5SleepType) this.#options.powerOff("ACPI S5");
+        if (((value << 8) & SLP_EN) !== 0) this.#sleep((value >>> 2) & 7);
         return;
       case 12:
       case 13:

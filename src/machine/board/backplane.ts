@@ -22,6 +22,9 @@ export interface BoardWires {
   readonly clearFpuBusy: () => void;
   readonly reset: (kind: ResetKind, by: string) => void;
   readonly powerOff: (by: string) => void;
+  /** The guest suspended to RAM; something woke it. */
+  readonly suspend: () => void;
+  readonly wake: () => void;
   /** A guest that is a test is done. */
   readonly debugExit: (exitCode: number) => void;
   /** The frame buffer's BAR moved; undefined: it is not decoded. */

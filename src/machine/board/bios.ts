@@ -105,6 +105,11 @@ export class PcBios {
     this.#regs.follow(this.#parts.vm.vcpu.regs.raw);
     this.#emul.init();
   }
+  /** The machine wakes from S3 with new devices. False: the guest did not say where it goes on. */
+  wake(): boolean {
+    this.#regs.follow(this.#parts.vm.vcpu.regs.raw);
+    return this.#emul.wake();
+  }
   /** New devices: the BIOS forgets what it knew. */
   replaceDevices(devices: DeviceSet): void {
     this.#devices = devices;

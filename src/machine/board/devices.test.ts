@@ -19,6 +19,8 @@ function board() {
     reset: none,
     powerOff: none,
     debugExit: () => {},
+    suspend: none,
+    wake: none,
     frameBuffer: none,
     shadow: none,
     random: () => {},

@@ -30,6 +30,8 @@ interface Placed<Device> {
 
 interface Row<Device> {
   readonly place: (on: Backplane) => Placed<Device>;
+  /** Has power in S3, too. */
+  readonly staysOn: boolean;
   /** Address maps are loaded before everything else, what wires end at after it. */
   readonly load: "first" | "between" | "last";
 }
@@ -38,13 +40,17 @@ interface Row<Device> {
 function device<D>(
   build: (on: Backplane) => D,
   parts: (device: D) => Parts,
-  { load = "between", release = () => {} }: { readonly load?: Row<D>["load"]; readonly release?: (device: D) => void } = {},
+  {
+    load = "between",
+    staysOn = false,
+    release = () => {},
+  }: { readonly load?: Row<D>["load"]; readonly staysOn?: boolean; readonly release?: (device: D) => void } = {},
 ): Row<D> {
   const place = (on: Backplane): Placed<D> => {
     const device = build(on);
     return { device, parts: () => parts(device), release: () => release(device) };
   };
-  return { place, load };
+  return { place, load, staysOn };
 }
 
 const part = <S>(chip: { saveState(): S; loadState(state: S): void }): Part => ({
@@ -78,7 +84,7 @@ export const DEVICES = {
   lines: device(buildIrqLines, (lines) => ({ wires: part(wiresOf(lines)) }), { load: "last" }),
   hpet: device(buildHpet, ({ hpet }) => ({ hpet: part(hpet) })),
   pit: device(buildPit, (pit) => ({ pit: part(pit) })),
-  rtc: device(buildRtc, (rtc) => ({ rtc: part(rtc) })),
+  rtc: device(buildRtc, (rtc) => ({ rtc: part(rtc) }), { staysOn: true }),
   dma: device(buildDma, (dma) => ({ dma: part(dma) })),
   fdc: device(buildFdc, (fdc) => ({ fdc: part(fdc) })),
   keyboard: device(buildKeyboard, (keyboard) => ({ keyboard: part(keyboard) })),
@@ -88,11 +94,11 @@ export const DEVICES = {
   uarts: device(buildUarts, (uarts) => numbered("uart", uarts.map(part))),
   lpt: device(buildLpt, (lpt) => (lpt === undefined ? {} : { lpt: part(lpt) })),
   debugPort: device(buildDebugPort, NOTHING),
-  vga: device(buildVga, (vga) => ({ vga: part(vga) })),
+  vga: device(buildVga, (vga) => ({ vga: part(vga) }), { staysOn: true }),
   pci: device(buildPci, (pci) => ({ pci: part(pci) }), { load: "first" }),
   ide: device(buildIde, (channels) => numbered("ide", channels.map(part))),
   virtio: device(buildVirtio, NOTHING, { release: (slots) => slots.dispose() }),
-  pm: device(buildPm, (pm) => ({ pm: part(pm) })),
+  pm: device(buildPm, (pm) => ({ pm: part(pm) }), { staysOn: true }),
   debugExit: device(buildDebugExit, NOTHING),
   pcTestdev: device(buildPcTestdev, (testdev) => (testdev === undefined ? {} : { pcTestdev: part(testdev) })),
   shutdownPort: device(buildShutdownPort, (port) => ({ shutdownPort: part(port) })),
@@ -115,6 +121,10 @@ export interface DeviceSet {
   save(): ChipsStateV1;
   /** Into a set that was just made. Timers are the caller's to arm. Throws when the records are not those of this machine. */
   load(state: ChipsStateV1): void;
+  /** What kept its power while the machine slept. */
+  awake(): Parts;
+  /** The machine slept: what had power goes on as it was in the older set. */
+  adopt(older: DeviceSet): void;
   release(): void;
 }
 
@@ -124,13 +134,14 @@ export function buildDevices(config: MachineConfig, wires: BoardWires): DeviceSe
   // oxlint-disable-next-line no-unsafe-type-assertion -- the loop below puts in what each row makes
   const chips = made as Chips;
   const on = new Backplane(config, wires, chips);
-  const places: { readonly load: Row<unknown>["load"]; readonly placed: Placed<unknown> }[] = [];
+  const places: { readonly load: Row<unknown>["load"]; readonly staysOn: boolean; readonly placed: Placed<unknown> }[] = [];
   for (const [name, row] of Object.entries(DEVICES)) {
     const placed = row.place(on);
     made[name] = placed.device;
-    places.push({ load: row.load, placed });
+    places.push({ load: row.load, staysOn: row.staysOn, placed });
   }
   const ranked = (load: Row<unknown>["load"]): Placed<unknown>[] => places.filter((p) => p.load === load).map((p) => p.placed);
+  const awake = (): Parts => Object.assign({}, ...places.filter((p) => p.staysOn).map((p) => p.placed.parts()));
   return {
     chips,
     pio: on.pio,
@@ -147,6 +158,11 @@ export function buildDevices(config: MachineConfig, wires: BoardWires): DeviceSe
         for (const [name, record] of Object.entries(placed.parts())) if (!record.load(state[name])) missing.push(name);
       if (missing.length > 0)
         throw new VmmError("SNAPSHOT_MACHINE", `the snapshot says nothing about ${missing.join(", ")}: the machine has other devices`);
+    },
+    awake,
+    adopt(older) {
+      const was = older.awake();
+      for (const [name, part] of Object.entries(awake())) part.load(was[name]?.save());
     },
     release() {
       for (const { placed } of places) placed.release();

@@ -6,9 +6,9 @@ import type { Backplane } from "./backplane.ts";
 
 /** The power management block, where the ACPI tables say that it is. */
 export function buildPm(on: Backplane): AcpiPm {
-  const { pmBase, smiCommandPort, acpiEnable, acpiDisable, s5SleepType } = DEFAULT_BIOS_CONFIG;
-  const { clock, powerOff } = on.wires;
-  const pm = new AcpiPm({ clock, sci: on.pin(IRQ.ACPI), s5SleepType, powerOff, acpiEnable, acpiDisable });
+  const { pmBase, smiCommandPort, acpiEnable, acpiDisable, s3SleepType, s5SleepType } = DEFAULT_BIOS_CONFIG;
+  const { clock, powerOff, suspend, wake } = on.wires;
+  const pm = new AcpiPm({ clock, sci: on.pin(IRQ.ACPI), s3SleepType, s5SleepType, powerOff, suspend, wake, acpiEnable, acpiDisable });
   on.pio.register(pmBase, ACPI_PM_BYTES, pm.block);
   on.claimBytes(smiCommandPort, 2, pm.command);
   return pm;

@@ -55,6 +55,9 @@ class ScriptedBoard implements Board {
     this.#request = undefined;
     return request;
   }
+  wake(): void {
+    this.log.push("wake");
+  }
   reset(kind: "cold" | "warm"): void {
     this.log.push(`reset ${kind}`);
   }

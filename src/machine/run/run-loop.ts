@@ -31,6 +31,8 @@ export interface Board {
   onRequest: (() => void) | undefined;
   /** Puts every chip and the CPUs into the state after RESET; the BIOS starts over. */
   reset(kind: "cold" | "warm"): void;
+  /** From S3 (suspend to RAM) back to work. */
+  wake(): void;
   /** True when the guest prepared a return from reset (CMOS shutdown code, warm-boot flag): a triple fault then is its way to ask for one. */
   resetWasPrepared(): boolean;
   /** One line about where a CPU is, for messages. */
@@ -41,6 +43,8 @@ export interface Board {
 export type BoardRequest =
   | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
   | { readonly kind: "power-off"; readonly by: string }
+  | { readonly kind: "suspend" }
+  | { readonly kind: "wake" }
   | { readonly kind: "debug-exit"; readonly exitCode: number };
 
 /** What the loop itself remembers, for snapshots. */
@@ -50,6 +54,8 @@ export interface LoopStateV1 {
   /** PAUSEs that each CPU has left in its turn. */
   readonly pauseLoops: readonly (number | null)[];
   readonly resets: number;
+  /** The guest is suspended to RAM. Missing in older snapshots. */
+  readonly asleep?: boolean;
 }
 
 /** Watches the machine, for tracing. Called after each `run`. */
@@ -97,6 +103,8 @@ export class RunLoop {
   /** Another CPU was sent something: it has the next turn. */
   #signalled = false;
   #cut = false;
+  /** In S3: no processor runs until a device says "wake". */
+  #asleep = false;
   /** Of the slice: exits so far, and when it is to end. */
   #exits = 0;
   /** BIOS calls that were answered below the exit since the start. */
@@ -201,7 +209,7 @@ export class RunLoop {
       }
     }
     const pauseLoops = vcpus.map((vcpu) => vcpu.intercepts.pauseLoop ?? null);
-    return { v: 1, scheduler: this.#scheduler.saveState(), pauseLoops, resets: this.resets };
+    return { v: 1, scheduler: this.#scheduler.saveState(), pauseLoops, resets: this.resets, asleep: this.#asleep };
   }
   /** Before the start. */
   loadState(s: LoopStateV1): void {
@@ -211,6 +219,7 @@ export class RunLoop {
     this.#turn = this.#scheduler.turn;
     for (const [cpu, vcpu] of this.#board.vcpus.entries()) vcpu.intercepts.pauseLoop = s.pauseLoops[cpu] ?? undefined;
     this.resets = s.resets;
+    this.#asleep = s.asleep ?? false;
   }
 
   /** Ends the machine as the host's decision. */
@@ -281,6 +290,15 @@ export class RunLoop {
       case "reset":
         this.#reset(request.warm, request.by);
         return;
+      case "suspend":
+        this.#asleep = true;
+        return;
+      case "wake":
+        this.#asleep = false;
+        this.#entries.fill(ENTRY_RUN);
+        this.#board.wake();
+        this.#scheduler.reset();
+        return;
       default:
         unreachable(request);
     }
@@ -292,6 +310,7 @@ export class RunLoop {
       return;
     }
     this.resets++;
+    this.#asleep = false;
     this.#entries.fill(ENTRY_RUN);
     this.#board.reset(warm ? "warm" : "cold");
     this.#scheduler.reset();
@@ -314,6 +333,7 @@ export class RunLoop {
     const limit = observer === undefined ? longest : Math.min(longest, observer.maxBudget);
     this.#cut = false;
     let budget = clock.budget(limit);
+    if (this.#asleep) return this.#suspended();
     for (;;) {
       const cpu = scheduler.pick();
       const vcpu = vcpus[cpu];
@@ -435,6 +455,12 @@ export class RunLoop {
       default:
         return unreachable(exit);
     }
+  }
+
+  /** In S3: time passes, and devices that have power see it. Returns ms to sleep. */
+  #suspended(): number {
+    const sleepMs = this.#board.clock.idle();
+    return sleepMs === "no-timer" ? 50 : sleepMs;
   }
 
   /** A CPU sleeps in HLT. */
