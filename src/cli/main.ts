@@ -9,12 +9,13 @@ const USAGE = `whyve: an x86 PC hypervisor with a built-in BIOS
   whyve dos PROG.EXE            run a DOS program                         (not yet)
   whyve ctl [NAME COMMAND]      list and control running machines (whyve ctl --help)
   whyve bhyve | bhyveload | bhyvectl ...   the bhyve tools' own grammar   (not yet)
+  whyve completion bash|zsh|fish   completion for your shell              (whyve completion --help)
   whyve --version, whyve --help
 
 Exit codes: 0 powered off or --until matched, 1 usage, 2 guest crashed, 3 --timeout passed, 4 internal error.
 `;
 
-const HAVE_HELP: readonly string[] = ["run", "demo", "image", "ctl"];
+const HAVE_HELP: readonly string[] = ["run", "demo", "image", "ctl", "completion"];
 
 const NOT_YET: Readonly<Record<string, string>> = {
   dos: "running DOS programs directly; boot a DOS floppy with whyve run instead",
@@ -47,6 +48,11 @@ async function main(argv: readonly string[]): Promise<number> {
     const { imageCommand } = await import("./image/image.ts");
     return imageCommand(rest);
   }
+  if (command === "completion") {
+    const { completionCommand } = await import("./reference/completion.ts");
+    process.stdout.write(completionCommand(rest));
+    return EXIT.OK;
+  }
   if (command === "version" || command === "--version" || command === "-V" || command === "-v") {
     const { version } = await import("./version.ts");
     process.stdout.write(`whyve ${version()}\n`);
@@ -68,7 +74,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function unknownCommand(command: string): Promise<string> {
   const { closest } = await import("../base/index.ts");
-  const known = ["run", "demo", "image", "ctl", "help", "version", "--help", "--version", ...Object.keys(NOT_YET)];
+  const known = ["run", "demo", "image", "ctl", "completion", "help", "version", "--help", "--version", ...Object.keys(NOT_YET)];
   const best = closest(command, known);
   if (best !== undefined) return `unknown command "${command}" (did you mean whyve ${best}?)`;
   // `whyve --mem 64M disk.img`: the flags are run's.

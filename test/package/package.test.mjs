@@ -62,7 +62,7 @@ sector.set([0x55, 0xaa], 510);
 const vm: VirtualMachine = await boot({ disk: { kind: "floppy", backend: new MemoryBlockBackend("A", sector) }, clock: "virtual" });
 await vm.screen.waitFor(/A/);
 const end = await vm.ended;
-const kind: "power-off" | "crash" | "halted" | "reset" | "stopped" = end.kind;
+const kind: "power-off" | "debug-exit" | "crash" | "halted" | "reset" | "stopped" = end.kind;
 await vm.dispose();
 if (kind !== "halted") throw new Error(kind);
 `,

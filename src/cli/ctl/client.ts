@@ -56,7 +56,7 @@ interface Command {
 const option = (help: string) => ({ group: "Options", help }) as const;
 const JSON_OPTION = { json: option("print JSON") };
 
-const COMMANDS: Readonly<Record<string, Command>> = {
+export const CTL_COMMANDS: Readonly<Record<string, Command>> = {
   status: { options: JSON_OPTION },
   pause: {},
   resume: {},
@@ -122,9 +122,9 @@ interface Checked {
 }
 
 function checkCommand(name: string, command: string, args: readonly string[]): Checked {
-  const spec = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  const spec = Object.hasOwn(CTL_COMMANDS, command) ? CTL_COMMANDS[command] : undefined;
   if (spec === undefined)
-    throw new UsageError(`unknown command "${command}"${commandSuggestion(command, Object.keys(COMMANDS), `whyve ctl ${name} `)}`);
+    throw new UsageError(`unknown command "${command}"${commandSuggestion(command, Object.keys(CTL_COMMANDS), `whyve ctl ${name} `)}`);
   const given = parseOptions(spec.options ?? {}, args);
   const words = given.positionals;
   const wanted = spec.takes?.split(" ").length ?? 0;

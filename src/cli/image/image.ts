@@ -25,7 +25,7 @@ interface Command {
   readonly run: (given: ParsedOptions) => number | Promise<number>;
 }
 
-const COMMANDS: Readonly<Record<string, Command>> = {
+export const IMAGE_COMMANDS: Readonly<Record<string, Command>> = {
   info: {
     usage: "info FILE [--json]",
     about: "Says what an image is: format, sizes, backing file, snapshots.",
@@ -85,7 +85,7 @@ const EXAMPLES = `Examples:
 `;
 
 function overview(): string {
-  const lines = Object.values(COMMANDS).map((c) => `  whyve image ${c.usage}`);
+  const lines = Object.values(IMAGE_COMMANDS).map((c) => `  whyve image ${c.usage}`);
   return `whyve image: disk images in the formats raw, qcow2 and vhd\n\n${lines.join("\n")}\n\n${EXAMPLES}\nwhyve image COMMAND --help says more.\n`;
 }
 
@@ -96,8 +96,8 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
     (name === undefined ? process.stderr : process.stdout).write(overview());
     return name === undefined ? EXIT.USAGE : EXIT.OK;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) throw new UsageError(`unknown command "image ${name}"${commandSuggestion(name, Object.keys(COMMANDS), "whyve image ")}`);
+  const command = Object.hasOwn(IMAGE_COMMANDS, name) ? IMAGE_COMMANDS[name] : undefined;
+  if (command === undefined) throw new UsageError(`unknown command "image ${name}"${commandSuggestion(name, Object.keys(IMAGE_COMMANDS), "whyve image ")}`);
   // "-5G" of resize is no option.
   const protect = rest.map((word) => (name === "resize" && /^-\d/.test(word) ? `\0${word}` : word));
   const given = parseOptions(command.options, protect);
