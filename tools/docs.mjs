@@ -1,15 +1,23 @@
 #!/usr/bin/env node
-// Writes docs/generated from the code in dist/, and says which paths named in a page do not exist and which room has no README: that ends
+// Writes the pages that are made from the code in dist/ (PAGES), and says which paths named in a page do not exist and which room has no README: that ends
 // it with 1. With --check nothing is written, and a page that is out of date ends it with 1 too.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 import { biosServicesMarkdown } from "../dist/biosemul/index.js";
 import { implementedNames } from "../dist/engine/soft/code/semantics.js";
+import { manPage } from "../dist/cli/reference/man.js";
+import { optionsMarkdown } from "../dist/cli/reference/markdown.js";
 import { opcodeCoverageMarkdown } from "../dist/isa/index.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PAGES = { "bios-services.md": biosServicesMarkdown(), "opcodes.md": opcodeCoverageMarkdown(implementedNames()) };
+const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
+const PAGES = {
+  "docs/generated/bios-services.md": biosServicesMarkdown(),
+  "docs/generated/opcodes.md": opcodeCoverageMarkdown(implementedNames()),
+  "docs/generated/whyve.1": manPage(version),
+  "docs/options.md": optionsMarkdown(),
+};
 
 /** Every file of ours, from the repository's folder on. */
 function ourFiles(folder = "") {
@@ -55,18 +63,16 @@ function pathsThatLeadNowhere(files) {
   return missing;
 }
 
-const folder = path.join(ROOT, "docs/generated/");
-fs.mkdirSync(folder, { recursive: true });
 let stale = 0;
 for (const [name, text] of Object.entries(PAGES)) {
-  const file = `${folder}${name}`;
+  const file = path.join(ROOT, name);
   if (fs.existsSync(file) && fs.readFileSync(file, "utf8") === text) continue;
   if (process.argv.includes("--check")) {
-    console.error(`docs/generated/${name} is not what the code gives: run npm run docs`);
+    console.error(`${name} is not what the code gives: run npm run docs`);
     stale++;
   } else {
     fs.writeFileSync(file, text);
-    console.log(`docs/generated/${name}: ${text.length} characters`);
+    console.log(`${name}: ${text.length} characters`);
   }
 }
 const files = ourFiles();

@@ -5,36 +5,14 @@ import { boot, describeEnd, saveEvidence } from "../node/index.ts";
 import type { BootOptions, MachineEnd, VirtualMachine, WatchMatch } from "../node/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Losses } from "./losses.ts";
-import { describeOptions } from "./options/options.ts";
-import { parseRun, RUN_OPTIONS } from "./options/run-options.ts";
+import { runHelp } from "./options/run-help.ts";
+import { parseRun } from "./options/run-options.ts";
 import type { RunRequest } from "./options/run-options.ts";
 import { plug } from "./plugs.ts";
 import type { Plugs } from "./plugs.ts";
 import { canDraw } from "./terminal/can-draw.ts";
 import { hasEnded, runScript } from "./script.ts";
 import type { Script } from "./script.ts";
-
-const EXAMPLES = `Examples:
-  whyve run freedos.img                          draw the screen here; Ctrl-] opens a menu
-  whyve run --cd install.iso --hd disk.img --mem 512M --boot cd
-  whyve run disk.img --snapshot-disk --display none --serial stdio
-  whyve run dos.img --clock virtual --type 'A:\\\\>=>ver\\n' --until 'FreeDOS' --timeout 60 --dump-screen
-  whyve run boot.img --trace bios --timeout 5
-  whyve run disk.img --name web --display none   then: whyve ctl web status
-  whyve run debian.img --net user,hostfwd=tcp:2222-22     then: ssh -p 2222 127.0.0.1
-`;
-
-function help(command: string): string {
-  const usage =
-    command === "demo"
-      ? "whyve demo [options]\n\nBoots the built-in demonstration disk; when not on a terminal it ends by itself and leaves its last page."
-      : "whyve run [options] [IMAGE ...]\n\nBoots disk images; floppy, hard disk and CD are told apart by their content.";
-  return `${usage}\n\n${describeOptions(RUN_OPTIONS)}\n\n${EXAMPLES}
-Exit codes: 0 guest powered off, halted for good, or --until matched; 1 usage or configuration error;
-2 guest crashed, --fail-on matched, or it ended before --until and --type were served; 3 --timeout passed; 4 internal error; 130 interrupted;
-with --isa-debug-exit the guest's own, odd ones.
-`;
-}
 
 /** Why `whyve run` is over. */
 type Outcome =
@@ -49,7 +27,7 @@ type Outcome =
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
   const parsed = parseRun(argv, { needMedia: command === "run" });
   if (parsed === "help") {
-    process.stdout.write(help(command));
+    process.stdout.write(runHelp(command));
     return EXIT.OK;
   }
   const onTerminal = decideDisplay(parsed);

@@ -18,7 +18,7 @@ let missing;
 before(async () => {
   fs.mkdirSync(folder);
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", home], { cwd: root, maxBuffer: 1e8 });
+  const { stdout } = await run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", home], { cwd: root, maxBuffer: 1e8 });
   const [{ filename }] = JSON.parse(stdout);
   try {
     await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", path.join(home, filename)], { cwd: folder });
@@ -75,4 +75,24 @@ if (kind !== "halted") throw new Error(kind);
     assert.fail(error.stdout);
   }
   await run(process.execPath, ["boot.js"], { cwd: folder });
+});
+
+test("links of the README and the documentation lead somewhere inside the package", (t) => {
+  if (missing !== undefined) return t.skip(missing);
+  const inside = path.join(folder, "node_modules/whyve");
+  const pages = fs.readdirSync(inside, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md") && !name.startsWith("dist"));
+  assert.ok(pages.length > 10);
+  const broken = pages.flatMap((page) =>
+    [...fs.readFileSync(path.join(inside, page), "utf8").matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
+      .map(([, link]) => link)
+      .filter((link) => !/^\w+:/.test(link) && !fs.existsSync(path.join(inside, path.dirname(page), link)))
+      .map((link) => `${page}: ${link}`),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test("the change log begins with the version of the package", () => {
+  const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
+  const first = /^## \[([^\]]+)\]/m.exec(fs.readFileSync(path.join(root, "CHANGELOG.md"), "utf8"))?.[1];
+  assert.equal(first, version);
 });

@@ -10,7 +10,7 @@ import { canDraw } from "../terminal/can-draw.ts";
 import { lineName, viewLine, viewScreen } from "./attach-client.ts";
 import { connectTo, removeStale, socketNames, socketPath } from "./places.ts";
 
-const HELP = `whyve ctl                      lists the machines that run under a name (whyve run --name NAME)
+export const CTL_HELP = `whyve ctl                      lists the machines that run under a name (whyve run --name NAME)
 whyve ctl list [--json]        the same; as JSON
 whyve ctl NAME COMMAND         controls one of them
 
@@ -84,7 +84,7 @@ const LIST_MS = 3000;
 export async function ctlCommand(argv: readonly string[]): Promise<number> {
   const [name, command, ...args] = argv;
   if (name === "--help" || name === "-h") {
-    process.stdout.write(HELP);
+    process.stdout.write(CTL_HELP);
     return EXIT.OK;
   }
   if (name === undefined) return list(false);
@@ -96,7 +96,7 @@ export async function ctlCommand(argv: readonly string[]): Promise<number> {
   if (name.startsWith("-")) throw new UsageError(`unknown option ${name} (see whyve ctl --help)`);
   if (!/^[\w.-]{1,64}$/.test(name)) throw new UsageError(`"${name}" is no machine's name; whyve ctl lists the machines`);
   if (command === undefined || command === "--help") {
-    process.stderr.write(HELP);
+    process.stderr.write(CTL_HELP);
     return command === undefined ? EXIT.USAGE : EXIT.OK;
   }
   const request = checkCommand(name, command, args);

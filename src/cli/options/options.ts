@@ -79,17 +79,24 @@ export function commandSuggestion(wrong: string, known: readonly string[], prefi
   return best === undefined ? `; use ${known.slice(0, -1).join(", ")} or ${known.at(-1)}` : ` (did you mean ${prefix}${best}?)`;
 }
 
+/** Options under the headings that help lists them under, in order. */
+export function groupOptions(table: OptionTable): ReadonlyMap<string, readonly (readonly [string, OptionSpec])[]> {
+  const groups = new Map<string, (readonly [string, OptionSpec])[]>();
+  for (const entry of Object.entries(table)) {
+    const list = groups.get(entry[1].group) ?? [];
+    list.push(entry);
+    groups.set(entry[1].group, list);
+  }
+  return groups;
+}
+
 /** The option part of a help page. */
 export function describeOptions(table: OptionTable): string {
-  const groups = new Map<string, string[]>();
-  for (const [name, spec] of Object.entries(table)) {
+  const describe = ([name, spec]: readonly [string, OptionSpec]): readonly string[] => {
     const left = `  ${spec.short === undefined ? "" : `-${spec.short}, `}--${name}${spec.value === undefined ? "" : ` ${spec.value}`}`;
     const [first = "", ...rest] = spec.help.split("\n");
     const lines = left.length < 26 ? [left.padEnd(26) + first] : [left, " ".repeat(26) + first];
-    for (const line of rest) lines.push(" ".repeat(26) + line);
-    const group = groups.get(spec.group) ?? [];
-    group.push(...lines);
-    groups.set(spec.group, group);
-  }
-  return [...groups].map(([heading, lines]) => `${heading}:\n${lines.join("\n")}`).join("\n\n");
+    return [...lines, ...rest.map((line) => " ".repeat(26) + line)];
+  };
+  return [...groupOptions(table)].map(([heading, entries]) => `${heading}:\n${entries.flatMap(describe).join("\n")}`).join("\n\n");
 }
