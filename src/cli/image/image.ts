@@ -97,7 +97,8 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
     return name === undefined ? EXIT.USAGE : EXIT.OK;
   }
   const command = Object.hasOwn(IMAGE_COMMANDS, name) ? IMAGE_COMMANDS[name] : undefined;
-  if (command === undefined) throw new UsageError(`unknown command "image ${name}"${commandSuggestion(name, Object.keys(IMAGE_COMMANDS), "whyve image ")}`);
+  if (command === undefined)
+    throw new UsageError(`unknown command "image ${name}"${commandSuggestion(name, Object.keys(IMAGE_COMMANDS), "whyve image ")}`);
   // "-5G" of resize is no option.
   const protect = rest.map((word) => (name === "resize" && /^-\d/.test(word) ? `\0${word}` : word));
   const given = parseOptions(command.options, protect);

@@ -21,7 +21,8 @@ export function completionCommand(argv: readonly string[]): string {
   const [shell, ...rest] = argv;
   if (shell === "--help" || shell === "-h") return HELP;
   const known = SHELLS.find((name) => name === shell);
-  if (known === undefined || rest.length > 0) throw new UsageError(`completion ${argv.join(" ")}: use whyve completion bash, zsh or fish`.replace(" :", ":"));
+  if (known === undefined || rest.length > 0)
+    throw new UsageError(`completion ${argv.join(" ")}: use whyve completion bash, zsh or fish`.replace(" :", ":"));
   return completionScript(known);
 }
 
@@ -31,7 +32,10 @@ export function completionScript(shell: Shell): string {
 
 /** First words of commands, in order. */
 const topLevel = (): readonly string[] => [...new Set(commandReference().map((c) => c.words.split(" ")[0] ?? ""))];
-const flags = (table: OptionTable): string => Object.keys(table).map((name) => `--${name}`).join(" ");
+const flags = (table: OptionTable): string =>
+  Object.keys(table)
+    .map((name) => `--${name}`)
+    .join(" ");
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Options by what the words before them are; "ctl NAME save" is `ctl` and `save` with a word between. */
@@ -85,14 +89,22 @@ function zshOptions(table: OptionTable): string {
   return Object.entries(table)
     .map(([name, spec]) => {
       const kind = valueKind(spec);
-      const value = Array.isArray(kind) ? `:value:(${kind.join(" ")})` : kind === "file" ? ":file:_files" : kind === "directory" ? ":folder:_files -/" : ":value: ";
+      const value = Array.isArray(kind)
+        ? `:value:(${kind.join(" ")})`
+        : kind === "file"
+          ? ":file:_files"
+          : kind === "directory"
+            ? ":folder:_files -/"
+            : ":value: ";
       return quoted(`*--${name}[${firstLine(spec.help).replace(/[[\]:]/g, "\\$&")}]${kind === "none" ? "" : value}`);
     })
     .join(" ");
 }
 
 function zsh(): string {
-  const byCommand = cases().map(({ first, second, options }) => `    ${quoted(`${first} ${second}`.trim())}) _arguments ${zshOptions(options)} '*:file:_files' ;;`);
+  const byCommand = cases().map(
+    ({ first, second, options }) => `    ${quoted(`${first} ${second}`.trim())}) _arguments ${zshOptions(options)} '*:file:_files' ;;`,
+  );
   return `#compdef whyve
 # whyve completion for zsh
 _whyve() {

@@ -6,7 +6,11 @@ import { RUN_EXAMPLES, RUN_EXIT_CODES } from "../options/run-help.ts";
 import { RUN_OPTIONS } from "../options/run-options.ts";
 
 /** Text as roff takes it: no line is a request, hyphens and backslashes stay what they are. */
-const roff = (text: string): string => text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/gm, "\\&$1");
+const roff = (text: string): string =>
+  text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^([.'])/gm, "\\&$1");
 const literal = (text: string): string => `.nf\n${roff(text.trimEnd())}\n.fi`;
 
 function options(table: OptionTable): string {

@@ -19,7 +19,9 @@ function table(options: OptionTable): string {
 /** docs/options.md: every option of every command. */
 export function optionsMarkdown(): string {
   const run = [...groupOptions(RUN_OPTIONS)].map(([group, entries]) => `### ${group}\n\n${table(Object.fromEntries(entries))}`);
-  const images = Object.values(IMAGE_COMMANDS).map((c) => `### whyve image ${c.usage.replace(/[|<]/g, "\\$&")}\n\n${c.about.replaceAll("\n", "  \n")}\n\n${table(c.options)}`);
+  const images = Object.values(IMAGE_COMMANDS).map(
+    (c) => `### whyve image ${c.usage.replace(/[|<]/g, "\\$&")}\n\n${c.about.replaceAll("\n", "  \n")}\n\n${table(c.options)}`,
+  );
   const codes = RUN_EXIT_CODES.map(([exit, what]) => `| ${exit} | ${cell(what)} |`);
   return `# Options
 
