@@ -51,8 +51,10 @@ export interface VideoWindow {
 /** What a BIOS service works on: the guest stopped at its stub. */
 export interface BiosContext {
   readonly regs: GuestRegisters;
-  /** Guest-physical memory, RAM and MMIO. */
+  /** Memory as the caller addresses it: guest-physical, or by linear address under paging. RAM and MMIO. */
   readonly mem: PhysicalMemory;
+  /** Guest-physical memory: for what has an address there, as the linear frame buffer. */
+  readonly physical: PhysicalMemory;
   readonly ports: PortIo;
   readonly video: VideoWindow;
   readonly drives: readonly BiosDrive[];

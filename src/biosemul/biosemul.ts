@@ -7,6 +7,7 @@ import { FrameRegisters } from "./frame-registers.ts";
 import { waitingKeys } from "./int/key-ring.ts";
 import type { Int10Options } from "./int10/index.ts";
 import { AddressTranslation, LinearMemory } from "./linear-memory.ts";
+import { LinearVideoWindow } from "./linear-video-window.ts";
 import { PowerOnSelfTest } from "./post/post.ts";
 import { POLL_ARM } from "./rom/code.ts";
 import { makeFirmware } from "./rom/firmware.ts";
@@ -52,6 +53,13 @@ const PE = 1;
 const CS = 1;
 const CPL = 0x60;
 const VM86 = 0x20000;
+const IOPL = 0x3000;
+const ROM = 0xf0000;
+const ROM_BYTES = 0x10000;
+/** The ROM's copy that the reset vector is in. */
+const ROM_TOP = 0xffff0000;
+/** What is compared of a stub: its trap and what follows, as long as the shortest way out of one. */
+const STUB_BYTES = 7;
 const RESUMED = 0x8000;
 /** A real-mode stack ends below 1 MB and 64 KB. */
 const LAST_FRAME = 0x10ffef - 44;
@@ -75,11 +83,12 @@ export class BiosEmul {
     this.#parts = parts;
     const { config, memory } = parts;
     const video = parts.window ?? new MemoryVideoWindow(memory);
-    const ctx = new Context({ regs: parts.regs, mem: memory, ports: parts.ports, drives: parts.drives, video });
-    this.#ctx = ctx;
     this.#a20 = parts.a20Enabled ?? (() => true);
     this.#translation = new AddressTranslation(memory.ram, this.#a20);
     this.#linear = new LinearMemory(memory, this.#translation);
+    const linear = { mem: this.#linear, video: new LinearVideoWindow(video, this.#linear, this.#translation) };
+    const ctx = new Context({ regs: parts.regs, mem: memory, ports: parts.ports, drives: parts.drives, video, linear });
+    this.#ctx = ctx;
     const firmware = parts.firmware ?? makeFirmware(config, parts.display.vramBytes);
     this.firmware = firmware;
     this.rom = firmware.rom;
@@ -156,24 +165,25 @@ export class BiosEmul {
     const rip = raw.getRip32();
     const linear = (raw.getSegmentBase32(CS) + rip) >>> 0;
     const protectedMode = (raw.getCr0() & PE) !== 0;
+    const v86 = protectedMode && (raw.getRflags() & VM86) !== 0;
     let mem = this.#parts.memory;
     let physical = linear;
     if (protectedMode || !this.#a20()) {
       this.#translation.load(raw);
       mem = this.#linear;
-      // Any user program may execute the trap instruction; only the ROM's own counts, and outside V86 only for ring 0.
       if (protectedMode) {
+        // Any user program may execute the trap instruction; outside V86 only ring 0 is answered.
+        if (!v86 && (raw.getSegmentAccess(CS) & CPL) !== 0) return "not-ours";
         physical = this.#translation.translate(linear);
-        if ((raw.getRflags() & VM86) === 0 && (raw.getSegmentAccess(CS) & CPL) !== 0) return "not-ours";
       }
     }
-    if ((physical < 0xf0000 || physical > 0xfffff) && physical < 0xffff0000) return "not-ours";
-    const offset = physical & 0xffff;
-    const found = this.rom.trapAt(offset);
-    if (found < 0) return "not-ours";
+    const offset = this.#romOffset(physical, protectedMode ? linear : -1);
+    const found = offset < 0 ? -1 : this.rom.trapAt(offset);
+    if (found < 0 || !this.#holdsRom(offset, physical, mem, linear)) return "not-ours";
     const id = found & 0x7fff;
     const service = this.#services.handlers[id];
-    if (service === undefined) return "not-ours";
+    // The reset vector's code loads what a program in V86 or protected mode may not: there its own instructions would fault.
+    if (service === undefined || (protectedMode && id === TRAP.POST)) return "not-ours";
     const ctx = this.#ctx;
     ctx.begin(mem, (found & RESUMED) !== 0, id >= FIRST_FAR_TRAP && id <= LAST_FAR_TRAP, protectedMode ? mem : this.#parts.memory);
     if (this.#tracer !== undefined) this.#tracer.before(ctx, id);
@@ -191,7 +201,7 @@ export class BiosEmul {
       regs.resetRealSegment("cs", result.jump.segment);
       regs.rip = BigInt(result.jump.offset & 0xffff);
       // A boot sector starts with interrupts on.
-      if (id === TRAP.BOOT_FIRST || id === TRAP.BOOT_NEXT) regs.rflags = 0x202;
+      if (id === TRAP.BOOT_FIRST || id === TRAP.BOOT_NEXT) regs.rflags = v86 ? (regs.rflags & (VM86 | IOPL)) | 0x202 : 0x202;
     }
     return "handled";
   }
@@ -223,6 +233,23 @@ export class BiosEmul {
     frame.store();
     regs.follow(cpu);
     return "handled";
+  }
+
+  /**
+   * Which place of the ROM an address names, or -1. A kernel maps the ROM where it likes and calls it there (BIOS32, APM): the physical address
+   * counts. Monitors map other memory under F0000-FFFFF, with a copy of the ROM in it (EMM386, QEMM): then the linear one does.
+   */
+  #romOffset(physical: number, linear: number): number {
+    if ((physical >= ROM && physical < ROM + ROM_BYTES) || physical >= ROM_TOP) return physical & 0xffff;
+    return physical >= 0 && linear >= ROM && linear < ROM + ROM_BYTES ? linear & 0xffff : -1;
+  }
+  /** Whether the ROM's own code is there: shadow RAM and remapped pages may hold the guest's. */
+  #holdsRom(offset: number, physical: number, mem: PhysicalMemory, linear: number): boolean {
+    const { memory } = this.#parts;
+    if ((physical & 0xfff) <= 0x1000 - STUB_BYTES)
+      return memory.read32(physical) === this.rom.word(offset) && memory.read32(physical + STUB_BYTES - 4) === this.rom.word(offset + STUB_BYTES - 4);
+    for (let i = 0; i < STUB_BYTES; i++) if (mem.read8((linear + i) >>> 0) !== this.rom.bytes[(offset + i) & 0xffff]) return false;
+    return true;
   }
 
   /** `delta`: RIP minus ROM offset, 0 when CS is F000. */

@@ -16,14 +16,18 @@ export interface ContextParts {
   readonly ports: PortIo;
   readonly video: VideoWindow;
   readonly drives: readonly BiosDrive[];
+  /** Memory and display window by linear address, for calls under paging or with a closed A20 gate. */
+  readonly linear: { readonly mem: PhysicalMemory; readonly video: VideoWindow };
 }
 
 /** The one reusable `BiosContext`: FLAGS edits go to the image that INT pushed, found once a call and only when needed. */
 export class Context implements BiosContext {
   readonly regs: GuestRegisters;
   readonly ports: PortIo;
-  readonly video: VideoWindow;
+  video: VideoWindow;
   readonly drives: readonly BiosDrive[];
+  readonly physical: PhysicalMemory;
+  readonly #parts: ContextParts;
   mem: PhysicalMemory;
   /** As `mem`, past a closed A20 gate: what the few services reach that open it for their work. */
   beyondA20: PhysicalMemory;
@@ -31,7 +35,9 @@ export class Context implements BiosContext {
   #flagsLow = UNKNOWN;
 
   constructor(parts: ContextParts) {
+    this.#parts = parts;
     this.regs = parts.regs;
+    this.physical = parts.mem;
     this.mem = parts.mem;
     this.beyondA20 = parts.mem;
     this.ports = parts.ports;
@@ -41,7 +47,9 @@ export class Context implements BiosContext {
 
   /** A new call. `liveFlags`: the entry was a far CALL, so CF is returned in the CPU's own FLAGS. */
   begin(mem: PhysicalMemory, resumed: boolean, liveFlags: boolean, beyondA20 = mem): void {
+    const { linear, video } = this.#parts;
     this.mem = mem;
+    this.video = mem === linear.mem ? linear.video : video;
     this.beyondA20 = beyondA20;
     this.resumed = resumed;
     this.#flagsLow = liveFlags ? LIVE : UNKNOWN;

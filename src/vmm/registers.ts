@@ -1,6 +1,8 @@
 import { SEGMENT_NAMES } from "../engine/api/index.ts";
 import type { RegisterAccess, SegmentName } from "../engine/api/index.ts";
 
+const VM86 = 0x20000;
+
 /**
  * The guest's registers by their names, as the real-mode world speaks of them. Numbers are unsigned.
  * Writing a 16-bit or 8-bit part keeps the rest; writing `eax` keeps the upper half (a monitor's edit).
@@ -193,13 +195,13 @@ export class GuestRegisters {
     const old = this.#raw.getSegment(name);
     this.#raw.setSegment(name, { selector: selector & 0xffff, base: BigInt((selector & 0xffff) << 4), limit: old.limit, access: old.access });
   }
-  /** Loads a segment register with the power-on real-mode descriptor (limit FFFFh). */
+  /** Loads a segment register with the power-on real-mode descriptor (limit FFFFh), or with that of virtual-8086 mode when the CPU is in it. */
   resetRealSegment(name: SegmentName, selector: number): void {
     this.#raw.setSegment(name, {
       selector: selector & 0xffff,
       base: BigInt((selector & 0xffff) << 4),
       limit: 0xffff,
-      access: name === "cs" ? 0x9b : 0x93,
+      access: (this.#raw.getRflags() & VM86) !== 0 ? 0xf3 : name === "cs" ? 0x9b : 0x93,
     });
   }
   /** Everything else (control registers, MSRs, FPU). */

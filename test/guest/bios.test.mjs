@@ -44,6 +44,11 @@ test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any o
   assert.deepEqual([...bytes.subarray(0, 13)], [...Array(9).fill(3), 1, 1, 1, 0x5a]);
 });
 
+test("stubs under a monitor: V86 with remapped pages, protected mode, shadow RAM", needsNasm, async (t) => {
+  const bytes = await run(assemble(t, "bios-v86"), "vmcall");
+  assert.deepEqual([...bytes.subarray(0, 16)], [...Array(15).fill(1), 0x5a]);
+});
+
 const missing = ["syslinux", "mformat", "mcopy", "xorriso"].filter((tool) => spawnSync("which", [tool]).status !== 0);
 const tools = missing.length === 0 ? {} : { skip: `not installed: ${missing.join(", ")}` };
 

@@ -264,7 +264,7 @@ class VbeSurface implements Surface {
     const bytes = this.#stride * this.height;
     this.#base = getDispi(ctx, 9) * this.#stride + getDispi(ctx, 8) * this.#step;
     const frame = env.lfbBase() + this.#base;
-    const { ram } = ctx.mem;
+    const { ram } = ctx.physical;
     const mapped =
       this.#base + bytes <= env.vramBytes && ram.viewForRead(frame, 1) !== undefined && ram.viewForRead(frame + bytes - 1, 1) !== undefined;
     this.#frame = mapped ? frame : undefined;
@@ -283,13 +283,13 @@ class VbeSurface implements Surface {
   }
   /** Bytes of the frame to write to: as few as are touched, for each page of a view costs. */
   #span(at: number, bytes: number): Uint8Array | undefined {
-    return this.#frame === undefined ? undefined : this.#ctx.mem.ram.viewForWrite(this.#frame + at, bytes);
+    return this.#frame === undefined ? undefined : this.#ctx.physical.ram.viewForWrite(this.#frame + at, bytes);
   }
   #read(at: number): number {
-    return this.#frame !== undefined ? this.#ctx.mem.ram.read8(this.#frame + at) : this.#ctx.video.read8(this.#window(at));
+    return this.#frame !== undefined ? this.#ctx.physical.ram.read8(this.#frame + at) : this.#ctx.video.read8(this.#window(at));
   }
   #write(at: number, value: number): void {
-    if (this.#frame !== undefined) this.#ctx.mem.ram.write8(this.#frame + at, value);
+    if (this.#frame !== undefined) this.#ctx.physical.ram.write8(this.#frame + at, value);
     else this.#ctx.video.write8(this.#window(at), value & 0xff);
   }
 
@@ -343,7 +343,7 @@ class VbeSurface implements Surface {
     const from = fromY * this.#stride + x * this.#step;
     const bytes = width * this.#step;
     const target = this.#span(to, bytes);
-    const source = this.#frame === undefined ? undefined : this.#ctx.mem.ram.viewForRead(this.#frame + from, bytes);
+    const source = this.#frame === undefined ? undefined : this.#ctx.physical.ram.viewForRead(this.#frame + from, bytes);
     if (target !== undefined && source !== undefined) target.set(source);
     else for (let i = 0; i < bytes; i++) this.#write(to + i, this.#read(from + i));
   }

@@ -113,6 +113,7 @@ export function videoPc(vramBytes = 0x1000000) {
   const ctx: BiosContext = {
     regs,
     mem,
+    physical: mem,
     ports: {
       in8: (p) => io.portRead(p, 1),
       in16: (p) => io.portRead(p, 2),

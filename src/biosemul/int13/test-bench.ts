@@ -45,6 +45,7 @@ export class BenchContext implements BiosContext {
   readonly mmio = new Map<number, number>();
   readonly regs = new GuestRegisters(new FakeRegisters());
   readonly mem: PhysicalMemory;
+  readonly physical: PhysicalMemory;
   readonly drives: BiosDrive[];
   /** Answers of port reads; FFFFFFFFh elsewhere. */
   readonly portValues = new Map<number, number>();
@@ -67,7 +68,7 @@ export class BenchContext implements BiosContext {
       },
       interruptAcknowledge: () => 0,
     };
-    this.mem = new PhysicalMemory(this.memory, io);
+    this.physical = this.mem = new PhysicalMemory(this.memory, io);
     const read = (port: number): number => this.portValues.get(port) ?? 0xffffffff;
     const write = (port: number, value: number): void => {
       if (this.portValues.has(port)) this.portValues.set(port, value);

@@ -73,7 +73,8 @@ export function enterProtectedMode(ctx: BiosContext, dropFrame: (bytes: number) 
   const regs: GuestRegisters = ctx.regs;
   const raw = regs.raw;
   const table = ctx.linear(regs.selector("es"), regs.si);
-  if (!usable(ctx, table + 0x30, true) || !usable(ctx, table + 0x18, false) || !usable(ctx, table + 0x28, false)) {
+  // (A caller that is there already, in V86, may not load what this loads.)
+  if ((raw.getCr0() & 1) !== 0 || !usable(ctx, table + 0x30, true) || !usable(ctx, table + 0x18, false) || !usable(ctx, table + 0x28, false)) {
     regs.ah = 0xff;
     ctx.setCarry(true);
     return "done";

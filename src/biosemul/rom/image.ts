@@ -101,6 +101,12 @@ export class RomImage {
   trapAt(offset: number): number {
     return this.#trapAt[offset & 0xffff] ?? NOT_A_TRAP;
   }
+  /** The 32 bits at an offset. */
+  word(offset: number): number {
+    const { bytes } = this;
+    const byte = (i: number): number => bytes[(offset + i) & 0xffff] ?? 0;
+    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
+  }
   waitArm(offset: number): number {
     return this.#waitAt[offset & 0xffff] ?? 0;
   }
