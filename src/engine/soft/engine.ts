@@ -9,7 +9,7 @@ import { PhysicalMap } from "./mmu/physical.ts";
 import { cpuPlace } from "./state-layout.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
-import type { Callouts } from "./vcpu/callouts.ts";
+import type { CoreImports } from "./vcpu/executor.ts";
 import { SoftIntercepts } from "./vcpu/intercepts.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
@@ -77,7 +77,7 @@ class SoftVm implements EngineVm {
     if (typeof run !== "function" || typeof runFirst !== "function") throw new Error("core module has no run");
     const shared = translator === undefined ? undefined : new Translator(first, code, memory, instance.exports, translator);
     for (const vcpu of vcpus) {
-      vcpu.setRun(
+      vcpu.setGenerated(
         (rec) => Number(runFirst(rec)),
         (rec) => Number(run(rec)),
         firstTier,
@@ -116,7 +116,7 @@ class SoftVm implements EngineVm {
 interface Vcpus {
   readonly bootstrap: SoftVcpu;
   readonly vcpus: readonly SoftVcpu[];
-  readonly imports: Callouts["imports"];
+  readonly imports: CoreImports;
 }
 function single(cpu: Cpu, code: GuestCode): Vcpus {
   const finder = new CodeFinder(cpu, code, cpuPlace(0, 1).jumpCache);

@@ -6,13 +6,13 @@ import {
   COLD_IP,
   COLD_LINK,
   FIRST_HANDLER,
-  LEFT_BUDGET,
-  LEFT_FAULT,
   REGION_BUDGET,
   REGION_MISFIT,
   REGION_TAKE_HELPER,
   REGION_TAKE_IP,
   REGION_TAKE_LINK,
+  RUN_LEFT,
+  RUN_OUT_OF_BUDGET,
 } from "../code/codes.ts";
 import { emitHandler } from "./emit-handler.ts";
 import type { HandlerExits } from "./interp-emit.ts";
@@ -89,7 +89,7 @@ export function emitMain(w: FunctionWriter, hot: readonly Shape[], core: CoreFun
     w.i32(0);
     w.get(rec);
     w.mem(OP.i32_store, CPU.curRec.offset);
-    leave(LEFT_BUDGET);
+    leave(RUN_OUT_OF_BUDGET);
     w.end();
     w.br(outer);
   };
@@ -102,7 +102,7 @@ export function emitMain(w: FunctionWriter, hot: readonly Shape[], core: CoreFun
     w.tee(target);
     w.op(OP.i32_eqz);
     w.if();
-    leave(LEFT_FAULT);
+    leave(RUN_LEFT);
     w.end();
     w.get(target);
     w.set(rec);
@@ -156,7 +156,7 @@ export function emitMain(w: FunctionWriter, hot: readonly Shape[], core: CoreFun
 
   const exits: HandlerExits = {
     rec,
-    fault: () => leave(LEFT_FAULT),
+    fault: () => leave(RUN_LEFT),
     takeLink: () => w.br(atLink),
     takeIp: () => w.br(atIp),
     defer: () => w.br(atHelper),
@@ -190,7 +190,7 @@ export function emitMain(w: FunctionWriter, hot: readonly Shape[], core: CoreFun
   w.i32(REGION_BUDGET);
   w.op(OP.i32_eq);
   w.if();
-  leave(LEFT_BUDGET);
+  leave(RUN_OUT_OF_BUDGET);
   w.end();
   w.get(status);
   w.i32(-REC_BYTES);
@@ -214,7 +214,7 @@ export function emitMain(w: FunctionWriter, hot: readonly Shape[], core: CoreFun
   onStatus(OP.i32_eq, COLD_LINK, atLink);
   onStatus(OP.i32_eq, COLD_IP, atIp);
   onStatus(OP.i32_eq, COLD_DEFER, atHelper);
-  leave(LEFT_FAULT);
+  leave(RUN_LEFT);
   w.end(); // next
   w.op(OP.unreachable);
   w.end(); // atLink

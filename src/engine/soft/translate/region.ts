@@ -1,6 +1,14 @@
 import { I32, ModuleBuilder, OP } from "../../../wasm/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
-import { COLD_FAULT, REGION_BUDGET, REGION_MISFIT, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK } from "../code/codes.ts";
+import {
+  COLD_FAULT,
+  REGION_BUDGET,
+  REGION_MISFIT,
+  REGION_TAKE_HELPER,
+  REGION_TAKE_IP,
+  REGION_TAKE_LINK,
+  STALE_OUT_OF_BUDGET,
+} from "../code/codes.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { CPU, REC_BYTES } from "../state-layout.ts";
@@ -34,8 +42,6 @@ export interface RegionInsn {
   /** Record of the block the link leads to, 0 when there is none. */
   readonly target: number;
 }
-/** What CPU.regionStale says after a region left because the budget ran out. */
-export const LEFT_REGION = 2;
 export interface RegionModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly instructions: number;
@@ -251,7 +257,7 @@ class RegionWriter {
     w.get(this.#status);
     w.mem(OP.i32_store, CPU.curRec.offset);
     w.i32(0);
-    w.i32(LEFT_REGION);
+    w.i32(STALE_OUT_OF_BUDGET);
     w.mem(OP.i32_store, CPU.regionStale.offset);
     this.#leaveWith(REGION_BUDGET);
     w.end();

@@ -1,11 +1,11 @@
 import { decode, type Insn } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { FIRST_HANDLER, H_HELPER } from "../code/codes.ts";
+import { FIRST_HANDLER, H_HELPER, STALE_LEAVE, STALE_OUT_OF_BUDGET } from "../code/codes.ts";
 import type { Block } from "../code/block.ts";
 import type { GuestCode } from "../code/guest-code.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "../code/region-arms.ts";
-import { LEFT_REGION, type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
+import { type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
 import { translatable } from "./translate-emit.ts";
 
 export interface TranslatorOptions {
@@ -133,7 +133,7 @@ export class Translator {
   /** A slice of `ran` instructions ended before this block, which stands for all of them. True: in translated code. */
   sample(rec: number, ran: number): boolean {
     const at = CPU.regionStale.offset >> 2;
-    if (this.#cpu.u32[at] === LEFT_REGION) {
+    if (this.#cpu.u32[at] === STALE_OUT_OF_BUDGET) {
       this.#cpu.u32[at] = 0;
       return true;
     }
@@ -156,7 +156,7 @@ export class Translator {
     this.#regions.delete(id);
     this.#entries.delete(r.entry);
     this.dropped++;
-    this.#cpu.u32[CPU.regionStale.offset >> 2] = 1;
+    this.#cpu.u32[CPU.regionStale.offset >> 2] = STALE_LEAVE;
     this.#table.set(r.slot, null);
     this.#freeSlots.push(r.slot);
     for (const m of r.members) m.regions.splice(m.regions.indexOf(id), 1);

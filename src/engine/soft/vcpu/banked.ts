@@ -2,7 +2,7 @@ import type { ControlRegister, FpuState, SegmentName, SegmentState, VcpuStateV1,
 import type { CodeFinder } from "../code/finder.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU, CPU_START } from "../state-layout.ts";
-import type { Callouts } from "./callouts.ts";
+import type { CoreImports } from "./executor.ts";
 import { SoftVcpu } from "./vcpu.ts";
 
 /**
@@ -14,7 +14,7 @@ export class CpuBank {
   current: BankedVcpu;
   /** Who is inside `run`. */
   running: BankedVcpu | undefined;
-  #imports: Callouts["imports"];
+  #imports: CoreImports;
 
   constructor(first: BankedVcpu) {
     this.current = first;
@@ -36,7 +36,7 @@ export class CpuBank {
     vcpu.finder.lookups.use(true);
   }
   /** The imports of generated code, which serves all CPUs: they go to the one that runs. */
-  readonly imports: Callouts["imports"] = {
+  readonly imports: CoreImports = {
     slowRead: (lo, hi, sizeSegment) => this.#imports.slowRead(lo, hi, sizeSegment),
     slowWrite: (lo, hi, sizeSegment) => this.#imports.slowWrite(lo, hi, sizeSegment),
     slowProbe: (lo, hi, sizeSegment) => this.#imports.slowProbe(lo, hi, sizeSegment),
