@@ -52,6 +52,8 @@ for (const id of [0x08, 0x11, 0x12, 0x14, 0x15, 0x16, 0x1a, TRAP.KEY, TRAP.MOUSE
 const PE = 1;
 const CS = 1;
 const CPL = 0x60;
+const CS_L = 0x2000;
+const LMA = 0x400n;
 const VM86 = 0x20000;
 const IOPL = 0x3000;
 const ROM = 0xf0000;
@@ -172,8 +174,9 @@ export class BiosEmul {
       this.#translation.load(raw);
       mem = this.#linear;
       if (protectedMode) {
-        // Any user program may execute the trap instruction; outside V86 only ring 0 is answered.
-        if (!v86 && (raw.getSegmentAccess(CS) & CPL) !== 0) return "not-ours";
+        // Any user program may execute the trap instruction; outside V86 only ring 0 is answered, and no 64-bit code.
+        const code = raw.getSegmentAccess(CS);
+        if (!v86 && ((code & CPL) !== 0 || ((code & CS_L) !== 0 && (raw.getControl("efer") & LMA) !== 0n))) return "not-ours";
         physical = this.#translation.translate(linear);
       }
     }
@@ -240,7 +243,7 @@ export class BiosEmul {
    * counts. Monitors map other memory under F0000-FFFFF, with a copy of the ROM in it (EMM386, QEMM): then the linear one does.
    */
   #romOffset(physical: number, linear: number): number {
-    if ((physical >= ROM && physical < ROM + ROM_BYTES) || physical >= ROM_TOP) return physical & 0xffff;
+    if ((physical >= ROM && physical < ROM + ROM_BYTES) || (physical >= ROM_TOP && physical < ROM_TOP + ROM_BYTES)) return physical & 0xffff;
     return physical >= 0 && linear >= ROM && linear < ROM + ROM_BYTES ? linear & 0xffff : -1;
   }
   /** Whether the ROM's own code is there: shadow RAM and remapped pages may hold the guest's. */

@@ -536,6 +536,7 @@ export class LocalApic {
     const old = this.#lvt[at] ?? 0;
     const masked = (this.#svr & SVR_ENABLE) === 0 ? LVT_MASKED : 0;
     const level = (value & (LVT_LEVEL | 0x700)) === LVT_LEVEL;
+    if (at === LVT.TIMER) this.timer.settle();
     this.#lvt[at] = (value & (LVT_WRITABLE[at] ?? 0)) | masked | (level ? old & LVT_REMOTE_IRR : 0);
     if (at === LVT.TIMER) this.timer.setMode((value >>> 17) & 3);
     else if (at === LVT.LINT0) {

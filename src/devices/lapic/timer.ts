@@ -68,9 +68,18 @@ export class LapicTimer {
     return this.#deadline;
   }
 
-  /** LVT timer mode bits. A change to or from deadline mode disarms. */
+  /** A one-shot count that reads zero has expired, be the clock's call on its way or not: to be said before a register changes that matters to it. */
+  settle(): void {
+    if (this.#mode !== TIMER_ONE_SHOT || !this.#running || this.current() !== 0) return;
+    this.#running = false;
+    this.#timer.cancel();
+    this.#expired();
+  }
+
+  /** LVT timer mode bits. A change to or from deadline mode disarms; from one-shot to periodic, a count that has expired does not start again. */
   setMode(mode: number): void {
     if (mode === this.#mode) return;
+    this.settle();
     if (mode === TIMER_DEADLINE || this.#mode === TIMER_DEADLINE) this.#stop();
     else this.#rebase();
     this.#mode = mode;
@@ -78,6 +87,7 @@ export class LapicTimer {
   }
 
   setDivide(configuration: number): void {
+    this.settle();
     this.#rebase();
     this.#divide = configuration & 0x0b;
     this.#arm();
@@ -85,6 +95,7 @@ export class LapicTimer {
 
   setInitial(count: number): void {
     if (this.#mode === TIMER_DEADLINE) return;
+    this.settle();
     this.#initial = count;
     this.#epochNs = this.#clock.nowNs();
     this.#epochCount = count;
@@ -92,11 +103,18 @@ export class LapicTimer {
     this.#arm();
   }
 
-  /** IA32_TSC_DEADLINE: zero disarms; ignored in the other modes. Written again with its value when the guest moved its counter. */
+  /**
+   * IA32_TSC_DEADLINE: zero disarms, what has passed expires at once, before the guest's next instruction; ignored in the other modes. Written again
+   * with its value when the guest moved its counter.
+   */
   setDeadline(deadline: bigint): void {
     if (this.#mode !== TIMER_DEADLINE) return;
     this.#deadline = deadline;
-    this.#arm();
+    if (deadline !== 0n && Number(deadline) <= this.#guestTsc()) {
+      this.#deadline = 0n;
+      this.#timer.cancel();
+      this.#expired();
+    } else this.#arm();
   }
 
   current(): number {
@@ -154,8 +172,6 @@ export class LapicTimer {
   #rebase(): void {
     if (!this.#running) return;
     const count = this.current();
-    // Expired, and the callback is on its way.
-    if (count === 0) return;
     this.#epochNs = this.#clock.nowNs();
     this.#epochCount = count;
   }
