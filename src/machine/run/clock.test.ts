@@ -182,6 +182,43 @@ describe("HostClock", () => {
     expect(clock.nowNs()).toBe(3_500_000);
   });
 
+  it("ends the slice in which the guest sees time come to a deadline, but not one that began late", () => {
+    let host = 1;
+    let instructions = 0;
+    let cuts = 0;
+    const clock = new HostClock(
+      () => instructions,
+      () => host,
+    );
+    clock.onEarlierDeadline = () => cuts++;
+    const fired: number[] = [];
+    const early = clock.createTimer("early", () => fired.push(1));
+    const late = clock.createTimer("late", () => fired.push(2));
+    clock.budget(1000);
+    early.arm(clock.nowNs() + 500_000);
+    late.arm(clock.nowNs() + 600_000);
+    cuts = 0;
+    clock.budget(1000);
+    host += 0.4;
+    clock.nowNs();
+    expect(cuts).toBe(0);
+    host += 5;
+    clock.nowNs();
+    clock.nowNs();
+    expect(cuts).toBe(1);
+    clock.fireDue();
+    expect(fired).toEqual([1]);
+    // Time is at the next deadline as soon as it moves: the handler of the first one has its stretch of instructions all the same.
+    host += 5;
+    clock.nowNs();
+    instructions += clock.budget(1000);
+    host += 5;
+    clock.nowNs();
+    expect(cuts).toBe(1);
+    clock.fireDue();
+    expect(fired).toEqual([1, 2]);
+  });
+
   it("loses nothing of a lag: a busy guest's clock runs faster, within its bound, until it is right", () => {
     const { clock, pass } = hostClock();
     const timer = clock.createTimer("t", () => {});

@@ -31,6 +31,8 @@ export class HostClock extends QueueClock implements MachineClock {
   #rate = 0.05;
   #sliceStartNs = 0;
   #sliceStartCount = 0;
+  /** The deadline that the running slice is to end at: a guest that sees the time come there is not to wait for its interrupt. */
+  #cutAtNs = Number.MAX_SAFE_INTEGER;
 
   constructor(instructions: () => number, hostNow: HostNow) {
     super();
@@ -52,6 +54,10 @@ export class HostClock extends QueueClock implements MachineClock {
     if (this.#held) return this.#guestNs;
     const passed = this.#passed();
     this.#advance(passed, passed + Math.min(this.#lagNs, passed * (this.#speed - 1)));
+    if (this.#guestNs >= this.#cutAtNs) {
+      this.#cutAtNs = Number.MAX_SAFE_INTEGER;
+      this.onEarlierDeadline?.();
+    }
     return this.#guestNs;
   }
   /** `passed` ns of the host are `wanted` ns of the guest, but no further than the next deadline. */
@@ -63,6 +69,7 @@ export class HostClock extends QueueClock implements MachineClock {
   }
   fireDue(): void {
     this.sliceEndNs = 0;
+    this.#cutAtNs = Number.MAX_SAFE_INTEGER;
     this.#learn();
     const now = this.nowNs();
     const deadline = this.queue.first?.deadline;
@@ -84,6 +91,8 @@ export class HostClock extends QueueClock implements MachineClock {
     const stretchNs = Math.min(deadline - now, LOOK_NS);
     const instructions = Math.min(limit, Math.max(MIN_INSTRUCTIONS, Math.ceil((stretchNs * this.#rate) / this.#speed)));
     this.sliceEndNs = Math.max(now, Math.min(deadline, now + LOOK_NS));
+    // (One that is late already comes behind its stretch of instructions.)
+    this.#cutAtNs = deadline > now ? deadline : Number.MAX_SAFE_INTEGER;
     this.#sliceStartNs = this.#lookedNs;
     this.#sliceStartCount = this.#instructions();
     return instructions;
