@@ -1,6 +1,8 @@
 export { BiosEmul } from "./biosemul.ts";
 export type { BiosParts } from "./biosemul.ts";
+export { BIOS_STATE } from "./service-table.ts";
 export type { BiosStateV1 } from "./service-table.ts";
+export { BIOS_BOOT_STATE } from "./boot/index.ts";
 export type { BiosBootStateV1, BootFailure } from "./boot/index.ts";
 export { DEFAULT_BIOS_CONFIG } from "./config.ts";
 export type { BiosConfig, BootDevice, TrapStyle } from "./config.ts";

@@ -1,3 +1,5 @@
+import { shape } from "../base/index.ts";
+import type { Shaped } from "../base/index.ts";
 import type { BiosContext, BiosHandler, ServiceResult } from "./api.ts";
 import { Bootstrap } from "./boot/index.ts";
 import type { BiosBootStateV1, BootstrapParts } from "./boot/index.ts";
@@ -5,8 +7,7 @@ import type { BiosConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { bios32Directory } from "./int/bios32.ts";
 import { int11, int12 } from "./int/equipment.ts";
-import { IdleWatch } from "./int/idle.ts";
-import type { IdleStateV1 } from "./int/idle.ts";
+import { IDLE_STATE, IdleWatch } from "./int/idle.ts";
 import { int08 } from "./int/int08.ts";
 import { keyStroke } from "./int/int09.ts";
 import { Int14 } from "./int/int14.ts";
@@ -18,29 +19,28 @@ import { PciBios } from "./int/pci-bios.ts";
 import { createInt10 } from "./int10/index.ts";
 import type { Int10Options } from "./int10/index.ts";
 import { createInt13, createInt40, DiskServices } from "./int13/index.ts";
-import { ApmServices } from "./int15/apm.ts";
-import type { ApmStateV1 } from "./int15/apm.ts";
+import { APM_STATE, ApmServices } from "./int15/apm.ts";
 import { Int15 } from "./int15/int15.ts";
-import { MouseServices } from "./int15/mouse.ts";
-import type { MouseStateV1 } from "./int15/mouse.ts";
-import type { WaitStateV1 } from "./int15/wait.ts";
+import { MOUSE_STATE, MouseServices } from "./int15/mouse.ts";
+import { WAIT_STATE } from "./int15/wait.ts";
 import { nextOptionRom } from "./post/option-rom.ts";
 import type { RomImage } from "./rom/image.ts";
 import { TRAP, TRAP_COUNT } from "./rom/layout.ts";
 import { routingRows } from "./tables/pir.ts";
 
 /** What a BIOS remembers outside guest memory. */
-export interface BiosStateV1 {
-  readonly v: 1;
-  readonly posted: boolean;
-  readonly apm: ApmStateV1;
-  readonly mouse: MouseStateV1;
-  readonly waits: WaitStateV1;
-  readonly serial: { readonly startTick: number };
-  readonly printer: { readonly startTick: number };
-  readonly keyboard: { readonly rate: number; readonly delay: number };
-  readonly idle?: IdleStateV1;
-}
+export const BIOS_STATE = shape.record({
+  v: shape.oneOf(1),
+  posted: shape.flag,
+  apm: APM_STATE,
+  mouse: MOUSE_STATE,
+  waits: WAIT_STATE,
+  serial: shape.record({ startTick: shape.dword }),
+  printer: shape.record({ startTick: shape.dword }),
+  keyboard: shape.record({ rate: shape.byte, delay: shape.byte }),
+  idle: shape.maybe(IDLE_STATE),
+});
+export type BiosStateV1 = Shaped<typeof BIOS_STATE>;
 
 export interface ServiceParts {
   readonly config: BiosConfig;

@@ -17,7 +17,7 @@ export interface KernelRequest {
    * Linux only: through which door. 16: its real-mode code, which asks the BIOS itself; 32 and 64: the loader fills in boot_params.
    * Default: 16, the only one that every bzImage has.
    */
-  readonly linuxEntry?: 16 | 32 | 64;
+  readonly linuxEntry?: 16 | 32 | 64 | undefined;
 }
 
 /** One row of the firmware's memory map (E820): type 1 is RAM. */

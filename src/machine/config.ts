@@ -82,7 +82,7 @@ export const MIN_MEMORY_BYTES = 1 * MIB;
 /** RAM lives in one 32-bit WebAssembly memory together with video memory and the CPU's own state. */
 export const MAX_MEMORY_BYTES = 3072 * MIB;
 
-const MAX_CPUS = 16;
+export const MAX_CPUS = 16;
 
 /** The drives a PC has room for: two floppy drives, two IDE channels with two devices each. */
 const MAX_FLOPPIES = 2;

@@ -292,7 +292,7 @@ export class Pc implements Board {
     // Instruction counts first: the time that devices ask for hangs on them.
     this.#loadCpus(s);
     this.clock.setNow(s.nowNs);
-    this.#devices.load(s.chips);
+    this.#devices.load(s.chips, "machine.pc.chips");
     this.#setA20(s.a20);
     this.#bios.loadState(s);
     for (const [i, line] of this.serial.entries()) if (s.serial[i] !== undefined) line.loadState(s.serial[i]);

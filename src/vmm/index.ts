@@ -24,4 +24,4 @@ export type {
   VmExit,
   VmExitKind,
 } from "../engine/api/index.ts";
-export { ENTRY_RUN, ENTRY_SKIP, SEGMENT_NAMES } from "../engine/api/index.ts";
+export { ENTRY_RUN, ENTRY_SKIP, SEGMENT_NAMES, VCPU_STATE } from "../engine/api/index.ts";

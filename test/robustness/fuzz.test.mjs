@@ -16,6 +16,7 @@ for (const [kind, runs, what, both, engine = "both"] of [
   ["ports", 200, "floods of port and device memory accesses", 40],
   ["virtio", 150, "hostile virtio drivers", 25, "translator"],
   ["media", 150, "damaged discs and kernel files", 25],
+  ["snapshot", 200, "damaged snapshots", 25, "translator"],
   ["boot", 150, "random and damaged boot sectors", 25],
 ]) {
   fuzz(kind, runs, what, "interpreter");

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Worker } from "node:worker_threads";
 
-export const KINDS = ["boot", "ports", "bios", "cpu", "virtio", "media"];
+export const KINDS = ["boot", "ports", "bios", "cpu", "virtio", "media", "snapshot"];
 /** A single run that takes longer than this (host ms) hangs; the longest ordinary ones take about a second. */
 const HANG_MS = 40_000;
 

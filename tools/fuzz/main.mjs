@@ -1,4 +1,4 @@
-// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio|media] [--jit] [--compare]
+// npm run fuzz -- --runs N --seed S [--kind boot|ports|bios|cpu|virtio|media|snapshot] [--jit] [--compare]
 // Ends with 1 when a run threw, hung, broke a budget or changed what it must not; each failure can be repeated with its seed.
 import { parseArgs } from "node:util";
 import { campaign, KINDS } from "./campaign.mjs";

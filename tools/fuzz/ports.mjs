@@ -86,7 +86,7 @@ function accessDirectly(random, vm) {
 }
 
 /** A boot sector that walks a table of (port, value, kind) and starts over, with interrupts on or off. */
-function flood(random) {
+export function flood(random) {
   const bytes = new Uint8Array(512);
   let i = 0;
   const put = (...list) => {

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+
 /**
  * A disk, floppy or CD image seen as bytes. Synchronous: the BIOS and device models answer inside a VM exit.
  * Offsets and lengths are in bytes; the caller keeps them inside `sizeBytes` and multiples of `sectorBytes`.
@@ -26,7 +28,8 @@ export interface BlockBackend {
   identity?(): string;
   /** Optional: what the disk holds in memory only, for a snapshot; and back. The file below is not part of it. */
   saveState?(): unknown;
-  loadState?(state: unknown): void;
+  /** `record` is unchecked; `at` names it in messages. */
+  loadState?(record: unknown, at: string): void;
   close(): void;
 }
 
@@ -61,9 +64,8 @@ export class MemoryBlockBackend implements BlockBackend {
   saveState(): unknown {
     return { v: 1, bytes: this.bytes };
   }
-  loadState(state: unknown): void {
-    const bytes = typeof state === "object" && state !== null && "bytes" in state ? state.bytes : undefined;
-    if (bytes instanceof Uint8Array && bytes.length === this.bytes.length) this.bytes.set(bytes);
+  loadState(record: unknown, at: string): void {
+    this.bytes.set(shape.record({ bytes: shape.bytes(this.bytes.length) })(record, at).bytes);
   }
   close(): void {}
 }

@@ -146,7 +146,7 @@ describe("backends", () => {
         }
         expect(base.bytes.every((b) => b === 0x11)).toBe(true);
         const copy = new OverlayBlockBackend(base, { chunkBytes });
-        copy.loadState(overlay.saveState());
+        copy.loadState(overlay.saveState(), "overlay");
         const whole = new Uint8Array(model.length);
         copy.read(0, whole);
         expect(Buffer.compare(whole, model)).toBe(0);

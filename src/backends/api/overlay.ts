@@ -1,14 +1,20 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BlockBackend } from "./block.ts";
 
+/** As many as memory has room for. */
+const MAX_CHUNKS = 2 ** 20;
+
 /** A copy-on-write overlay's content: chunk numbers and their bytes, in the same order. */
-export interface OverlayStateV1 {
-  readonly v: 1;
-  readonly chunkBytes: number;
-  readonly numbers: readonly number[];
-  readonly chunks: readonly Uint8Array[];
+const OVERLAY_STATE = shape.record({
+  v: shape.oneOf(1),
+  chunkBytes: shape.oneOf(4096, 65536),
+  numbers: shape.list(shape.count, MAX_CHUNKS, 0),
+  chunks: shape.list(shape.bytes(65536, 0), MAX_CHUNKS, 0),
   /** What the disk below holds in memory. */
-  readonly base?: unknown;
-}
+  base: shape.anything,
+});
+export type OverlayStateV1 = Shaped<typeof OVERLAY_STATE>;
 
 /**
  * Copy-on-write in memory (`--snapshot-disk`): reads see the guest's writes, the base never changes. Sparse; a chunk
@@ -20,7 +26,7 @@ export class OverlayBlockBackend implements BlockBackend {
   readonly readOnly = false;
   readonly sizeBytes: number;
   readonly #base: BlockBackend;
-  readonly #chunkBytes: number;
+  readonly #chunkBytes: 4096 | 65536;
   readonly #chunks = new Map<number, Uint8Array>();
 
   /** `chunkBytes`: 4 KB for scattered writes, 64 KB (default) for streams; a power of two of at least 2048. */
@@ -30,13 +36,6 @@ export class OverlayBlockBackend implements BlockBackend {
     this.sizeBytes = base.sizeBytes;
     this.#base = base;
     this.#chunkBytes = options.chunkBytes ?? 65536;
-  }
-
-  /** Bytes held in memory. */
-  get dirtyBytes(): number {
-    let sum = 0;
-    for (const chunk of this.#chunks.values()) sum += chunk.length;
-    return sum;
   }
 
   read(offset: number, into: Uint8Array): boolean {
@@ -95,11 +94,6 @@ export class OverlayBlockBackend implements BlockBackend {
     this.#base.close();
   }
 
-  /** Forgets every write. */
-  revert(): void {
-    this.#chunks.clear();
-  }
-
   /** Writes the changes into the base and forgets them. False, with the overlay kept, when the base refuses. */
   commit(): boolean {
     for (const [number, chunk] of this.#chunks) if (!this.#base.write(number * this.#chunkBytes, chunk)) return false;
@@ -114,20 +108,19 @@ export class OverlayBlockBackend implements BlockBackend {
 
   saveState(): OverlayStateV1 {
     const numbers = [...this.#chunks.keys()].sort((a, b) => a - b);
-    const base = this.#base.saveState?.();
     return {
       v: 1,
       chunkBytes: this.#chunkBytes,
       numbers,
       chunks: numbers.map((n) => (this.#chunks.get(n) ?? new Uint8Array(0)).slice()),
-      ...(base === undefined ? {} : { base }),
+      base: this.#base.saveState?.(),
     };
   }
 
   /** Replaces the content; chunks outside the disk are dropped. */
-  loadState(state: unknown): void {
-    if (!isOverlayState(state)) return;
-    this.#base.loadState?.(state.base);
+  loadState(record: unknown, at: string): void {
+    const state = OVERLAY_STATE(record, at);
+    this.#base.loadState?.(state.base, `${at}.base`);
     this.#chunks.clear();
     for (const [i, number] of state.numbers.entries()) {
       const bytes = state.chunks[i];
@@ -136,12 +129,10 @@ export class OverlayBlockBackend implements BlockBackend {
   }
 }
 
-function isOverlayState(state: unknown): state is OverlayStateV1 {
-  return typeof state === "object" && state !== null && "chunkBytes" in state && "numbers" in state && "chunks" in state;
-}
-
 /** More padding than this is never kept in memory: writes there are refused. */
 const MAX_TAIL_BYTES = 4 * 1024 * 1024;
+
+const PADDED_STATE = shape.record({ v: shape.oneOf(1), tail: shape.maybe(shape.bytes(MAX_TAIL_BYTES, 0)), base: shape.anything });
 
 /**
  * A short image as a whole medium: past the file's end it reads zero, and writes there live in memory only. The file
@@ -195,14 +186,12 @@ export class PaddedBackend implements BlockBackend {
     return this.#base.identity?.() ?? "";
   }
   saveState(): unknown {
-    const base = this.#base.saveState?.();
-    return { v: 1, ...(this.#tail === undefined ? {} : { tail: this.#tail }), ...(base === undefined ? {} : { base }) };
+    return { v: 1, tail: this.#tail, base: this.#base.saveState?.() } satisfies Shaped<typeof PADDED_STATE>;
   }
-  loadState(state: unknown): void {
-    if (typeof state !== "object" || state === null) return;
-    const tail = "tail" in state ? state.tail : undefined;
-    this.#tail = tail instanceof Uint8Array && tail.length === this.sizeBytes - this.#base.sizeBytes ? tail.slice() : undefined;
-    this.#base.loadState?.("base" in state ? state.base : undefined);
+  loadState(record: unknown, at: string): void {
+    const { tail, base } = PADDED_STATE(record, at);
+    this.#tail = tail?.length === this.sizeBytes - this.#base.sizeBytes ? tail.slice() : undefined;
+    this.#base.loadState?.(base, `${at}.base`);
   }
 
   flush(): boolean {

@@ -1,20 +1,24 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, BiosHandler, ServiceResult } from "../api.ts";
 import { MEM } from "../../isa/index.ts";
 import type { BootDevice } from "../config.ts";
 import type { Int10 } from "../int10/index.ts";
-import type { DiskServices, DiskServicesStateV1 } from "../int13/index.ts";
+import { DISK_SERVICES_STATE } from "../int13/index.ts";
+import type { DiskServices } from "../int13/index.ts";
 import type { GuestRegisters } from "../../vmm/index.ts";
 import { boot, describeFailure } from "./boot.ts";
 import type { BootFailure } from "./boot.ts";
 
 /** What the disk services and the boot loop remember. */
-export interface BiosBootStateV1 {
-  readonly v: 1;
-  readonly disks: DiskServicesStateV1;
+export const BIOS_BOOT_STATE = shape.record({
+  v: shape.oneOf(1),
+  disks: DISK_SERVICES_STATE,
   /** The boot device that INT 18h tries next. */
-  readonly next: number;
-  readonly videoReady: boolean;
-}
+  next: shape.dword,
+  videoReady: shape.flag,
+});
+export type BiosBootStateV1 = Shaped<typeof BIOS_BOOT_STATE>;
 
 export interface BootstrapParts {
   readonly disks: DiskServices;

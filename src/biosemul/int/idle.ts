@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BiosContext } from "../api.ts";
 
 /** Polls in a row, with nothing to show for, before the next one sleeps. */
@@ -9,11 +11,12 @@ const GAP = 700;
 const PIC1_MASK = 0x21;
 const IRQ0 = 0x01;
 
-export interface IdleStateV1 {
-  readonly polls: number;
-  readonly lastPoll: number;
-  readonly registers: number;
-}
+export const IDLE_STATE = shape.record({
+  polls: shape.int(0, SERIAL_POLLS),
+  lastPoll: shape.count,
+  registers: shape.bits32,
+});
+export type IdleStateV1 = Shaped<typeof IDLE_STATE>;
 
 /**
  * Tells a guest that only waits for a key (a DOS prompt, a loader's countdown) from one that works and looks for a key now

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import type { BiosDrive } from "../api.ts";
 
@@ -25,20 +27,21 @@ export interface BootCatalog {
 }
 
 /** A disc that was booted (or is emulated) by El Torito: what functions 4A-4D report. */
-export interface Emulation {
-  readonly cdUnit: number;
-  readonly media: number;
+export const EMULATION = shape.record({
+  cdUnit: shape.byte,
+  media: shape.byte,
   /** DL of the emulated drive: 00h, 80h, or the CD's own number without emulation. */
-  readonly driveNumber: number;
-  readonly lba: number;
-  readonly loadSegment: number;
-  readonly sectorCount: number;
-  readonly cylinders: number;
-  readonly heads: number;
-  readonly sectors: number;
+  driveNumber: shape.byte,
+  lba: shape.dword,
+  loadSegment: shape.word,
+  sectorCount: shape.word,
+  cylinders: shape.int(0, 1024),
+  heads: shape.int(0, 256),
+  sectors: shape.int(0, 63),
   /** An emulated drive is answering; false after 4B00h or without emulation. */
-  readonly active: boolean;
-}
+  active: shape.flag,
+});
+export type Emulation = Shaped<typeof EMULATION>;
 
 const u16 = (b: Uint8Array, at: number): number => (b[at] ?? 0) | ((b[at + 1] ?? 0) << 8);
 const u32 = (b: Uint8Array, at: number): number => (u16(b, at) | (u16(b, at + 2) << 16)) >>> 0;

@@ -36,7 +36,7 @@ export function createInt40(services: DiskServices): BiosHandler {
 export { bootAddress, loadBootImage } from "./cdrom.ts";
 export { EL_TORITO_MEDIA, emulatedGeometry, readBootCatalog } from "./el-torito.ts";
 export type { BootCatalog, BootCatalogEntry, Emulation } from "./el-torito.ts";
-export { DiskServices, FIRST_CD, floppySectorByte } from "./services.ts";
+export { DISK_SERVICES_STATE, DiskServices, FIRST_CD, floppySectorByte } from "./services.ts";
 export type { DiskServicesStateV1, DiskView } from "./services.ts";
 export { BDA as DISK_BDA, STATUS as DISK_STATUS } from "./status.ts";
 export { DISK_ROM, fixedDiskTable, installDiskData, setFloppyCount } from "./tables.ts";

@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { sectorIndex } from "../../backends/api/index.ts";
 import type { BlockBackend, FloppyLayout } from "../../backends/api/index.ts";
 import type { BiosContext, BiosDrive } from "../api.ts";
-import { EL_TORITO_MEDIA } from "./el-torito.ts";
+import { EL_TORITO_MEDIA, EMULATION } from "./el-torito.ts";
 import type { Emulation } from "./el-torito.ts";
 import { BDA } from "./status.ts";
 import { setFloppyCount } from "./tables.ts";
@@ -31,12 +33,13 @@ export interface DiskView {
 }
 
 /** What INT 13h remembers between calls. JSON-able. */
-export interface DiskServicesStateV1 {
-  readonly v: 1;
-  readonly emulation: Emulation | undefined;
-  readonly changed: readonly number[];
-  readonly locks: readonly (readonly [number, number])[];
-}
+export const DISK_SERVICES_STATE = shape.record({
+  v: shape.oneOf(1),
+  emulation: shape.maybe(EMULATION),
+  changed: shape.list(shape.byte, 256, 0),
+  locks: shape.list(shape.pair(shape.byte, shape.byte), 256, 0),
+});
+export type DiskServicesStateV1 = Shaped<typeof DISK_SERVICES_STATE>;
 
 /**
  * The state behind INT 13h: change lines, lock counts and El Torito emulation. One for a machine, shared by INT 13h,

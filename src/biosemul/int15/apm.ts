@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 
 const VERSION = 0x0102;
@@ -21,13 +23,13 @@ const ERROR = {
   UNSUPPORTED: 0x86,
 } as const;
 
-type Connection = "none" | "real" | "pm16" | "pm32";
-export interface ApmStateV1 {
-  readonly v: 1;
-  readonly connection: Connection;
-  readonly enabled: boolean;
-  readonly engaged: boolean;
-}
+export const APM_STATE = shape.record({
+  v: shape.oneOf(1),
+  connection: shape.oneOf("none", "real", "pm16", "pm32"),
+  enabled: shape.flag,
+  engaged: shape.flag,
+});
+export type ApmStateV1 = Shaped<typeof APM_STATE>;
 
 export interface ApmEntries {
   readonly pm16: number;
@@ -38,7 +40,7 @@ export interface ApmEntries {
 export class ApmServices {
   readonly #powerOff: () => void;
   readonly #entries: ApmEntries;
-  #connection: Connection = "none";
+  #connection: ApmStateV1["connection"] = "none";
   #enabled = true;
   #engaged = true;
   #off = false;

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { EBDA, ebdaSegment } from "../bda.ts";
 
@@ -21,16 +23,17 @@ const POLLS = 256;
 const SLEEPS = 40;
 const RATES = [10, 20, 40, 60, 80, 100, 200] as const;
 
-export interface MouseStateV1 {
-  readonly v: 1;
-  readonly enabled: boolean;
-  readonly send: readonly number[];
-  readonly replies: readonly number[];
-  readonly expected: number;
-  readonly awaitingAck: boolean;
-  readonly polls: number;
-  readonly sleeps: number;
-}
+export const MOUSE_STATE = shape.record({
+  v: shape.oneOf(1),
+  enabled: shape.flag,
+  send: shape.list(shape.byte, 16, 0),
+  replies: shape.list(shape.byte, 64, 0),
+  expected: shape.byte,
+  awaitingAck: shape.flag,
+  polls: shape.count,
+  sleeps: shape.count,
+});
+export type MouseStateV1 = Shaped<typeof MOUSE_STATE>;
 
 /** INT 15h/C2xx, the PS/2 pointing device, and the packet half of INT 74h. */
 export class MouseServices {

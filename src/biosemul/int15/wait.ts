@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { BDA, TICKS_PER_DAY } from "../bda.ts";
 import { startWait, stopWait } from "../int/int70.ts";
@@ -7,11 +9,12 @@ const WAIT_IN_USE = 0x83;
 const TICK_US = 54925;
 const SPARE_TICKS = 3;
 
-export interface WaitStateV1 {
-  readonly v: 1;
-  readonly startTick: number;
-  readonly ticks: number;
-}
+export const WAIT_STATE = shape.record({
+  v: shape.oneOf(1),
+  startTick: shape.dword,
+  ticks: shape.dword,
+});
+export type WaitStateV1 = Shaped<typeof WAIT_STATE>;
 
 /** INT 15h/83h and 86h: waits counted by the RTC's periodic interrupt. */
 export class WaitServices {

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
@@ -19,21 +21,6 @@ export interface AcpiPmOptions {
   /** Bytes that the ACPI tables name for the SMI command port. */
   readonly acpiEnable: number;
   readonly acpiDisable: number;
-}
-
-export interface AcpiPmStateV1 {
-  readonly v: 1;
-  readonly status: number;
-  readonly enable: number;
-  readonly control: number;
-  readonly gpeStatus: number;
-  readonly gpeEnable: number;
-  readonly command: number;
-  readonly commandStatus: number;
-  /** Tick of the last carry of the timer's top bit that was seen. */
-  readonly carries: number;
-  /** In S3. Missing in older snapshots. */
-  readonly asleep?: boolean;
 }
 
 /** ACPI power management timer, 3.579545 MHz. */
@@ -59,6 +46,22 @@ const SLP_EN = 0x2000;
 
 /** Bytes of the block: PM1 event, control, timer, GPE0 (PIIX4 layout). */
 export const ACPI_PM_BYTES = 0x10;
+
+export const ACPI_PM_STATE = shape.record({
+  v: shape.oneOf(1),
+  status: shape.word,
+  enable: shape.word,
+  control: shape.word,
+  gpeStatus: shape.word,
+  gpeEnable: shape.word,
+  command: shape.byte,
+  commandStatus: shape.byte,
+  /** Tick of the last carry of the timer's top bit that was seen. */
+  carries: shape.count,
+  /** In S3. Missing in older snapshots. */
+  asleep: shape.maybe(shape.flag),
+});
+export type AcpiPmStateV1 = Shaped<typeof ACPI_PM_STATE>;
 
 /**
  * The power management block of a PIIX4, and its SMI command port (B2h, B3h). There is no SMM: what SMI code would do on "ACPI enable" and

@@ -1,23 +1,27 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 /**
  * The registers of one 8237A, without the data path. Source: Intel 8237A data sheet (231466), "Register Description" and
  * "Software Commands". Addresses and counts are in the chip's own units (bytes or words).
  */
-export interface DmaControllerState {
-  readonly baseAddress: readonly number[];
-  readonly baseCount: readonly number[];
-  readonly address: readonly number[];
-  readonly count: readonly number[];
-  readonly mode: readonly number[];
-  readonly mask: number;
-  readonly request: number;
-  readonly lines: number;
-  readonly status: number;
-  readonly command: number;
-  readonly temporary: number;
-  readonly flipFlop: boolean;
-}
 
 const COMMAND_DISABLE = 0x04;
+
+export const DMA_CONTROLLER_STATE = shape.record({
+  baseAddress: shape.list(shape.word, 4),
+  baseCount: shape.list(shape.word, 4),
+  address: shape.list(shape.word, 4),
+  count: shape.list(shape.word, 4),
+  mode: shape.list(shape.byte, 4),
+  mask: shape.int(0, 15),
+  request: shape.int(0, 15),
+  lines: shape.int(0, 15),
+  status: shape.byte,
+  command: shape.byte,
+  temporary: shape.byte,
+  flipFlop: shape.flag,
+});
+export type DmaControllerState = Shaped<typeof DMA_CONTROLLER_STATE>;
 
 export class DmaController {
   readonly baseAddress = new Uint16Array(4);

@@ -1,15 +1,10 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BusDevice, DmaChannel, DmaView } from "../../bus/index.ts";
-import { DmaController } from "./controller.ts";
-import type { DmaControllerState } from "./controller.ts";
+import { DMA_CONTROLLER_STATE, DmaController } from "./controller.ts";
 
 export interface Dma8237Options {
   readonly memory: DmaView;
-}
-
-export interface Dma8237StateV1 {
-  readonly v: 1;
-  readonly controllers: readonly [DmaControllerState, DmaControllerState];
-  readonly pages: Uint8Array;
 }
 
 const TYPE_VERIFY = 0;
@@ -20,6 +15,13 @@ const MODE_DECREMENT = 0x20;
 
 /** Where the page register of a channel is, from 80h. */
 const PAGE_OF_CHANNEL = [7, 3, 1, 2, 15, 11, 9, 10] as const;
+
+export const DMA8237_STATE = shape.record({
+  v: shape.oneOf(1),
+  controllers: shape.pair(DMA_CONTROLLER_STATE, DMA_CONTROLLER_STATE),
+  pages: shape.bytes(16),
+});
+export type Dma8237StateV1 = Shaped<typeof DMA8237_STATE>;
 
 /**
  * The PC/AT's two 8237As: channels 0..3 move bytes (00h..0Fh), 4 is the cascade, 5..7 move words (C0h..DFh, every second port);

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { sectorIndex } from "../../backends/api/index.ts";
 import type { BlockBackend, FloppyLayout, FloppySector } from "../../backends/api/index.ts";
 
@@ -15,12 +17,15 @@ const SECTOR_OVERHEAD = 100;
 
 /** The last cylinder a drive's mechanics reach. */
 const LAST_CYLINDER = 84;
+/** Blocks of 512 bytes of the largest floppy, with room. */
+const MAX_BLOCKS = 16384;
 
-export interface FloppyDriveStateV1 {
-  readonly cylinder: number;
-  readonly changed: boolean;
-  readonly deleted: readonly number[];
-}
+export const FLOPPY_DRIVE_STATE = shape.record({
+  cylinder: shape.int(0, LAST_CYLINDER),
+  changed: shape.flag,
+  deleted: shape.list(shape.count, MAX_BLOCKS, 0),
+});
+export type FloppyDriveStateV1 = Shaped<typeof FLOPPY_DRIVE_STATE>;
 
 /** One drive: head position, disk change latch, medium. Deleted data marks live in memory; images have no room for them. */
 export class FloppyDrive {

@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../../base/index.ts";
 import type { DmaChannel } from "../../bus/index.ts";
 import type { FloppyDrive } from "./drive.ts";
 import { ST0, ST1, ST2 } from "./registers.ts";
-import { armLeft, leftNs } from "./state.ts";
+import { armLeft, LARGEST_SECTOR, leftNs } from "./state.ts";
 import type { Fdc82077StateV1, HostTurn } from "./state.ts";
 import { advance, compare, isReadId, isScan, scanMet } from "./transfer.ts";
 import type { Transfer } from "./transfer.ts";
@@ -24,7 +24,6 @@ export interface ExecutionHost {
 }
 
 /** The largest sector, N = 7. */
-const LARGEST_SECTOR = 16384;
 
 /**
  * The execution phase of READ, WRITE, SCAN, VERIFY, FORMAT TRACK, READ TRACK and READ ID: sector by sector as they come under the head, between

@@ -9,17 +9,19 @@ export const ST2 = { MD: 0x01, SN: 0x04, SH: 0x08, WC: 0x10, DD: 0x20, CM: 0x40 
 export const ST3 = { WP: 0x40, READY: 0x20, TRACK0: 0x10, TWO_SIDE: 0x08 } as const;
 
 /** What the data commands do with each sector. */
-export type DataOperation =
-  | "read"
-  | "read-deleted"
-  | "write"
-  | "write-deleted"
-  | "read-track"
-  | "verify"
-  | "format"
-  | "scan-equal"
-  | "scan-low"
-  | "scan-high";
+export const DATA_OPERATIONS = [
+  "read",
+  "read-deleted",
+  "write",
+  "write-deleted",
+  "read-track",
+  "verify",
+  "format",
+  "scan-equal",
+  "scan-low",
+  "scan-high",
+] as const;
+export type DataOperation = (typeof DATA_OPERATIONS)[number];
 
 export type CommandKind =
   | DataOperation

@@ -1,29 +1,33 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+import { DATA_OPERATIONS } from "./registers.ts";
 import type { DataOperation } from "./registers.ts";
-
-/** The parameters of a data command under way. */
-export interface Transfer {
-  readonly operation: DataOperation;
-  readonly unit: number;
-  readonly multiTrack: boolean;
-  readonly mfm: boolean;
-  readonly skip: boolean;
-  head: number;
-  c: number;
-  h: number;
-  r: number;
-  n: number;
-  readonly eot: number;
-  /** DTL, SC or STP, by operation. */
-  readonly last: number;
-  readonly fill: number;
-  /** Sectors still to do, for verify with EC, read-track and format; -1: by EOT. */
-  left: number;
-  st1: number;
-  st2: number;
-}
 
 /** `left` of a READ ID: no sector is moved. */
 const READ_ID = -2;
+
+/** The parameters of a data command under way. */
+export const TRANSFER_STATE = shape.record({
+  operation: shape.oneOf(...DATA_OPERATIONS),
+  unit: shape.int(0, 3),
+  multiTrack: shape.flag,
+  mfm: shape.flag,
+  skip: shape.flag,
+  head: shape.int(0, 1),
+  c: shape.int(0, 256),
+  h: shape.byte,
+  r: shape.int(0, 256),
+  n: shape.byte,
+  eot: shape.byte,
+  /** DTL, SC or STP, by operation. */
+  last: shape.byte,
+  fill: shape.byte,
+  /** Sectors still to do, for verify with EC, read-track and format; -1: by EOT. */
+  left: shape.int(READ_ID, 256),
+  st1: shape.byte,
+  st2: shape.byte,
+});
+export type Transfer = { -readonly [Name in keyof Shaped<typeof TRANSFER_STATE>]: Shaped<typeof TRANSFER_STATE>[Name] };
 
 /** From the opcode's modifier bits, the drive select byte and C H R N EOT DTL. */
 function makeTransfer(operation: DataOperation, command: readonly number[], p: readonly number[]): Transfer {

@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
-import { CONFIG_ENABLE, CONFIG_LEVEL, HpetTimer } from "./timer.ts";
-import type { HpetCounter, HpetTimerStateV1 } from "./timer.ts";
+import { CONFIG_ENABLE, CONFIG_LEVEL, HPET_TIMER_STATE, HpetTimer } from "./timer.ts";
+import type { HpetCounter } from "./timer.ts";
 
 export interface HpetOptions {
   readonly clock: Clock;
@@ -11,15 +13,6 @@ export interface HpetOptions {
   readonly setLegacy: (timer: 0 | 1, asserted: boolean) => void;
   /** Legacy replacement is switched: 8254 and RTC lose or get back their interrupts. */
   readonly onLegacy: (enabled: boolean) => void;
-}
-
-export interface HpetStateV1 {
-  readonly v: 1;
-  readonly config: number;
-  readonly status: number;
-  readonly offset: readonly [number, number];
-  readonly latch: readonly [number, number];
-  readonly timers: readonly HpetTimerStateV1[];
 }
 
 const TIMERS = 3;
@@ -34,6 +27,16 @@ const ENABLE = 1;
 const LEGACY = 2;
 /** The two halves of a 64-bit read come one after the other; the second is that of the same moment within this time. */
 const LATCH_NS = 10_000;
+
+export const HPET_STATE = shape.record({
+  v: shape.oneOf(1),
+  config: shape.int(0, ENABLE | LEGACY),
+  status: shape.dword,
+  offset: shape.pair(shape.dword, shape.dword),
+  latch: shape.pair(shape.whole, shape.dword),
+  timers: shape.list(HPET_TIMER_STATE, TIMERS),
+});
+export type HpetStateV1 = Shaped<typeof HPET_STATE>;
 
 /** An HPET at 1 KB of memory. Source: IA-PC HPET specification 1.0a. No FSB delivery. */
 export class Hpet implements BusDevice {

@@ -1,2 +1,2 @@
-export { Hpet } from "./device.ts";
+export { Hpet, HPET_STATE } from "./device.ts";
 export type { HpetOptions, HpetStateV1 } from "./device.ts";

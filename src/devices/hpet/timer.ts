@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 
 /** Numbers from 2^52 on mean "not in the life of this machine". */
@@ -14,13 +16,6 @@ const CONFIG_SET_VALUE = 0x040;
 const CONFIG_32_BIT = 0x100;
 const CONFIG_WRITABLE = 0x3f4e;
 
-export interface HpetTimerStateV1 {
-  readonly config: number;
-  readonly comparator: readonly [number, number];
-  readonly period: readonly [number, number];
-  readonly setHigh: boolean;
-}
-
 /** The main counter as a timer sees it. Halves are unsigned 32-bit. */
 export interface HpetCounter {
   running(): boolean;
@@ -29,6 +24,14 @@ export interface HpetCounter {
   /** When the counter will have gone `ticks` further. */
   deadlineNs(ticks: number): number;
 }
+
+export const HPET_TIMER_STATE = shape.record({
+  config: shape.int(0, CONFIG_WRITABLE | CONFIG_PERIODIC_CAPABLE | CONFIG_64_BIT),
+  comparator: shape.pair(shape.dword, shape.dword),
+  period: shape.pair(shape.dword, shape.dword),
+  setHigh: shape.flag,
+});
+export type HpetTimerStateV1 = Shaped<typeof HPET_TIMER_STATE>;
 
 /** One comparator of an HPET. IA-PC HPET specification 1.0a, 2.3.8 and 2.3.9. */
 export class HpetTimer {

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, IrqPin } from "../../bus/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
@@ -36,21 +38,6 @@ export interface I8042Options {
   readonly a20Enabled?: boolean;
 }
 
-export interface I8042StateV1 {
-  readonly v: 1;
-  readonly ram: Uint8Array;
-  readonly output: number;
-  readonly outputFull: boolean;
-  readonly outputAux: boolean;
-  readonly outputPort: number;
-  readonly lastWasCommand: boolean;
-  readonly expect: number;
-  readonly statusHigh: number;
-  readonly breakPrefix: boolean;
-  readonly systemFlag: boolean;
-  readonly replies: readonly number[];
-}
-
 /** One byte takes 11 bit times on a PS/2 wire of 10 to 16.7 kHz; a TSR may read 60h again within that time and see the same byte. */
 const WIRE_NS = 700_000;
 /** The controller's own answers: a few dozen of its instructions. */
@@ -62,6 +49,22 @@ const INPUT_PORT = 0xa3;
 const MAX_REPLIES = 64;
 /** Marks a reply as one that shows in the mouse's buffer. */
 const AUX = 0x100;
+
+export const I8042_STATE = shape.record({
+  v: shape.oneOf(1),
+  ram: shape.bytes(32),
+  output: shape.byte,
+  outputFull: shape.flag,
+  outputAux: shape.flag,
+  outputPort: shape.byte,
+  lastWasCommand: shape.flag,
+  expect: shape.byte,
+  statusHigh: shape.int(-1, 0xff),
+  breakPrefix: shape.flag,
+  systemFlag: shape.flag,
+  replies: shape.list(shape.int(0, AUX | 0xff), MAX_REPLIES, 0),
+});
+export type I8042StateV1 = Shaped<typeof I8042_STATE>;
 
 /** The PS/2 keyboard controller: `data` is port 60h, `command` port 64h. */
 export class I8042 {

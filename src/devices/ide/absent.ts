@@ -1,5 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+
 /** The command block registers of a place without a drive, 1 to 5, as saved. */
-export type AbsentDriveState = readonly number[];
+export const ABSENT_DRIVE_STATE = shape.list(shape.byte, 5);
+export type AbsentDriveState = Shaped<typeof ABSENT_DRIVE_STATE>;
 
 /** After a reset: no signature of any kind of drive (ATA/ATAPI-6 §9.12), so that a probe by signature finds nothing. */
 const NO_SIGNATURE = [0, 1, 1, 0xff, 0xff] as const;

@@ -1,9 +1,11 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { ataGeometry } from "../../backends/api/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import { ATA, FEATURE, SMART, TRANSFERS } from "./ata-commands.ts";
 import type { TransferCommand } from "./ata-commands.ts";
-import { BUFFER_BYTES, ER, IdeDevice, ST } from "./device.ts";
-import type { IdeDeviceOptions, IdeDeviceStateV1 } from "./device.ts";
+import { BUFFER_BYTES, ER, IDE_DEVICE_STATE, IdeDevice, ST } from "./device.ts";
+import type { IdeDeviceOptions } from "./device.ts";
 import { identifyDevice, MAX_MULTIPLE } from "./identify.ts";
 import { smartData, smartLog, smartThresholds } from "./smart.ts";
 
@@ -13,29 +15,30 @@ export interface AtaDiskOptions extends IdeDeviceOptions {
   readonly serial?: string;
 }
 
-export interface AtaDiskStateV1 {
-  readonly v: 1;
-  readonly kind: "ata";
-  readonly device: IdeDeviceStateV1;
-  readonly lba: number;
-  readonly left: number;
-  readonly blockSectors: number;
-  readonly addressing: Addressing;
-  readonly overrun: boolean;
-  readonly fixed: boolean;
-  readonly heads: number;
-  readonly sectors: number;
-  readonly multiple: number;
-  readonly transferMode: number;
-  readonly flags: readonly boolean[];
-  readonly maxSectors: number;
-  readonly sectorBuffer: Uint8Array;
-}
-
 type Addressing = "chs" | "lba28" | "lba48";
 
 const SECTOR = 512;
 const CHUNK_SECTORS = BUFFER_BYTES / SECTOR;
+
+export const ATA_DISK_STATE = shape.record({
+  v: shape.oneOf(1),
+  kind: shape.oneOf("ata"),
+  device: IDE_DEVICE_STATE,
+  lba: shape.count,
+  left: shape.int(0, 0x10000),
+  blockSectors: shape.int(1, CHUNK_SECTORS),
+  addressing: shape.oneOf("chs", "lba28", "lba48"),
+  overrun: shape.flag,
+  fixed: shape.flag,
+  heads: shape.int(1, 16),
+  sectors: shape.int(1, 255),
+  multiple: shape.int(0, MAX_MULTIPLE),
+  transferMode: shape.byte,
+  flags: shape.list(shape.flag, 5),
+  maxSectors: shape.count,
+  sectorBuffer: shape.bytes(SECTOR),
+});
+export type AtaDiskStateV1 = Shaped<typeof ATA_DISK_STATE>;
 
 /** An ATA hard disk over a block backend. */
 export class AtaDisk extends IdeDevice {

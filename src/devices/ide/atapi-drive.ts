@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import { ATA, FEATURE } from "./ata-commands.ts";
-import { BUFFER_BYTES, ER, IdeDevice, ST } from "./device.ts";
-import type { IdeDeviceOptions, IdeDeviceStateV1 } from "./device.ts";
+import { BUFFER_BYTES, ER, IDE_DEVICE_STATE, IdeDevice, ST } from "./device.ts";
+import type { IdeDeviceOptions } from "./device.ts";
 import { identifyPacketDevice } from "./identify.ts";
 import * as mmc from "./mmc.ts";
 import { MEDIUM_COMMANDS, NO_ATTENTION, PACKET, SENSE } from "./packet-commands.ts";
@@ -14,25 +16,6 @@ export interface AtapiDriveOptions extends IdeDeviceOptions {
   readonly serial?: string;
   /** The guest ejected the medium (START STOP UNIT); the drive is empty already. */
   readonly onEject?: () => void;
-}
-
-export interface AtapiDriveStateV1 {
-  readonly v: 1;
-  readonly kind: "atapi";
-  readonly device: IdeDeviceStateV1;
-  readonly phase: Phase;
-  readonly packet: readonly number[];
-  readonly sense: readonly [number, number, number];
-  readonly lba: number;
-  readonly blocksLeft: number;
-  readonly blockBytes: number;
-  readonly dma: boolean;
-  readonly byteLimit: number;
-  readonly attention: boolean;
-  readonly mediaEvent: number;
-  readonly locked: boolean;
-  readonly trayOpen: boolean;
-  readonly transferMode: number;
 }
 
 type Phase = "idle" | "packet" | "data-in" | "data-out";
@@ -57,6 +40,26 @@ const ACCEPTED_FEATURES: ReadonlySet<number> = new Set([
   FEATURE.RELEASE_INTERRUPT_OFF,
 ]);
 
+export const ATAPI_DRIVE_STATE = shape.record({
+  v: shape.oneOf(1),
+  kind: shape.oneOf("atapi"),
+  device: IDE_DEVICE_STATE,
+  phase: shape.oneOf("idle", "packet", "data-in", "data-out"),
+  packet: shape.list(shape.byte, PACKET_BYTES),
+  sense: shape.triple(shape.byte, shape.byte, shape.byte),
+  lba: shape.dword,
+  blocksLeft: shape.dword,
+  blockBytes: shape.oneOf(BLOCK, RAW_SECTOR),
+  dma: shape.flag,
+  byteLimit: shape.int(0, 0x10000),
+  attention: shape.flag,
+  mediaEvent: shape.byte,
+  locked: shape.flag,
+  trayOpen: shape.flag,
+  transferMode: shape.byte,
+});
+export type AtapiDriveStateV1 = Shaped<typeof ATAPI_DRIVE_STATE>;
+
 /** An ATAPI CD/DVD-ROM drive. */
 export class AtapiDrive extends IdeDevice {
   protected override readonly takesDeviceReset = true;
@@ -78,7 +81,7 @@ export class AtapiDrive extends IdeDevice {
   // A read under way.
   #lba = 0;
   #blocksLeft = 0;
-  #blockBytes = BLOCK;
+  #blockBytes: typeof BLOCK | typeof RAW_SECTOR = BLOCK;
   #dma = false;
   #byteLimit = 0xfffe;
 
@@ -282,7 +285,7 @@ export class AtapiDrive extends IdeDevice {
     return true;
   }
 
-  #read(lba: number, count: number, blockBytes: number): void {
+  #read(lba: number, count: number, blockBytes: typeof BLOCK | typeof RAW_SECTOR): void {
     if (lba + count > this.#blocks) return this.#fail(SENSE.OUT_OF_RANGE);
     if (count === 0) return this.#finish();
     this.#lba = lba;
@@ -482,7 +485,7 @@ export class AtapiDrive extends IdeDevice {
     this.#sense = s.sense;
     this.#lba = s.lba;
     this.#blocksLeft = s.blocksLeft;
-    this.#blockBytes = s.blockBytes === RAW_SECTOR ? RAW_SECTOR : BLOCK;
+    this.#blockBytes = s.blockBytes;
     this.#dma = s.dma;
     this.#byteLimit = s.byteLimit;
     this.#attention = s.attention;

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { BusDevice, DmaView } from "../../bus/index.ts";
 import { byteRegisters } from "../common/byte-access.ts";
@@ -11,13 +13,14 @@ const INTERRUPT = 0x04;
 /** A descriptor table may not cross 64 KB: this many entries at most. */
 const MAX_DESCRIPTORS = 8192;
 
-export interface BusMasterStateV1 {
-  readonly v: 1;
-  readonly command: number;
-  readonly status: number;
-  readonly table: number;
-  readonly scheduled: boolean;
-}
+export const BUS_MASTER_STATE = shape.record({
+  v: shape.oneOf(1),
+  command: shape.byte,
+  status: shape.byte,
+  table: shape.dword,
+  scheduled: shape.flag,
+});
+export type BusMasterStateV1 = Shaped<typeof BUS_MASTER_STATE>;
 
 /**
  * One channel of the bus master IDE controller: command, status and descriptor table pointer. Moves a whole transfer at once,

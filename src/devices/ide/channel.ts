@@ -1,14 +1,11 @@
-import type { Clock } from "../../base/index.ts";
+import { shape } from "../../base/index.ts";
+import type { Clock, Shaped } from "../../base/index.ts";
 import type { BusDevice, DmaView, IrqPin } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
-import { AbsentDrive } from "./absent.ts";
-import type { AbsentDriveState } from "./absent.ts";
-import { AtaDisk } from "./ata-disk.ts";
-import type { AtaDiskStateV1 } from "./ata-disk.ts";
-import { AtapiDrive } from "./atapi-drive.ts";
-import type { AtapiDriveStateV1 } from "./atapi-drive.ts";
-import { BusMaster } from "./bus-master.ts";
-import type { BusMasterStateV1 } from "./bus-master.ts";
+import { ABSENT_DRIVE_STATE, AbsentDrive } from "./absent.ts";
+import { ATA_DISK_STATE, AtaDisk } from "./ata-disk.ts";
+import { ATAPI_DRIVE_STATE, AtapiDrive } from "./atapi-drive.ts";
+import { BUS_MASTER_STATE, BusMaster } from "./bus-master.ts";
 import { ST } from "./device.ts";
 
 /** What may hang on the cable. */
@@ -25,15 +22,16 @@ export interface IdeChannelOptions {
   readonly dmaDelayNs?: number;
 }
 
-export interface IdeChannelStateV1 {
-  readonly v: 1;
-  readonly select: number;
-  readonly control: number;
-  readonly drives: readonly (AtaDiskStateV1 | AtapiDriveStateV1 | undefined)[];
-  readonly busMaster: BusMasterStateV1;
+export const IDE_CHANNEL_STATE = shape.record({
+  v: shape.oneOf(1),
+  select: shape.byte,
+  control: shape.byte,
+  drives: shape.list(shape.maybe(shape.tagged("kind", { ata: ATA_DISK_STATE, atapi: ATAPI_DRIVE_STATE })), 2),
+  busMaster: BUS_MASTER_STATE,
   /** Missing in older snapshots. */
-  readonly absent?: AbsentDriveState;
-}
+  absent: shape.maybe(ABSENT_DRIVE_STATE),
+});
+export type IdeChannelStateV1 = Shaped<typeof IDE_CHANNEL_STATE>;
 
 const NIEN = 0x02;
 const SRST = 0x04;

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 
 /** Status register bits (ATA/ATAPI-6, T13/1410D §7.15). */
@@ -22,23 +24,24 @@ export interface IdeDeviceOptions {
   readonly commandDelayNs?: number;
 }
 
-/** The registers and buffer of a drive, as saved. Registers: error, feature, count, low, mid, high, device, and the older values. */
-export interface IdeDeviceStateV1 {
-  readonly v: 1;
-  readonly registers: readonly number[];
-  readonly status: number;
-  readonly interrupt: boolean;
-  readonly pending: number;
-  readonly pendingNs: number;
-  readonly direction: number;
-  readonly position: number;
-  readonly blockEnd: number;
-  readonly dataEnd: number;
-  readonly dma: boolean;
-  readonly buffer: Uint8Array;
-}
-
 const NO_COMMAND = -1;
+
+/** The registers and buffer of a drive, as saved. Registers: error, feature, count, low, mid, high, device, and the older values. */
+export const IDE_DEVICE_STATE = shape.record({
+  v: shape.oneOf(1),
+  registers: shape.list(shape.byte, 12),
+  status: shape.byte,
+  interrupt: shape.flag,
+  pending: shape.int(NO_COMMAND, 0xffff),
+  pendingNs: shape.count,
+  direction: shape.int(0, 2),
+  position: shape.int(0, BUFFER_BYTES),
+  blockEnd: shape.int(0, BUFFER_BYTES),
+  dataEnd: shape.int(0, BUFFER_BYTES),
+  dma: shape.flag,
+  buffer: shape.bytes(BUFFER_BYTES, 0),
+});
+export type IdeDeviceStateV1 = Shaped<typeof IDE_DEVICE_STATE>;
 
 /**
  * What ATA and ATAPI drives share: the task file, BSY timing, the PIO block engine over one buffer, and the window through

@@ -4,5 +4,5 @@ export { AtapiDrive } from "./atapi-drive.ts";
 export type { AtapiDriveOptions, AtapiDriveStateV1 } from "./atapi-drive.ts";
 export { busMasterPorts } from "./bus-master.ts";
 export type { BusMaster, BusMasterStateV1 } from "./bus-master.ts";
-export { IdeChannel } from "./channel.ts";
+export { IDE_CHANNEL_STATE, IdeChannel } from "./channel.ts";
 export type { IdeChannelOptions, IdeChannelStateV1, IdeDrive } from "./channel.ts";

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
 
 export interface IoApicOptions {
@@ -11,15 +13,7 @@ export interface IoApicOptions {
   readonly onEdge?: (pin: number) => void;
 }
 
-export interface IoApicStateV1 {
-  readonly v: 1;
-  readonly id: number;
-  readonly select: number;
-  readonly lines: number;
-  readonly low: readonly number[];
-  readonly high: readonly number[];
-}
-
+const PINS = 24;
 const VERSION = 0x20;
 const REG_ID = 0;
 const REG_VERSION = 1;
@@ -32,6 +26,16 @@ const MASKED = 0x10000;
 const LOGICAL = 0x800;
 /** Vector, delivery mode, destination mode, polarity, trigger, mask. Delivery status and remote IRR are read-only. */
 const WRITABLE = 0x1afff;
+
+export const IOAPIC_STATE = shape.record({
+  v: shape.oneOf(1),
+  id: shape.int(0, 15),
+  select: shape.byte,
+  lines: shape.bits32,
+  low: shape.list(shape.dword, PINS, 0),
+  high: shape.list(shape.dword, PINS, 0),
+});
+export type IoApicStateV1 = Shaped<typeof IOAPIC_STATE>;
 
 /**
  * The I/O APIC: register select at +0, window at +10h, EOI register at +40h. Source: Intel 82093AA data sheet (290566); the EOI register

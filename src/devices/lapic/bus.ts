@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { MsiSink } from "../../bus/index.ts";
 import type { LocalApic } from "./chip.ts";
 import { DELIVERY } from "./registers.ts";
@@ -7,10 +9,11 @@ export interface EoiListener {
   endOfInterrupt(vector: number): void;
 }
 
-export interface ApicBusStateV1 {
-  readonly v: 1;
-  readonly lastLowest: number;
-}
+export const APIC_BUS_STATE = shape.record({
+  v: shape.oneOf(1),
+  lastLowest: shape.int(-1, 0xff),
+});
+export type ApicBusStateV1 = Shaped<typeof APIC_BUS_STATE>;
 
 /**
  * Carries interrupt messages between local APICs, I/O APICs and devices that signal by message. Destinations are 8 bits wide, or 32

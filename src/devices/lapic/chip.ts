@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { ApicBus } from "./bus.ts";
 import {
@@ -17,8 +19,7 @@ import {
   SVR_SUPPRESS_EOI,
   VERSION,
 } from "./registers.ts";
-import { LapicTimer } from "./timer.ts";
-import type { LapicTimerStateV1 } from "./timer.ts";
+import { LAPIC_TIMER_STATE, LapicTimer } from "./timer.ts";
 import { VectorSet } from "./vector-set.ts";
 
 /** The wires from a local APIC into its CPU. */
@@ -48,28 +49,29 @@ export interface LocalApicOptions {
   readonly timerTickNs?: number;
 }
 
-export interface LocalApicStateV1 {
-  readonly v: 1;
-  readonly base: number;
-  readonly flags: number;
-  readonly tpr: number;
-  readonly svr: number;
-  readonly ldr: number;
-  readonly dfr: number;
-  readonly esr: number;
-  readonly errors: number;
-  readonly icrLow: number;
-  readonly icrHigh: number;
-  readonly irr: readonly number[];
-  readonly isr: readonly number[];
-  readonly tmr: readonly number[];
-  readonly lvt: readonly number[];
-  readonly lint: readonly boolean[];
-  readonly extInt: boolean;
-  readonly timer: LapicTimerStateV1;
-}
-
 export const DEFAULT_BASE = 0xfee00000;
+
+export const LOCAL_APIC_STATE = shape.record({
+  v: shape.oneOf(1),
+  base: shape.count,
+  flags: shape.bits32,
+  tpr: shape.byte,
+  svr: shape.dword,
+  ldr: shape.dword,
+  dfr: shape.dword,
+  esr: shape.dword,
+  errors: shape.dword,
+  icrLow: shape.dword,
+  icrHigh: shape.dword,
+  irr: shape.list(shape.dword, 8),
+  isr: shape.list(shape.dword, 8),
+  tmr: shape.list(shape.dword, 8),
+  lvt: shape.list(shape.dword, LVT_COUNT),
+  lint: shape.list(shape.flag, 2),
+  extInt: shape.flag,
+  timer: LAPIC_TIMER_STATE,
+});
+export type LocalApicStateV1 = Shaped<typeof LOCAL_APIC_STATE>;
 
 /**
  * One CPU's local APIC: registers by index, interrupt acceptance, IPIs. What the register page and the MSRs add (access rules, #GP) is in

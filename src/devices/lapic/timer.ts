@@ -1,19 +1,10 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 
 export const TIMER_ONE_SHOT = 0;
 export const TIMER_PERIODIC = 1;
 export const TIMER_DEADLINE = 2;
-
-export interface LapicTimerStateV1 {
-  readonly v: 1;
-  readonly mode: number;
-  readonly divide: number;
-  readonly initial: number;
-  readonly epochNs: number;
-  readonly epochCount: number;
-  readonly running: boolean;
-  readonly deadline: string;
-}
 
 /** Periods of the guest's choosing shorter than this give merged interrupts; the count itself stays exact. */
 const MIN_PERIOD_NS = 5_000;
@@ -23,6 +14,18 @@ const divisor = (configuration: number): number => {
   const code = ((configuration >>> 1) & 4) | (configuration & 3);
   return code === 7 ? 1 : 2 << code;
 };
+
+export const LAPIC_TIMER_STATE = shape.record({
+  v: shape.oneOf(1),
+  mode: shape.int(TIMER_ONE_SHOT, 3),
+  divide: shape.dword,
+  initial: shape.dword,
+  epochNs: shape.real,
+  epochCount: shape.dword,
+  running: shape.flag,
+  deadline: shape.digits("decimal"),
+});
+export type LapicTimerStateV1 = Shaped<typeof LAPIC_TIMER_STATE>;
 
 /**
  * The APIC timer. SDM vol. 3A 11.5.4. Counts a clock of `tickNs` per tick, divided; the count is computed from the time at which it was last

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { ByteSink } from "../../backends/api/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 
@@ -9,12 +11,6 @@ export interface LptOptions {
   readonly pin: IrqPin;
 }
 
-export interface LptStateV1 {
-  readonly v: 1;
-  readonly data: number;
-  readonly control: number;
-}
-
 /** Not busy, no acknowledge pulse, paper in, selected, no error (active-low lines read as 1). */
 const STATUS_READY = 0xdf;
 const CONTROL_STROBE = 0x01;
@@ -22,6 +18,13 @@ const CONTROL_INIT = 0x04;
 const CONTROL_SELECT = 0x08;
 const CONTROL_IRQ = 0x10;
 const CONTROL_INPUT = 0x20;
+
+export const LPT_STATE = shape.record({
+  v: shape.oneOf(1),
+  data: shape.byte,
+  control: shape.byte,
+});
+export type LptStateV1 = Shaped<typeof LPT_STATE>;
 
 /**
  * A PC parallel port (SPP, with the PS/2 direction bit) and an ever-ready printer: data, status, control. A byte is printed when strobe

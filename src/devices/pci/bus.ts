@@ -1,14 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
 import { configU32 } from "./bytes.ts";
 import { PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_CONFIG } from "./config-space.ts";
-import type { PciFunction, PciFunctionStateV1 } from "./config-space.ts";
-
-export interface PciBusStateV1 {
-  readonly v: 1;
-  readonly address: number;
-  /** By devfn. */
-  readonly functions: readonly (readonly [number, PciFunctionStateV1])[];
-}
+import type { PciFunction } from "./config-space.ts";
 
 export interface PciBusOptions {
   /** INTx of a slot: `pirq` 0..3 by the PIIX swizzle, (pin + slot - 1) mod 4 with INTA# = 0. */
@@ -16,6 +11,14 @@ export interface PciBusOptions {
 }
 
 const allOnes = (size: number): number => (size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff);
+
+export const PCI_BUS_STATE = shape.record({
+  v: shape.oneOf(1),
+  address: shape.dword,
+  /** By devfn. */
+  functions: shape.list(shape.pair(shape.byte, shape.anything), 256, 0),
+});
+export type PciBusStateV1 = Shaped<typeof PCI_BUS_STATE>;
 
 /**
  * PCI bus 0 with configuration mechanism #1 (PCI 2.2 §3.2.2.3.2): `addressPort` for CF8h-CFBh, `dataPort` for CFCh-CFFh.
@@ -83,9 +86,9 @@ export class PciBus {
     return { v: 1, address: this.#address, functions: [...this.#functions].map(([devfn, f]) => [devfn, f.saveState()] as const) };
   }
 
-  loadState(state: PciBusStateV1): void {
+  loadState(state: PciBusStateV1, at = "pci"): void {
     this.#address = state.address;
-    for (const [devfn, s] of state.functions) this.#functions.get(devfn)?.loadState(s);
+    for (const [devfn, s] of state.functions) this.#functions.get(devfn)?.loadState(s, `${at}.functions[${devfn}]`);
   }
 
   #target(): PciFunction | undefined {

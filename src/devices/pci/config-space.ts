@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { assert } from "../../base/index.ts";
 import { configU16, configU32, setConfig } from "./bytes.ts";
-import { MsiCapability, MsixTable, PCI_CAPABILITY } from "./messages.ts";
-import type { MsiOptions, MsixOptions, MsixStateV1 } from "./messages.ts";
+import { MSIX_STATE, MsiCapability, MsixTable, PCI_CAPABILITY } from "./messages.ts";
+import type { MsiOptions, MsixOptions } from "./messages.ts";
 
 /** Offsets in a type 0 configuration header. Source: PCI Local Bus Specification 2.2, chapter 6. */
 export const PCI_CONFIG = {
@@ -69,12 +71,13 @@ export interface PciFunctionOptions {
   readonly powerManagement?: boolean;
 }
 
-export interface PciFunctionStateV1 {
-  readonly v: 1;
-  readonly config: readonly number[];
-  readonly interrupt: boolean;
-  readonly msix?: MsixStateV1;
-}
+export const PCI_FUNCTION_STATE = shape.record({
+  v: shape.oneOf(1),
+  config: shape.list(shape.byte, 256),
+  interrupt: shape.flag,
+  msix: shape.maybe(MSIX_STATE),
+});
+export type PciFunctionStateV1 = Shaped<typeof PCI_FUNCTION_STATE>;
 
 interface Bar extends BarOptions {
   readonly offset: number;
@@ -257,11 +260,11 @@ export class PciFunction {
   }
 
   saveState(): PciFunctionStateV1 {
-    const msix = this.msixTable?.saveState();
-    return { v: 1, config: Array.from(this.config), interrupt: this.#interrupt, ...(msix === undefined ? {} : { msix }) };
+    return { v: 1, config: Array.from(this.config), interrupt: this.#interrupt, msix: this.msixTable?.saveState() };
   }
 
-  loadState(state: PciFunctionStateV1): void {
+  loadState(value: unknown, at = this.name): void {
+    const state = PCI_FUNCTION_STATE(value, at);
     for (let i = 0; i < 256; i++) this.config[i] = state.config[i] ?? 0;
     this.#interrupt = state.interrupt;
     if (state.msix !== undefined) this.msixTable?.loadState(state.msix);

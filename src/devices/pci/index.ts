@@ -1,4 +1,4 @@
-export { assignPciResources, PciBus } from "./bus.ts";
+export { assignPciResources, PCI_BUS_STATE, PciBus } from "./bus.ts";
 export type { PciAssignment, PciBusOptions, PciBusStateV1 } from "./bus.ts";
 export { I440fxHostBridge, Piix3Ide, Piix3IsaBridge, PciVga } from "./chips.ts";
 export type { PamSegment } from "./chips.ts";

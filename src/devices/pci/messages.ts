@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice, MsiSink } from "../../bus/index.ts";
 import { readBytes } from "../common/byte-access.ts";
 import { configU16, configU32 } from "./bytes.ts";
@@ -24,6 +26,15 @@ export interface MsixOptions {
 
 /** Bytes of the MSI capability with 64-bit address and per-vector masks, without its two header bytes. */
 export const MSI_BODY_BYTES = 0x16;
+
+const MAX_VECTORS = 2048;
+
+export const MSIX_STATE = shape.record({
+  v: shape.oneOf(1),
+  table: shape.list(shape.dword, 4 * MAX_VECTORS, 0),
+  pending: shape.list(shape.dword, MAX_VECTORS / 32, 0),
+});
+export type MsixStateV1 = Shaped<typeof MSIX_STATE>;
 
 /** The MSI capability's registers in a function's configuration space. */
 export class MsiCapability {
@@ -83,12 +94,6 @@ export class MsiCapability {
   #setPending(bits: number): void {
     for (let i = 0; i < 4; i++) this.#config[this.#at + 0x14 + i] = (bits >>> (8 * i)) & 0xff;
   }
-}
-
-export interface MsixStateV1 {
-  readonly v: 1;
-  readonly table: readonly number[];
-  readonly pending: readonly number[];
 }
 
 /** The MSI-X table and pending bits, as the memory range that software programs. */

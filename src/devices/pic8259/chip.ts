@@ -1,24 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 /**
  * One 8259A. Source: Intel 8259A data sheet (231468), operation command words, priority modes, cascade. Bits of `irr`, `isr`, `imr`
  * and of the cascade mask are the eight inputs.
  */
-export interface Pic8259ChipState {
-  readonly lines: number;
-  readonly irr: number;
-  readonly isr: number;
-  readonly imr: number;
-  readonly elcr: number;
-  readonly icw1: number;
-  readonly icw2: number;
-  readonly icw3: number;
-  readonly icw4: number;
-  readonly initStep: number;
-  readonly lowest: number;
-  readonly rotateOnAutoEoi: boolean;
-  readonly specialMask: boolean;
-  readonly readIsr: boolean;
-  readonly poll: boolean;
-}
 
 const ICW1_IC4 = 0x01;
 const ICW1_SNGL = 0x02;
@@ -27,6 +12,25 @@ const ICW1_LTIM = 0x08;
 const ICW4_UPM = 0x01;
 const ICW4_AEOI = 0x02;
 const ICW4_SFNM = 0x10;
+
+export const PIC8259_CHIP_STATE = shape.record({
+  lines: shape.byte,
+  irr: shape.byte,
+  isr: shape.byte,
+  imr: shape.byte,
+  elcr: shape.byte,
+  icw1: shape.byte,
+  icw2: shape.byte,
+  icw3: shape.byte,
+  icw4: shape.byte,
+  initStep: shape.int(0, 4),
+  lowest: shape.int(0, 7),
+  rotateOnAutoEoi: shape.flag,
+  specialMask: shape.flag,
+  readIsr: shape.flag,
+  poll: shape.flag,
+});
+export type Pic8259ChipState = Shaped<typeof PIC8259_CHIP_STATE>;
 
 export class Pic8259Chip {
   /** Inputs that are another 8259A's INT (master: bit 2). */

@@ -1,6 +1,7 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BusDevice, IrqPin } from "../../bus/index.ts";
-import { Pic8259Chip } from "./chip.ts";
-import type { Pic8259ChipState } from "./chip.ts";
+import { PIC8259_CHIP_STATE, Pic8259Chip } from "./chip.ts";
 
 export interface Pic8259Options {
   /** The master's INT wire to the CPU. Called only on a change. */
@@ -9,16 +10,17 @@ export interface Pic8259Options {
   readonly onAcknowledge?: (irq: number) => void;
 }
 
-export interface Pic8259StateV1 {
-  readonly v: 1;
-  readonly master: Pic8259ChipState;
-  readonly slave: Pic8259ChipState;
-}
-
 /** ELCR bits that exist: IRQ0, 1, 2, 8 and 13 are always edge-triggered (PIIX, 4D0h/4D1h). */
 const ELCR_MASTER = 0xf8;
 const ELCR_SLAVE = 0xde;
 const CASCADE = 2;
+
+export const PIC8259_STATE = shape.record({
+  v: shape.oneOf(1),
+  master: PIC8259_CHIP_STATE,
+  slave: PIC8259_CHIP_STATE,
+});
+export type Pic8259StateV1 = Shaped<typeof PIC8259_STATE>;
 
 /**
  * The PC/AT pair of 8259As: master at 20h, slave at A0h on the master's input 2, ELCR at 4D0h. `master`, `slave` and `elcr` are

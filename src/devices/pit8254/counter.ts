@@ -1,32 +1,36 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 /**
  * One counter of an 8254, as a function of time instead of a ticking loop. Source: Intel 8254 data sheet (231164), "Mode Definitions"
  * and "Read Operations". `t` is always the number of CLK pulses since power-on; a count written at `t` is loaded at `t+1`.
  *
  * Departures: a count of 1 in modes 2 and 3 (illegal in the data sheet) counts as 2. BCD counts above 9999 are taken modulo 10000.
  */
-export interface PitCounterState {
-  readonly mode: number;
-  readonly bcd: boolean;
-  readonly access: number;
-  readonly gate: boolean;
-  readonly count: number;
-  readonly loaded: boolean;
-  readonly start: number;
-  readonly pausedAt: number;
-  readonly held: number;
-  readonly pending: number;
-  readonly reloadAt: number;
-  readonly reloadLow: boolean;
-  readonly armed: boolean;
-  readonly writeLow: number;
-  readonly writeHighNext: boolean;
-  readonly readHighNext: boolean;
-  readonly latched: number;
-  readonly latchedBytes: number;
-  readonly statusLatch: number;
+
+export const PIT_COUNTER_STATE = shape.record({
+  mode: shape.int(0, 5),
+  bcd: shape.flag,
+  access: shape.int(1, 3),
+  gate: shape.flag,
+  count: shape.int(1, 65536),
+  loaded: shape.flag,
+  start: shape.whole,
+  pausedAt: shape.moment,
+  held: shape.word,
+  pending: shape.int(0, 65536),
+  reloadAt: shape.whole,
+  reloadLow: shape.flag,
+  armed: shape.flag,
+  writeLow: shape.byte,
+  writeHighNext: shape.flag,
+  readHighNext: shape.flag,
+  latched: shape.word,
+  latchedBytes: shape.int(0, 3),
+  statusLatch: shape.int(-1, 0xff),
   /** The mode bits of the control word as written; absent in older snapshots. */
-  readonly writtenMode?: number;
-}
+  writtenMode: shape.maybe(shape.int(0, 7)),
+});
+export type PitCounterState = Shaped<typeof PIT_COUNTER_STATE>;
 
 export class PitCounter {
   #mode = 3;

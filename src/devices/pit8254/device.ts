@@ -1,9 +1,10 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { PIT_HZ } from "../../isa/index.ts";
 import { nsOfTick, ticksAt } from "../common/ticks.ts";
-import { PitCounter } from "./counter.ts";
-import type { PitCounterState } from "./counter.ts";
+import { PIT_COUNTER_STATE, PitCounter } from "./counter.ts";
 
 export interface Pit8254Options {
   readonly clock: Clock;
@@ -13,21 +14,22 @@ export interface Pit8254Options {
   readonly speaker?: (freqHz: number, on: boolean) => void;
 }
 
-export interface Pit8254StateV1 {
-  readonly v: 1;
-  readonly counters: readonly PitCounterState[];
-  readonly pinLevel: boolean;
-  readonly nextRise: number;
-  readonly backlog: number;
-  readonly portB: number;
-}
-
 /** Edges of OUT0 that came while the host was late and that the guest still gets, at most. More than that is lost time. */
 const MAX_BACKLOG = 256;
 /** Edges of OUT0 are never delivered more often than this; faster ones merge (a hostile count of 2 would be 600 kHz). */
 const MIN_EDGE_NS = 5_000;
 /** Refresh request: counter 1 at its PC/AT count of 18, 15.085 µs. */
 const REFRESH_TICKS = 18;
+
+export const PIT8254_STATE = shape.record({
+  v: shape.oneOf(1),
+  counters: shape.list(PIT_COUNTER_STATE, 3),
+  pinLevel: shape.flag,
+  nextRise: shape.moment,
+  backlog: shape.int(0, MAX_BACKLOG),
+  portB: shape.byte,
+});
+export type Pit8254StateV1 = Shaped<typeof PIT8254_STATE>;
 
 /**
  * The PC's 8254 at 40h and port 61h (system control port B). OUT1 is not wired; OUT2 drives the speaker.

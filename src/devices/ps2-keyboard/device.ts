@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
 import { SET2_TO_SET1 } from "../common/scan-translation.ts";
-import { BREAK, TYPEMATIC, defaultSet3Types, keyCodes } from "./keys.ts";
+import { BREAK, TYPEMATIC, defaultSet3Types, isKeyName, KEYS } from "./keys.ts";
 import type { KeyCodes, KeyName } from "./keys.ts";
 
 /** The three lights, as the guest set them with EDh. */
@@ -16,25 +18,6 @@ export interface Ps2KeyboardOptions {
   readonly leds?: (leds: KeyboardLeds) => void;
   /** False: scanning starts off, as after a cold start without POST (default true). */
   readonly enabled?: boolean;
-}
-
-export interface Ps2KeyboardStateV1 {
-  readonly v: 1;
-  readonly replies: readonly number[];
-  readonly scans: readonly number[];
-  readonly overrun: boolean;
-  readonly enabled: boolean;
-  readonly set: number;
-  readonly leds: number;
-  readonly rate: number;
-  readonly set3Types: Uint8Array;
-  readonly expect: number;
-  readonly lastSent: number;
-  readonly down: readonly string[];
-  readonly resetAtNs: number | undefined;
-  /** The key that repeats, and when it does so next. */
-  readonly repeating?: string;
-  readonly repeatAtNs?: number | undefined;
 }
 
 const ACK = 0xfa;
@@ -52,6 +35,29 @@ const LED_NUM = 2;
 const LED_CAPS = 4;
 const BREAK_PREFIX = 0xf0;
 const EXTENDED = 0xe0;
+/** Keys of the keyboard. */
+const MAX_DOWN = Object.keys(KEYS).length;
+
+const KEY = shape.that(isKeyName, "a key's name");
+export const PS2_KEYBOARD_STATE = shape.record({
+  v: shape.oneOf(1),
+  replies: shape.list(shape.byte, MAX_REPLIES, 0),
+  scans: shape.list(shape.byte, BUFFER_BYTES + 1, 0),
+  overrun: shape.flag,
+  enabled: shape.flag,
+  set: shape.int(1, 3),
+  leds: shape.byte,
+  rate: shape.byte,
+  set3Types: shape.bytes(256),
+  expect: shape.byte,
+  lastSent: shape.byte,
+  down: shape.list(KEY, MAX_DOWN, 0),
+  resetAtNs: shape.maybe(shape.count),
+  /** The key that repeats, and when it does so next. */
+  repeating: shape.maybe(KEY),
+  repeatAtNs: shape.maybe(shape.count),
+});
+export type Ps2KeyboardStateV1 = Shaped<typeof PS2_KEYBOARD_STATE>;
 
 /** A 104-key PS/2 keyboard with scan code sets 1, 2 and 3. Source: IBM PS/2 hardware technical reference, "Keyboards". */
 export class Ps2Keyboard implements Ps2Device {
@@ -73,8 +79,8 @@ export class Ps2Keyboard implements Ps2Device {
   /** The command whose argument comes next, or 0. */
   #expect = 0;
   #lastSent = 0;
-  readonly #down = new Set<string>();
-  #repeating: string | undefined;
+  readonly #down = new Set<KeyName>();
+  #repeating: KeyName | undefined;
 
   constructor(options: Ps2KeyboardOptions) {
     this.#clock = options.clock;
@@ -89,8 +95,8 @@ export class Ps2Keyboard implements Ps2Device {
    * A second "down" is ignored: the keyboard repeats held keys itself.
    */
   key(code: KeyName | (string & {}), down: boolean): boolean {
-    const codes = keyCodes(code);
-    if (codes === undefined) return false;
+    if (!isKeyName(code)) return false;
+    const codes: KeyCodes = KEYS[code];
     if (down === this.#down.has(code)) return true;
     if (down) {
       this.#down.add(code);
@@ -160,7 +166,8 @@ export class Ps2Keyboard implements Ps2Device {
       lastSent: this.#lastSent,
       down: [...this.#down],
       resetAtNs: this.#bat.deadlineNs,
-      ...(this.#repeating === undefined ? {} : { repeating: this.#repeating, repeatAtNs: this.#repeat.deadlineNs }),
+      repeating: this.#repeating,
+      repeatAtNs: this.#repeat.deadlineNs,
     };
   }
 
@@ -404,9 +411,9 @@ export class Ps2Keyboard implements Ps2Device {
     return out;
   }
 
-  #startRepeat(code: string): void {
-    const codes = keyCodes(code);
-    if (codes === undefined || code === "Pause" || code === "Lang1" || code === "Lang2") return;
+  #startRepeat(code: KeyName): void {
+    const codes: KeyCodes = KEYS[code];
+    if (code === "Pause" || code === "Lang1" || code === "Lang2") return;
     if (this.#set === 3 && ((this.#set3Types[codes.set3] ?? 0) & TYPEMATIC) === 0) return;
     this.#repeating = code;
     this.#repeat.arm(this.#clock.nowNs() + ((this.#rate >> 5) + 1) * 250_000_000);
@@ -419,10 +426,9 @@ export class Ps2Keyboard implements Ps2Device {
 
   #onRepeat(): void {
     const code = this.#repeating;
-    const codes = code === undefined ? undefined : keyCodes(code);
-    if (code === undefined || codes === undefined) return;
+    if (code === undefined) return;
     // A guest that does not read gets no backlog of repeats.
-    if (this.#scans.length === 0) this.#send(this.#make(code, codes));
+    if (this.#scans.length === 0) this.#send(this.#make(code, KEYS[code]));
     // Period = (8 + A) * 2^B * 4.17 ms.
     const periodNs = (8 + (this.#rate & 7)) * 2 ** ((this.#rate >> 3) & 3) * 4_170_000;
     this.#repeat.arm(this.#clock.nowNs() + periodNs);

@@ -172,16 +172,9 @@ export const KEYS = {
 /** A DOM `KeyboardEvent.code` that the keyboard has. */
 export type KeyName = keyof typeof KEYS;
 
-const BY_NAME: ReadonlyMap<string, KeyCodes> = new Map(Object.entries(KEYS));
-
 /** Whether the keyboard has that key. */
 export function isKeyName(code: string): code is KeyName {
-  return BY_NAME.has(code);
-}
-
-/** Undefined: the keyboard has no such key. */
-export function keyCodes(code: string): KeyCodes | undefined {
-  return BY_NAME.get(code);
+  return Object.hasOwn(KEYS, code);
 }
 
 export const TYPEMATIC = 1;

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
 
@@ -7,34 +9,35 @@ export interface Ps2MouseOptions {
   readonly wheel?: boolean;
 }
 
-export interface Ps2MouseStateV1 {
-  readonly v: 1;
-  readonly output: readonly number[];
-  readonly enabled: boolean;
-  readonly remote: boolean;
-  readonly wrap: boolean;
-  readonly scaling2: boolean;
-  readonly resolution: number;
-  readonly rate: number;
-  readonly id: number;
-  readonly knock: readonly number[];
-  readonly expect: number;
-  readonly buttons: number;
-  readonly sentButtons: number;
-  readonly dx: number;
-  readonly dy: number;
-  readonly dz: number;
-  readonly lastReply: readonly number[];
-  /** The last byte was refused; absent in older snapshots. */
-  readonly refused?: boolean;
-}
-
 const ACK = 0xfa;
 const RESEND = 0xfe;
 const NACK = 0xfc;
 const MAX_OUTPUT = 32;
 /** Movement that the guest does not fetch is kept up to this many counts. */
 const MAX_PENDING = 4095;
+
+export const PS2_MOUSE_STATE = shape.record({
+  v: shape.oneOf(1),
+  output: shape.list(shape.byte, MAX_OUTPUT, 0),
+  enabled: shape.flag,
+  remote: shape.flag,
+  wrap: shape.flag,
+  scaling2: shape.flag,
+  resolution: shape.byte,
+  rate: shape.byte,
+  id: shape.byte,
+  knock: shape.list(shape.byte, 3),
+  expect: shape.byte,
+  buttons: shape.byte,
+  sentButtons: shape.byte,
+  dx: shape.int(-MAX_PENDING, MAX_PENDING),
+  dy: shape.int(-MAX_PENDING, MAX_PENDING),
+  dz: shape.int(-MAX_PENDING, MAX_PENDING),
+  lastReply: shape.list(shape.byte, 8, 0),
+  /** The last byte was refused; absent in older snapshots. */
+  refused: shape.maybe(shape.flag),
+});
+export type Ps2MouseStateV1 = Shaped<typeof PS2_MOUSE_STATE>;
 
 /**
  * A PS/2 mouse: standard, IntelliMouse (wheel, ID 3) after the sample rates 200-100-80, Explorer (5 buttons, ID 4) after 200-200-80.

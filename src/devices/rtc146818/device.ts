@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { civilFromSeconds, dayOfWeek, secondsFromCivil } from "./calendar.ts";
@@ -10,17 +12,6 @@ export interface Rtc146818Options {
   readonly startSeconds: number;
   /** Bit 7 of port 70h: true while NMI is masked. Called only on a change. */
   readonly nmiMask?: (masked: boolean) => void;
-}
-
-export interface Rtc146818StateV1 {
-  readonly v: 1;
-  readonly bytes: Uint8Array;
-  readonly index: number;
-  readonly nmiMasked: boolean;
-  readonly phaseNs: number;
-  readonly doneSeconds: number;
-  readonly periodicFrom: number;
-  readonly fellBackDay: number;
 }
 
 const SECOND_NS = 1_000_000_000;
@@ -55,6 +46,18 @@ const C_PF = 0x40;
 const C_AF = 0x20;
 const C_UF = 0x10;
 const D_VRT = 0x80;
+
+export const RTC146818_STATE = shape.record({
+  v: shape.oneOf(1),
+  bytes: shape.bytes(128),
+  index: shape.byte,
+  nmiMasked: shape.flag,
+  phaseNs: shape.count,
+  doneSeconds: shape.count,
+  periodicFrom: shape.count,
+  fellBackDay: shape.whole,
+});
+export type Rtc146818StateV1 = Shaped<typeof RTC146818_STATE>;
 
 /**
  * MC146818A clock with the PC/AT's 128 bytes of CMOS RAM at ports 70h (index, NMI mask) and 71h (data).

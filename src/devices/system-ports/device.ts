@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { BusDevice, IrqPin } from "../../bus/index.ts";
 
 /** "cpu": INIT, memory and devices keep their state. "hard": the whole machine. */
@@ -16,18 +18,19 @@ export interface SystemPortsOptions {
   readonly a20Enabled?: boolean;
 }
 
-export interface SystemPortsStateV1 {
-  readonly v: 1;
-  readonly portA: number;
-  readonly resetControl: number;
-  readonly fpuError: boolean;
-}
-
 const A_RESET = 0x01;
 const A_A20 = 0x02;
 const RC_SYSTEM = 0x02;
 const RC_CPU = 0x04;
 const RC_FULL = 0x08;
+
+export const SYSTEM_PORTS_STATE = shape.record({
+  v: shape.oneOf(1),
+  portA: shape.byte,
+  resetControl: shape.byte,
+  fpuError: shape.flag,
+});
+export type SystemPortsStateV1 = Shaped<typeof SYSTEM_PORTS_STATE>;
 
 /**
  * The chipset's loose ports. `portA` is 92h (system control port A: fast A20, fast reset); `resetControl` is the byte CF9h (register it as

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
 
@@ -20,13 +22,13 @@ export interface PcTestdevOptions {
   readonly setIrq: (line: number, level: boolean) => void;
 }
 
-/** As saved. */
-export interface PcTestdevStateV1 {
-  readonly v: 1;
-  readonly latch: Uint8Array;
-  readonly memory: Uint8Array;
-  readonly lines: readonly boolean[];
-}
+export const PC_TESTDEV_STATE = shape.record({
+  v: shape.oneOf(1),
+  latch: shape.bytes(PC_TESTDEV.IO_PORTS),
+  memory: shape.bytes(PC_TESTDEV.MEMORY_BYTES),
+  lines: shape.list(shape.flag, PC_TESTDEV.IRQ_LINES),
+});
+export type PcTestdevStateV1 = Shaped<typeof PC_TESTDEV_STATE>;
 
 /**
  * QEMU's `pc-testdev`, which kvm-unit-tests and kernels' own suites use: a latch behind two ranges of ports (one takes single bytes only), memory

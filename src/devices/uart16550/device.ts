@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { ConsoleBackend } from "../../backends/api/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
@@ -61,25 +63,6 @@ export interface Uart16550Options {
   readonly modem?: ModemLines;
 }
 
-export interface Uart16550StateV1 {
-  readonly v: 1;
-  readonly fifo: readonly number[];
-  readonly host: Uint8Array;
-  readonly ier: number;
-  readonly fcr: number;
-  readonly lcr: number;
-  readonly mcr: number;
-  readonly msr: number;
-  readonly scratch: number;
-  readonly divisor: number;
-  readonly overrun: boolean;
-  readonly threPending: boolean;
-  readonly timedOut: boolean;
-  readonly rbr: number;
-  readonly lineErrors: number;
-  readonly modem: number;
-}
-
 const FIFO_BYTES = 16;
 const TRIGGER = [1, 4, 8, 14] as const;
 /** Host input waiting for the guest; more than this is dropped (someone pastes a disk image into the terminal). */
@@ -88,6 +71,26 @@ const HOST_QUEUE_BYTES = 1 << 16;
 const MIN_CHAR_NS = 20_000;
 const MAX_CHAR_NS = 1_200_000;
 const XTAL_HZ = 1_843_200;
+
+export const UART16550_STATE = shape.record({
+  v: shape.oneOf(1),
+  fifo: shape.list(shape.word, FIFO_BYTES, 0),
+  host: shape.bytes(HOST_QUEUE_BYTES, 0),
+  ier: shape.byte,
+  fcr: shape.byte,
+  lcr: shape.byte,
+  mcr: shape.byte,
+  msr: shape.byte,
+  scratch: shape.byte,
+  divisor: shape.word,
+  overrun: shape.flag,
+  threPending: shape.flag,
+  timedOut: shape.flag,
+  rbr: shape.byte,
+  lineErrors: shape.byte,
+  modem: shape.byte,
+});
+export type Uart16550StateV1 = Shaped<typeof UART16550_STATE>;
 
 /**
  * A 16550A serial port, eight registers. Characters are sent at once: THR is always empty, TEMT always set, and the THRE interrupt comes

@@ -1,13 +1,17 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+
 /** The palette DAC (ports 3C6-3C9): 256 colours of 3 x 6 bits, or 3 x 8 bits when the dispi interface says so. */
-export interface DacStateV1 {
-  readonly v: 1;
-  readonly mask: number;
-  readonly index: number;
-  readonly component: number;
-  readonly state: number;
-  readonly eightBit: boolean;
-  readonly colors: Uint8Array;
-}
+export const DAC_STATE = shape.record({
+  v: shape.oneOf(1),
+  mask: shape.byte,
+  index: shape.byte,
+  component: shape.int(0, 2),
+  state: shape.int(0, 3),
+  eightBit: shape.flag,
+  colors: shape.bytes(768),
+});
+export type DacStateV1 = Shaped<typeof DAC_STATE>;
 
 export class Dac {
   readonly colors = new Uint8Array(768);

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 /**
  * Bochs VBE "dispi" register file (ports 1CE/1CF, interface id B0C5): how the video BIOS and display drivers set
  * linear modes. Source: the interface description in Bochs' VBE documentation.
@@ -24,11 +26,12 @@ export const DISPI_MAX = { xres: 1920, yres: 1200, bpp: 32 } as const;
 const ID_FIRST = 0xb0c0;
 const ID_LAST = 0xb0c5;
 
-export interface DispiStateV1 {
-  readonly v: 1;
-  readonly index: number;
-  readonly registers: readonly number[];
-}
+export const DISPI_STATE = shape.record({
+  v: shape.oneOf(1),
+  index: shape.word,
+  registers: shape.list(shape.word, 16),
+});
+export type DispiStateV1 = Shaped<typeof DISPI_STATE>;
 
 export class Dispi {
   readonly #vramBytes: number;

@@ -1,4 +1,4 @@
-export { Vga } from "./vga.ts";
+export { Vga, VGA_STATE } from "./vga.ts";
 export { registersBar, REGISTERS_BAR_BYTES } from "./registers-bar.ts";
 export type { VgaOptions, VgaStateV1 } from "./vga.ts";
 export type { Frame, RenderOptions, VideoMode } from "./render.ts";

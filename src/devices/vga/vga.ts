@@ -1,7 +1,9 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
-import { Dac, type DacStateV1 } from "./dac.ts";
-import { Dispi, DISPI_INDEX, type DispiStateV1 } from "./dispi.ts";
+import { Dac, DAC_STATE } from "./dac.ts";
+import { Dispi, DISPI_INDEX, DISPI_STATE } from "./dispi.ts";
 import { VideoMemory, type MemoryControls } from "./memory.ts";
 import { renderFrame, videoMode, type Frame, type RenderOptions, type ScanoutSource, type VideoMode } from "./render.ts";
 import { snapshotText, type TextScreen } from "./text-screen.ts";
@@ -15,25 +17,6 @@ export interface VgaOptions {
   readonly irq?: IrqPin;
 }
 
-export interface VgaStateV1 {
-  readonly v: 1;
-  readonly misc: number;
-  readonly feature: number;
-  readonly seqIndex: number;
-  readonly seq: Uint8Array;
-  readonly crtcIndex: number;
-  readonly crtc: Uint8Array;
-  readonly gcIndex: number;
-  readonly gc: Uint8Array;
-  readonly attrIndex: number;
-  readonly attrFlip: boolean;
-  readonly attr: Uint8Array;
-  readonly latch: number;
-  readonly retracePending: boolean;
-  readonly dac: DacStateV1;
-  readonly dispi: DispiStateV1;
-}
-
 /** A status port read takes this long on the ISA bus; keeps polling loops moving when the clock stands still between reads. */
 const PORT_READ_NS = 400;
 
@@ -41,6 +24,26 @@ const PORT_READ_NS = 400;
 const SEQ_MASK = [0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0, 0, 0];
 const GC_MASK = [0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff];
 const CRTC_COUNT = 0x19;
+
+export const VGA_STATE = shape.record({
+  v: shape.oneOf(1),
+  misc: shape.byte,
+  feature: shape.byte,
+  seqIndex: shape.byte,
+  seq: shape.bytes(8),
+  crtcIndex: shape.byte,
+  crtc: shape.bytes(32),
+  gcIndex: shape.byte,
+  gc: shape.bytes(16),
+  attrIndex: shape.byte,
+  attrFlip: shape.flag,
+  attr: shape.bytes(32),
+  latch: shape.bits32,
+  retracePending: shape.flag,
+  dac: DAC_STATE,
+  dispi: DISPI_STATE,
+});
+export type VgaStateV1 = Shaped<typeof VGA_STATE>;
 
 /**
  * VGA with Bochs VBE extensions. Register semantics: IBM PS/2 Video Subsystem technical reference (VGA function);

@@ -61,5 +61,6 @@ export interface VirtioModel {
   /** Device reset: forget requests; the queues are gone. */
   reset(): void;
   saveState(): unknown;
-  loadState(state: unknown): void;
+  /** A record of `saveState`, unchecked; `at` names it in messages. */
+  loadState(record: unknown, at: string): void;
 }

@@ -1,72 +1,83 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+
+const hex = shape.digits("hex");
+const table = shape.record({ base: hex, limit: shape.word });
+/** A descriptor's hidden part, as in `SegmentState`. */
+const segment = shape.record({ selector: shape.word, base: hex, limit: shape.dword, access: shape.dword });
+/** Physical addresses have at most 52 bits. */
+const physical = shape.int(0, 2 ** 52 - 1);
+
 /**
  * Everything of one CPU that a run depends on, taken between two runs: a CPU that loads it over the same memory goes on bit for bit as this one
  * would have. Plain data; 64-bit values are hexadecimal strings. Not in it: intercepts (the monitor's own), the A20 pin and the
  * memory (the VM's), and the answer to the last exit (run with a budget of 0 to have it taken in).
  */
-export interface VcpuStateV1 {
-  readonly v: 1;
+export const VCPU_STATE = shape.record({
+  v: shape.oneOf(1),
   /** RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 … R15. */
-  readonly gpr: readonly string[];
-  readonly rip: string;
-  readonly rflags: number;
-  /** In the order of SEGMENT_NAMES, hidden parts as in `SegmentState`. */
-  readonly segments: readonly { readonly selector: number; readonly base: string; readonly limit: number; readonly access: number }[];
-  readonly gdtr: { readonly base: string; readonly limit: number };
-  readonly idtr: { readonly base: string; readonly limit: number };
-  readonly cr0: number;
-  readonly cr2: string;
-  readonly cr3: string;
-  readonly cr4: number;
-  readonly cr8: number;
-  readonly efer: number;
-  readonly xcr0: string;
+  gpr: shape.list(hex, 16),
+  rip: hex,
+  rflags: shape.dword,
+  /** In the order of SEGMENT_NAMES. */
+  segments: shape.list(segment, 8),
+  gdtr: table,
+  idtr: table,
+  cr0: shape.dword,
+  cr2: hex,
+  cr3: hex,
+  cr4: shape.dword,
+  cr8: shape.int(0, 15),
+  efer: shape.dword,
+  xcr0: hex,
   /** DR0 … DR7. */
-  readonly dr: readonly string[];
+  dr: shape.list(hex, 8),
   /** As loaded by MOV CR3 in PAE mode: memory may say something else by now. */
-  readonly pdptes: readonly string[];
+  pdptes: shape.list(hex, 4),
   /** Number and value of each MSR that was ever written and is not named above. IA32_TIME_STAMP_COUNTER: its distance from `readTsc`. */
-  readonly msrs: readonly { readonly index: number; readonly value: string }[];
-  readonly x87: {
-    readonly control: number;
+  msrs: shape.list(shape.record({ index: shape.dword, value: hex }), 4096, 0),
+  x87: shape.record({
+    control: shape.word,
     /** TOP in bits 13:11. */
-    readonly status: number;
+    status: shape.word,
     /** One bit a physical register: empty. */
-    readonly empty: number;
-    readonly opcode: number;
-    readonly cs: number;
-    readonly ds: number;
-    readonly ip: string;
-    readonly dp: string;
+    empty: shape.byte,
+    opcode: shape.word,
+    cs: shape.word,
+    ds: shape.word,
+    ip: hex,
+    dp: hex,
     /** Physical registers 0 … 7, 10 bytes each. */
-    readonly registers: Uint8Array;
-  };
+    registers: shape.bytes(80),
+  }),
   /** 16 bytes each. */
-  readonly xmm: Uint8Array;
-  readonly mxcsr: number;
-  readonly halted: boolean;
-  readonly waitForSipi: boolean;
-  readonly shutdown: boolean;
+  xmm: shape.bytes(256),
+  mxcsr: shape.word,
+  halted: shape.flag,
+  waitForSipi: shape.flag,
+  shutdown: shape.flag,
   /** Vector of a SIPI not yet answered, or -1. */
-  readonly startup: number;
+  startup: shape.int(-1, 0xff),
   /** Levels and edges on the pins that have not been taken. */
-  readonly intr: boolean;
-  readonly nmi: boolean;
-  readonly init: boolean;
+  intr: shape.flag,
+  nmi: shape.flag,
+  init: shape.flag,
   /** NMIs wait for IRET. */
-  readonly nmiBlocked: boolean;
+  nmiBlocked: shape.flag,
   /** Interrupts are blocked for one instruction: 1 by STI, 2 by MOV SS or POP SS. */
-  readonly shadow: number;
+  shadow: shape.int(0, 3),
   /** #DB conditions (DR6 bits) that wait for the next instruction boundary. */
-  readonly debug: number;
+  debug: shape.dword,
   /** A memory access that left as an exit, was answered, and has not run again yet. */
-  readonly mmioRead: { readonly gpa: number; readonly value: number } | null;
-  readonly mmioWritten: number | null;
+  mmioRead: shape.nullable(shape.record({ gpa: physical, value: shape.count })),
+  mmioWritten: shape.nullable(physical),
   /** Page of the local APIC, or null. */
-  readonly apicPage: number | null;
-  /** The IGNNE# pin, when it is asserted. */
-  readonly ignne?: boolean;
+  apicPage: shape.nullable(physical),
+  /** The IGNNE# pin; missing in older snapshots. */
+  ignne: shape.maybe(shape.flag),
   /** Where the sequence behind RDRAND and RDSEED stands, when the engine makes its own. */
-  readonly random?: string;
+  random: shape.maybe(shape.digits("hex", 128)),
   /** Retired since power-on. */
-  readonly instructions: number;
-}
+  instructions: shape.count,
+});
+export type VcpuStateV1 = Shaped<typeof VCPU_STATE>;

@@ -1,3 +1,5 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { ConsoleBackend } from "../../backends/api/index.ts";
 import { Utf8Stream } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
@@ -7,13 +9,14 @@ const MAX_KEPT = 4 * 1024 * 1024;
 /** A look at new output searches at most this much of what was there before. */
 const RECENT = 64 * 1024;
 
-export interface SerialLineStateV1 {
-  readonly v: 1;
+export const SERIAL_LINE_STATE = shape.record({
+  v: shape.oneOf(1),
   /** What waits to be fed to the guest. */
-  readonly input: Uint8Array;
+  input: shape.bytes(MAX_KEPT, 0),
   /** Recent output that nobody has waited for. */
-  readonly unread: string;
-}
+  unread: shape.text(RECENT),
+});
+export type SerialLineStateV1 = Shaped<typeof SERIAL_LINE_STATE>;
 
 /**
  * One serial line as automation sees it: everything the guest printed, and input fed at the line's own pace. Passes both

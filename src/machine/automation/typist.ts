@@ -1,5 +1,8 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { KeyPort } from "../board/sockets.ts";
+import { isKeyName } from "../../devices/index.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
 
 interface Stroke {
@@ -8,13 +11,14 @@ interface Stroke {
   readonly last: (() => void) | undefined;
 }
 
-export interface TypistStateV1 {
-  readonly v: 1;
+export const TYPIST_STATE = shape.record({
+  v: shape.oneOf(1),
   /** Keys that are not typed yet: name, and whether it goes down. */
-  readonly strokes: readonly (readonly [KeyName, boolean])[];
-  readonly waitingSince: number;
-  readonly staleRing: number;
-}
+  strokes: shape.list(shape.pair(shape.that(isKeyName, "a key's name"), shape.flag), 2 ** 24, 0),
+  waitingSince: shape.count,
+  staleRing: shape.whole,
+});
+export type TypistStateV1 = Shaped<typeof TYPIST_STATE>;
 
 /** Time between two key events, ns of guest time: a fast typist, and slow enough for a guest that polls. */
 const GAP_NS = 8_000_000;

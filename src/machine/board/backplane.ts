@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import { MmioBus, NO_PIN, PioBus } from "../../bus/index.ts";
+import { MmioBus, PioBus } from "../../bus/index.ts";
 import type { BusDevice, ClaimOptions, DmaView, IrqPin } from "../../bus/index.ts";
 import type { LapicCpu } from "../../devices/lapic/index.ts";
 import type { ResetKind } from "../../devices/index.ts";
@@ -61,7 +61,7 @@ export class Backplane {
 
   /** A place for one more device on an ISA interrupt wire. */
   pin(irq: number): IrqPin {
-    return this.chips.lines[irq]?.connect() ?? NO_PIN;
+    return this.chips.lines.connect(irq);
   }
   /** Gives an 8-bit chip its ports. */
   claimBytes(port: number, count: number, device: BusDevice): void {

@@ -1,12 +1,34 @@
-import { VmmError } from "../../base/index.ts";
-import type { MmioBus, PioBus, SharedIrqLine } from "../../bus/index.ts";
+import { shape, VmmError } from "../../base/index.ts";
+import type { Shape, Shaped } from "../../base/index.ts";
+import type { MmioBus, PioBus } from "../../bus/index.ts";
+import { ACPI_PM_STATE } from "../../devices/acpi-pm/index.ts";
+import { FDC82077_STATE } from "../../devices/fdc/index.ts";
+import { HPET_STATE } from "../../devices/hpet/index.ts";
+import { IDE_CHANNEL_STATE } from "../../devices/ide/index.ts";
+import {
+  DMA8237_STATE,
+  I8042_STATE,
+  LPT_STATE,
+  PIC8259_STATE,
+  PIT8254_STATE,
+  PS2_KEYBOARD_STATE,
+  PS2_MOUSE_STATE,
+  RTC146818_STATE,
+  SYSTEM_PORTS_STATE,
+  UART16550_STATE,
+} from "../../devices/index.ts";
+import { IOAPIC_STATE } from "../../devices/ioapic/index.ts";
+import { APIC_BUS_STATE, LOCAL_APIC_STATE } from "../../devices/lapic/index.ts";
+import { PCI_BUS_STATE } from "../../devices/pci/index.ts";
+import { PC_TESTDEV_STATE } from "../../devices/testdev/index.ts";
+import { VGA_STATE } from "../../devices/vga/index.ts";
 import type { MachineConfig } from "../config.ts";
 import { Backplane } from "./backplane.ts";
 import type { BoardWires } from "./backplane.ts";
-import { buildApic, buildIrqLines, buildPic } from "./interrupts.ts";
+import { buildApic, buildIrqLines, buildPic, IRQ_LINES_STATE } from "./interrupts.ts";
 import { buildDebugPort, buildDma, buildKbc, buildKeyboard, buildLpt, buildMouse, buildSystemPorts, buildUarts } from "./isa.ts";
 import { buildPci, buildVga } from "./pci.ts";
-import { buildPm, buildShutdownPort } from "./power.ts";
+import { buildPm, buildShutdownPort, SHUTDOWN_PORT_STATE } from "./power.ts";
 import { buildFdc, buildIde } from "./storage.ts";
 import { buildDebugExit, buildPcTestdev } from "./testdev.ts";
 import { buildHpet, buildPit, buildRtc } from "./timers.ts";
@@ -15,7 +37,7 @@ import { buildVirtio } from "./virtio.ts";
 /** One record of a snapshot: how it is made, and how it is taken back. */
 interface Part {
   save(): unknown;
-  load(record: unknown): boolean;
+  load(record: unknown, at: string): void;
 }
 type Parts = Readonly<Record<string, Part>>;
 
@@ -53,23 +75,13 @@ function device<D>(
   return { place, load, staysOn };
 }
 
-const part = <S>(chip: { saveState(): S; loadState(state: S): void }): Part => ({
-  save: () => chip.saveState(),
-  load(record) {
-    if (!isRecordOf<S>(record)) return false;
-    chip.loadState(record);
-    return true;
-  },
+/** A device's own record, read by its shape. */
+const part = <S>(shape: Shape<S>, device: { saveState(): S; loadState(state: S, at: string): void }): Part => ({
+  save: () => device.saveState(),
+  load: (record, at) => device.loadState(shape(record, at), at),
 });
-const isRecordOf = <S>(record: unknown): record is S => record !== undefined;
-/** Who pulls which wire: a device that has pulsed an edge does not say again that it still holds the wire up. */
-const wiresOf = (
-  lines: readonly SharedIrqLine[],
-): { saveState(): readonly (readonly boolean[])[]; loadState(s: readonly (readonly boolean[])[]): void } => ({
-  saveState: () => lines.map((line) => line.saveState()),
-  loadState: (s) => lines.forEach((line, i) => line.loadState(s[i] ?? [])),
-});
-const numbered = (name: string, parts: readonly Part[]): Parts => Object.fromEntries(parts.map((p, i) => [`${name}${i}`, p]));
+const parts = <S>(name: string, shape: Shape<S>, devices: readonly Parameters<typeof part<S>>[1][]): Parts =>
+  Object.fromEntries(devices.map((device, i) => [`${name}${i}`, part(shape, device)]));
 const NOTHING = (): Parts => ({});
 
 /**
@@ -77,50 +89,54 @@ const NOTHING = (): Parts => ({});
  * row here. (Virtio devices are functions of the PCI bus and in its record.)
  */
 export const DEVICES = {
-  apic: device(buildApic, ({ ioApic, bus, lapics }) => ({ ioapic: part(ioApic), "apic-bus": part(bus), ...numbered("lapic", lapics.map(part)) }), {
-    load: "last",
-  }),
-  pic: device(buildPic, (pic) => ({ pic: part(pic) }), { load: "last" }),
-  lines: device(buildIrqLines, (lines) => ({ wires: part(wiresOf(lines)) }), { load: "last" }),
-  hpet: device(buildHpet, ({ hpet }) => ({ hpet: part(hpet) })),
-  pit: device(buildPit, (pit) => ({ pit: part(pit) })),
-  rtc: device(buildRtc, (rtc) => ({ rtc: part(rtc) }), { staysOn: true }),
-  dma: device(buildDma, (dma) => ({ dma: part(dma) })),
-  fdc: device(buildFdc, (fdc) => ({ fdc: part(fdc) })),
-  keyboard: device(buildKeyboard, (keyboard) => ({ keyboard: part(keyboard) })),
-  mouse: device(buildMouse, (mouse) => ({ mouse: part(mouse) })),
-  kbc: device(buildKbc, (kbc) => ({ kbc: part(kbc) })),
-  system: device(buildSystemPorts, (system) => ({ system: part(system) })),
-  uarts: device(buildUarts, (uarts) => numbered("uart", uarts.map(part))),
-  lpt: device(buildLpt, (lpt) => (lpt === undefined ? {} : { lpt: part(lpt) })),
+  apic: device(
+    buildApic,
+    ({ ioApic, bus, lapics }) => ({
+      ioapic: part(IOAPIC_STATE, ioApic),
+      "apic-bus": part(APIC_BUS_STATE, bus),
+      ...parts("lapic", LOCAL_APIC_STATE, lapics),
+    }),
+    { load: "last" },
+  ),
+  pic: device(buildPic, (pic) => ({ pic: part(PIC8259_STATE, pic) }), { load: "last" }),
+  lines: device(buildIrqLines, (lines) => ({ wires: part(IRQ_LINES_STATE, lines) }), { load: "last" }),
+  hpet: device(buildHpet, ({ hpet }) => ({ hpet: part(HPET_STATE, hpet) })),
+  pit: device(buildPit, (pit) => ({ pit: part(PIT8254_STATE, pit) })),
+  rtc: device(buildRtc, (rtc) => ({ rtc: part(RTC146818_STATE, rtc) }), { staysOn: true }),
+  dma: device(buildDma, (dma) => ({ dma: part(DMA8237_STATE, dma) })),
+  fdc: device(buildFdc, (fdc) => ({ fdc: part(FDC82077_STATE, fdc) })),
+  keyboard: device(buildKeyboard, (keyboard) => ({ keyboard: part(PS2_KEYBOARD_STATE, keyboard) })),
+  mouse: device(buildMouse, (mouse) => ({ mouse: part(PS2_MOUSE_STATE, mouse) })),
+  kbc: device(buildKbc, (kbc) => ({ kbc: part(I8042_STATE, kbc) })),
+  system: device(buildSystemPorts, (system) => ({ system: part(SYSTEM_PORTS_STATE, system) })),
+  uarts: device(buildUarts, (uarts) => parts("uart", UART16550_STATE, uarts)),
+  lpt: device(buildLpt, (lpt) => (lpt === undefined ? {} : { lpt: part(LPT_STATE, lpt) })),
   debugPort: device(buildDebugPort, NOTHING),
-  vga: device(buildVga, (vga) => ({ vga: part(vga) }), { staysOn: true }),
-  pci: device(buildPci, (pci) => ({ pci: part(pci) }), { load: "first" }),
-  ide: device(buildIde, (channels) => numbered("ide", channels.map(part))),
+  vga: device(buildVga, (vga) => ({ vga: part(VGA_STATE, vga) }), { staysOn: true }),
+  pci: device(buildPci, (pci) => ({ pci: part(PCI_BUS_STATE, pci) }), { load: "first" }),
+  ide: device(buildIde, (channels) => parts("ide", IDE_CHANNEL_STATE, channels)),
   virtio: device(buildVirtio, NOTHING, { release: (slots) => slots.dispose() }),
-  pm: device(buildPm, (pm) => ({ pm: part(pm) }), { staysOn: true }),
+  pm: device(buildPm, (pm) => ({ pm: part(ACPI_PM_STATE, pm) }), { staysOn: true }),
   debugExit: device(buildDebugExit, NOTHING),
-  pcTestdev: device(buildPcTestdev, (testdev) => (testdev === undefined ? {} : { pcTestdev: part(testdev) })),
-  shutdownPort: device(buildShutdownPort, (port) => ({ shutdownPort: part(port) })),
+  pcTestdev: device(buildPcTestdev, (testdev) => (testdev === undefined ? {} : { pcTestdev: part(PC_TESTDEV_STATE, testdev) })),
+  shutdownPort: device(buildShutdownPort, (port) => ({ shutdownPort: part(SHUTDOWN_PORT_STATE, port) })),
 } as const;
 
 /** What the rows made. A hard reset makes a new set. */
 export type Chips = { readonly [Name in keyof typeof DEVICES]: (typeof DEVICES)[Name] extends Row<infer Device> ? Device : never };
 
-/** Every device as plain records. */
-export interface ChipsStateV1 {
-  readonly v: 1;
-  readonly [chip: string]: unknown;
-}
+/** Every device's records by their names; each is read by the shape in its device's row. */
+export const DEVICE_RECORDS = shape.dictionary(shape.anything, 1000);
+export type DeviceRecords = Shaped<typeof DEVICE_RECORDS>;
 
 /** The devices of one power-on, on their buses. */
 export interface DeviceSet {
   readonly chips: Chips;
   readonly pio: PioBus;
   readonly mmio: MmioBus;
-  save(): ChipsStateV1;
+  save(): DeviceRecords;
   /** Into a set that was just made. Timers are the caller's to arm. Throws when the records are not those of this machine. */
-  load(state: ChipsStateV1): void;
+  load(records: DeviceRecords, at: string): void;
   /** What kept its power while the machine slept. */
   awake(): Parts;
   /** The machine slept: what had power goes on as it was in the older set. */
@@ -149,20 +165,21 @@ export function buildDevices(config: MachineConfig, wires: BoardWires): DeviceSe
     save() {
       const out: Record<string, unknown> = {};
       for (const { placed } of places) for (const [name, record] of Object.entries(placed.parts())) out[name] = record.save();
-      return { ...out, v: 1 };
+      return out;
     },
-    load(state) {
-      const missing: string[] = [];
+    load(records, at) {
       // Pins pulled on the way leave no trace in what wires end at: told last what it knew, wires before the controllers that they lead to.
       for (const placed of [...ranked("first"), ...ranked("between"), ...ranked("last").reverse()])
-        for (const [name, record] of Object.entries(placed.parts())) if (!record.load(state[name])) missing.push(name);
-      if (missing.length > 0)
-        throw new VmmError("SNAPSHOT_MACHINE", `the snapshot says nothing about ${missing.join(", ")}: the machine has other devices`);
+        for (const [name, part] of Object.entries(placed.parts())) {
+          if (records[name] === undefined)
+            throw new VmmError("SNAPSHOT_MACHINE", `the snapshot says nothing about ${name}: the machine has other devices`);
+          part.load(records[name], `${at}.${name}`);
+        }
     },
     awake,
     adopt(older) {
       const was = older.awake();
-      for (const [name, part] of Object.entries(awake())) part.load(was[name]?.save());
+      for (const [name, part] of Object.entries(awake())) part.load(was[name]?.save(), name);
     },
     release() {
       for (const { placed } of places) placed.release();

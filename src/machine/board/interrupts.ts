@@ -1,10 +1,14 @@
-import { SharedIrqLine } from "../../bus/index.ts";
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+import { NO_PIN, SharedIrqLine } from "../../bus/index.ts";
+import type { IrqPin } from "../../bus/index.ts";
 import { Pic8259 } from "../../devices/index.ts";
 import { IoApic } from "../../devices/ioapic/index.ts";
 import { ApicBus, LocalApic, LocalApicPorts, setVirtualWire } from "../../devices/lapic/index.ts";
 import { IRQ, MEM, PORT } from "../../isa/index.ts";
 import type { AccessSize, LocalApicPort } from "../../vmm/index.ts";
 import type { Backplane } from "./backplane.ts";
+import type { Chips } from "./devices.ts";
 
 /** I/O APIC inputs of PIRQA#..PIRQD# in APIC mode; the ACPI and MP tables name them. */
 export const PIRQ_GSI = 16;
@@ -69,17 +73,43 @@ export function buildPic(on: Backplane): Pic8259 {
   return pic;
 }
 
+/** Who pulls which wire, each in the order of connection. */
+export const IRQ_LINES_STATE = shape.list(shape.list(shape.flag, 64, 0), 16);
+
 /** The ISA interrupt wires: ISA chips and the PCI interrupt router may share each; it ends at the 8259s and at the I/O APIC. */
-export function buildIrqLines({ chips: { pic, apic } }: Backplane): readonly SharedIrqLine[] {
-  return Array.from({ length: 16 }, (_, irq) => {
-    const picPin = pic.pin(irq);
-    return new SharedIrqLine({
-      set: (level) => {
-        picPin.set(level);
-        if (irq !== IRQ.CASCADE) apic.setIrq(irq, level);
-      },
+export class IrqLines {
+  readonly #lines: readonly SharedIrqLine[];
+
+  constructor({ pic, apic }: Pick<Chips, "pic" | "apic">) {
+    this.#lines = Array.from({ length: 16 }, (_, irq) => {
+      const picPin = pic.pin(irq);
+      return new SharedIrqLine({
+        set: (level) => {
+          picPin.set(level);
+          if (irq !== IRQ.CASCADE) apic.setIrq(irq, level);
+        },
+      });
     });
-  });
+  }
+  /** A place for one more device on a wire. */
+  connect(irq: number): IrqPin {
+    return this.#lines[irq]?.connect() ?? NO_PIN;
+  }
+  /** A place on each wire. */
+  connectAll(): readonly IrqPin[] {
+    return this.#lines.map((line) => line.connect());
+  }
+  /** A device that has pulsed an edge does not say again that it still holds the wire up: this does. */
+  saveState(): Shaped<typeof IRQ_LINES_STATE> {
+    return this.#lines.map((line) => line.saveState());
+  }
+  loadState(s: Shaped<typeof IRQ_LINES_STATE>): void {
+    for (const [i, line] of this.#lines.entries()) line.loadState(s[i] ?? []);
+  }
+}
+
+export function buildIrqLines({ chips }: Backplane): IrqLines {
+  return new IrqLines(chips);
 }
 
 /** A CPU's way to its local APIC; the chip behind it is exchanged at a hard reset. */

@@ -16,7 +16,7 @@ export function buildVga(on: Backplane): Vga {
 /** Bus 0: 440FX host bridge in slot 0, PIIX3 in 1 (its IDE function comes with the cables), display in 2. Virtio devices from slot 3 on. */
 export function buildPci(on: Backplane): PciBus {
   const { chips, wires } = on;
-  const isa = new Piix3IsaBridge({ pins: chips.lines.map((line) => line.connect()) });
+  const isa = new Piix3IsaBridge({ pins: chips.lines.connectAll() });
   const bus = new PciBus({
     onPirq(pirq, level) {
       isa.setPirq(pirq, level);

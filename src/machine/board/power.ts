@@ -1,3 +1,4 @@
+import { shape } from "../../base/index.ts";
 import { DEFAULT_BIOS_CONFIG } from "../../biosemul/index.ts";
 import type { BusDevice } from "../../bus/index.ts";
 import { ACPI_PM_BYTES, AcpiPm } from "../../devices/acpi-pm/index.ts";
@@ -15,6 +16,9 @@ export function buildPm(on: Backplane): AcpiPm {
 }
 
 const WORD = "Shutdown";
+
+/** Letters of the word that have come. */
+export const SHUTDOWN_PORT_STATE = shape.int(0, WORD.length);
 
 /**
  * A way to switch a virtual PC off that no real chip has: the word "Shutdown" written byte by byte to port 8900h (Bochs and the

@@ -1,10 +1,11 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { VmmError, unreachable } from "../../base/index.ts";
 import { ENTRY_RUN } from "../../vmm/index.ts";
 import type { Vcpu, VmEntry, VmExit } from "../../vmm/index.ts";
 import type { MachineClock } from "./clock.ts";
 import type { Host } from "./host.ts";
-import { Scheduler } from "./scheduler.ts";
-import type { SchedulerStateV1 } from "./scheduler.ts";
+import { Scheduler, SCHEDULER_STATE } from "./scheduler.ts";
 
 /** Why a machine is at its end. `crash`: the guest's own doing, named. */
 export type MachineEnd =
@@ -48,15 +49,16 @@ export type BoardRequest =
   | { readonly kind: "debug-exit"; readonly exitCode: number };
 
 /** What the loop itself remembers, for snapshots. */
-export interface LoopStateV1 {
-  readonly v: 1;
-  readonly scheduler: SchedulerStateV1;
+export const LOOP_STATE = shape.record({
+  v: shape.oneOf(1),
+  scheduler: SCHEDULER_STATE,
   /** PAUSEs that each CPU has left in its turn. */
-  readonly pauseLoops: readonly (number | null)[];
-  readonly resets: number;
+  pauseLoops: shape.list(shape.nullable(shape.count), 256, 1),
+  resets: shape.count,
   /** The guest is suspended to RAM. Missing in older snapshots. */
-  readonly asleep?: boolean;
-}
+  asleep: shape.maybe(shape.flag),
+});
+export type LoopStateV1 = Shaped<typeof LOOP_STATE>;
 
 /** Watches the machine, for tracing. Called after each `run`. */
 export interface ExitObserver {

@@ -1,16 +1,19 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 /** Instructions a CPU gets in a round. Long enough that a switch (about a microsecond) does not count, short enough for locks and time-outs. */
 const QUANTUM = 10_000;
 
 /** A scheduler's memory, for snapshots. */
-export interface SchedulerStateV1 {
-  readonly v: 1;
-  readonly at: number;
-  readonly preferred: number;
-  readonly left: readonly number[];
-  readonly idle: readonly boolean[];
-  readonly deaf: readonly boolean[];
-  readonly yielded: readonly boolean[];
-}
+export const SCHEDULER_STATE = shape.record({
+  v: shape.oneOf(1),
+  at: shape.int(0, 255),
+  preferred: shape.int(-1, 255),
+  left: shape.list(shape.whole, 256, 1),
+  idle: shape.list(shape.flag, 256, 1),
+  deaf: shape.list(shape.flag, 256, 1),
+  yielded: shape.list(shape.flag, 256, 1),
+});
+export type SchedulerStateV1 = Shaped<typeof SCHEDULER_STATE>;
 
 /**
  * Which CPU runs next, and for how long: rounds, in which each CPU that is not asleep gets so many instructions. A CPU that was sent an event

@@ -1,14 +1,17 @@
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
 import { VmmError } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import { QueuedTimer } from "./timer-queue.ts";
 
 /** A pending timer in a snapshot: which one (by order of making, and name), when, and its place among those of the same instant. */
-export interface SavedTimer {
-  readonly index: number;
-  readonly name: string;
-  readonly deadlineNs: number;
-  readonly sequence: number;
-}
+export const SAVED_TIMER = shape.record({
+  index: shape.count,
+  name: shape.text(256),
+  deadlineNs: shape.count,
+  sequence: shape.count,
+});
+export type SavedTimer = Shaped<typeof SAVED_TIMER>;
 
 /** A clock for one generation of chips: a hard reset replaces the chips, and none of the old ones' timers may fire again. */
 export class ScopedClock implements Clock {

@@ -12,7 +12,7 @@ export function saveDrives(configs: readonly DriveConfig[], drives: readonly Dri
     const image = drive?.backend;
     return {
       kind: config.kind,
-      ...(config.bus === undefined ? {} : { bus: config.bus }),
+      bus: config.bus,
       geometry: drive?.geometry ?? { cylinders: 0, heads: 0, sectors: 0 },
       medium: image === undefined ? undefined : saveMedium(image, image === config.image ? config.source : undefined),
     };
@@ -21,17 +21,15 @@ export function saveDrives(configs: readonly DriveConfig[], drives: readonly Dri
 
 function saveMedium(image: BlockBackend, source: DriveConfig["source"]): NonNullable<SavedDriveV1["medium"]> {
   if (!image.flush()) throw new VmmError("SNAPSHOT_DISK", `${image.name}: cannot be flushed; nothing is saved`);
-  const identity = image.identity?.();
-  const content = image.saveState?.();
   return {
     path: source?.path ?? image.name,
-    ...(source?.format === undefined ? {} : { format: source.format }),
+    format: source?.format,
     sizeBytes: image.sizeBytes,
     sectorBytes: image.sectorBytes,
     readOnly: image.readOnly,
     overlay: image instanceof OverlayBlockBackend,
-    ...(identity === undefined ? {} : { identity }),
-    ...(content === undefined ? {} : { content }),
+    identity: image.identity?.(),
+    content: image.saveState?.(),
   };
 }
 
@@ -56,6 +54,6 @@ export function loadDrives(saved: readonly SavedDriveV1[], drives: readonly Driv
     const record = saved[i];
     if (record === undefined) continue;
     drive.geometry = record.geometry;
-    if (record.medium?.content !== undefined) drive.backend?.loadState?.(record.medium.content);
+    if (record.medium?.content !== undefined) drive.backend?.loadState?.(record.medium.content, `machine.drives[${i}].medium.content`);
   }
 }

@@ -7,7 +7,7 @@ import type { ImageSource } from "../media.ts";
 import type { Platform } from "../platform.ts";
 import { decodeSnapshot } from "./container.ts";
 import type { OpenSnapshot } from "./container.ts";
-import { asMachineState } from "./state.ts";
+import { MACHINE_STATE } from "./state.ts";
 import type { MachineStateV1, SavedDriveV1 } from "./state.ts";
 
 /** A snapshot, read as far as is needed to make its machine. */
@@ -26,7 +26,15 @@ export async function openSnapshot(source: string | Uint8Array, platform: Platfo
   const bytes = typeof source === "string" ? await platform.readFile(source, MAX_FILE_BYTES) : source;
   if (!(bytes instanceof Uint8Array)) throw new VmmError("SNAPSHOT_FILE", `${name}: ${bytes.why}`);
   const snapshot = await decodeSnapshot(bytes, name, platform.packer);
-  return { name, snapshot, state: asMachineState(snapshot.record, name) };
+  return { name, snapshot, state: readState(snapshot.record, name) };
+}
+
+function readState(record: unknown, name: string): MachineStateV1 {
+  try {
+    return MACHINE_STATE(record, "machine");
+  } catch (cause) {
+    throw cause instanceof VmmError ? new VmmError(cause.code, `${name}: ${cause.message}`, { cause }) : cause;
+  }
 }
 
 const NOWHERE: ByteSink = { writeByte() {} };

@@ -1,88 +1,101 @@
-import { VmmError } from "../../base/index.ts";
-import type { ImageFormat } from "../../backends/formats/index.ts";
-import type { BiosBootStateV1, BiosStateV1 } from "../../biosemul/index.ts";
-import type { DiskGeometry } from "../../backends/api/index.ts";
-import type { KernelRequest } from "../../loaders/index.ts";
-import type { VcpuStateV1 } from "../../vmm/index.ts";
-import type { ChipsStateV1 } from "../board/devices.ts";
-import type { BootDevice } from "../boot-device.ts";
-import type { ClockKind, DriveConfig, MachineConfig, TrapStyle } from "../config.ts";
-import type { LoopStateV1 } from "../run/run-loop.ts";
-import type { SavedTimer } from "../run/scoped-clock.ts";
-import type { SerialLineStateV1 } from "../automation/serial-line.ts";
-import type { TypistStateV1 } from "../automation/typist.ts";
+import { shape } from "../../base/index.ts";
+import type { Shaped } from "../../base/index.ts";
+import { IMAGE_FORMATS } from "../../backends/formats/image-format.ts";
+import { BIOS_BOOT_STATE, BIOS_STATE } from "../../biosemul/index.ts";
+import { VCPU_STATE } from "../../vmm/index.ts";
+import { DEVICE_RECORDS } from "../board/devices.ts";
+import { SERIAL_LINE_STATE } from "../automation/serial-line.ts";
+import { TYPIST_STATE } from "../automation/typist.ts";
+import { isBootDevice } from "../boot-device.ts";
+import { MAX_CPUS } from "../config.ts";
+import type { MachineConfig } from "../config.ts";
+import { LOOP_STATE } from "../run/run-loop.ts";
+import { SAVED_TIMER } from "../run/scoped-clock.ts";
 
-/** A machine's configuration without what belongs to the host: enough to make the same PC again. */
-export interface SavedConfigV1 {
-  readonly name: string;
-  readonly memoryBytes: number;
-  readonly cpus: number;
-  readonly boot: readonly BootDevice[];
-  readonly clock: ClockKind;
-  readonly nsPerInstruction: number;
-  readonly rtcMs: number;
-  readonly trapStyle: TrapStyle;
-  readonly consoles: number;
-  readonly rng: boolean;
+const file = { name: shape.text(4096), bytes: shape.bytes(2 ** 30, 0) };
+
+/** A machine's configuration without what belongs to the host: enough to make the same PC again. `machineConfig` looks at the values. */
+const SAVED_CONFIG = shape.record({
+  name: shape.text(4096),
+  memoryBytes: shape.count,
+  cpus: shape.count,
+  boot: shape.list(shape.that(isBootDevice, "a boot device"), 16, 1),
+  clock: shape.oneOf("virtual", "host"),
+  nsPerInstruction: shape.count,
+  rtcMs: shape.real,
+  trapStyle: shape.oneOf("vmcall", "port"),
+  consoles: shape.int(0, 16),
+  rng: shape.flag,
   /** Missing in older snapshots. */
-  readonly isaDebugExit?: number | undefined;
-  readonly pcTestdev?: boolean;
-  readonly printer: boolean;
+  isaDebugExit: shape.maybe(shape.word),
+  pcTestdev: shape.maybe(shape.flag),
+  printer: shape.flag,
   /** Tags of shared directories. */
-  readonly shares: readonly string[];
+  shares: shape.list(shape.text(255), 16, 0),
   /** Address of the network card; undefined: none. */
-  readonly mac: Uint8Array | undefined;
-  readonly kernel: KernelRequest | undefined;
-}
+  mac: shape.maybe(shape.bytes(6)),
+  kernel: shape.maybe(
+    shape.record({
+      kernel: shape.record(file),
+      modules: shape.list(shape.record({ ...file, commandLine: shape.text(65536) }), 256, 0),
+      commandLine: shape.text(65536),
+      linuxEntry: shape.maybe(shape.oneOf(16, 32, 64)),
+    }),
+  ),
+});
+export type SavedConfigV1 = Shaped<typeof SAVED_CONFIG>;
 
 /** A drive, and which medium was in it. */
-export interface SavedDriveV1 {
-  readonly kind: DriveConfig["kind"];
-  readonly bus?: "ide" | "virtio";
-  readonly geometry: DiskGeometry;
+const SAVED_DRIVE = shape.record({
+  kind: shape.oneOf("hard-disk", "floppy", "cdrom"),
+  bus: shape.maybe(shape.oneOf("ide", "virtio")),
+  geometry: shape.record({ cylinders: shape.count, heads: shape.int(0, 256), sectors: shape.int(0, 255) }),
   /** Undefined: the drive was empty. */
-  readonly medium:
-    | {
-        readonly path: string;
-        readonly format?: ImageFormat;
-        readonly sizeBytes: number;
-        readonly sectorBytes: 512 | 2048;
-        readonly readOnly: boolean;
-        /** The guest's writes were kept in memory; they are in `content`. */
-        readonly overlay: boolean;
-        readonly identity?: string;
-        readonly content?: unknown;
-      }
-    | undefined;
-}
+  medium: shape.maybe(
+    shape.record({
+      path: shape.text(65536),
+      format: shape.maybe(shape.oneOf(...IMAGE_FORMATS)),
+      sizeBytes: shape.count,
+      sectorBytes: shape.oneOf(512, 2048),
+      readOnly: shape.flag,
+      /** The guest's writes were kept in memory; they are in `content`. */
+      overlay: shape.flag,
+      identity: shape.maybe(shape.text(65536)),
+      content: shape.anything,
+    }),
+  ),
+});
+export type SavedDriveV1 = Shaped<typeof SAVED_DRIVE>;
 
 /** The wired PC. */
-export interface PcStateV1 {
-  readonly v: 1;
-  readonly cpus: readonly VcpuStateV1[];
+const PC_STATE = shape.record({
+  v: shape.oneOf(1),
+  cpus: shape.list(VCPU_STATE, MAX_CPUS, 1),
   /** Guest time since power-on. */
-  readonly nowNs: number;
-  readonly a20: boolean;
-  readonly chips: ChipsStateV1;
-  /** Pending timers of chips, and of serial lines and the typist. */
-  readonly chipTimers: readonly SavedTimer[];
-  readonly lineTimers: readonly SavedTimer[];
-  readonly bios: BiosStateV1;
+  nowNs: shape.count,
+  a20: shape.flag,
+  chips: DEVICE_RECORDS,
+  /** Pending timers of devices, and of serial lines and the typist. */
+  chipTimers: shape.list(SAVED_TIMER, 10_000, 0),
+  lineTimers: shape.list(SAVED_TIMER, 10_000, 0),
+  bios: BIOS_STATE,
   /** Its disk services and boot loop. */
-  readonly biosPieces: BiosBootStateV1;
-  readonly serial: readonly SerialLineStateV1[];
-  readonly consoles: readonly SerialLineStateV1[];
-}
+  biosPieces: BIOS_BOOT_STATE,
+  serial: shape.list(SERIAL_LINE_STATE, 4),
+  consoles: shape.list(SERIAL_LINE_STATE, 16, 0),
+});
+export type PcStateV1 = Shaped<typeof PC_STATE>;
 
 /** Everything but memory. */
-export interface MachineStateV1 {
-  readonly v: 1;
-  readonly config: SavedConfigV1;
-  readonly drives: readonly SavedDriveV1[];
-  readonly pc: PcStateV1;
-  readonly typist: TypistStateV1;
-  readonly loop: LoopStateV1;
-}
+export const MACHINE_STATE = shape.record({
+  v: shape.oneOf(1),
+  config: SAVED_CONFIG,
+  drives: shape.list(SAVED_DRIVE, 64, 0),
+  pc: PC_STATE,
+  typist: TYPIST_STATE,
+  loop: LOOP_STATE,
+});
+export type MachineStateV1 = Shaped<typeof MACHINE_STATE>;
 
 export function saveConfig(config: MachineConfig): SavedConfigV1 {
   const { name, memoryBytes, cpus, boot, clock, nsPerInstruction, rtcMs, trapStyle, rng, isaDebugExit, pcTestdev, kernel } = config;
@@ -98,25 +111,10 @@ export function saveConfig(config: MachineConfig): SavedConfigV1 {
     rng,
     isaDebugExit,
     pcTestdev,
-    kernel,
+    kernel: kernel && { ...kernel, linuxEntry: kernel.linuxEntry },
     consoles: config.consoles.length,
     printer: config.printer !== undefined,
     shares: config.shares.map((s) => s.tag),
     mac: config.net?.mac,
   };
-}
-
-/** A record out of a snapshot file as the machine's state. */
-export function asMachineState(record: unknown, name: string): MachineStateV1 {
-  if (!isMachineState(record)) throw new VmmError("SNAPSHOT_VERSION", `${name}: was saved by another version of whyve, or is damaged`);
-  return record;
-}
-
-/** The outer shape; the file's version vouches for the rest, and whatever is wrong inside is told as damage when it is loaded. */
-function isMachineState(record: unknown): record is MachineStateV1 {
-  const has = (value: unknown, ...names: readonly string[]): boolean =>
-    typeof value === "object" && value !== null && names.every((n) => Object.hasOwn(value, n));
-  if (!has(record, "v", "config", "drives", "pc", "typist", "loop") || typeof record !== "object" || record === null) return false;
-  if (!("v" in record) || record.v !== 1 || !("drives" in record) || !Array.isArray(record.drives)) return false;
-  return "config" in record && has(record.config, "memoryBytes", "cpus") && "pc" in record && has(record.pc, "cpus", "chips", "chipTimers");
 }

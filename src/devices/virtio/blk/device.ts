@@ -1,3 +1,5 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { BlockBackend } from "../../../backends/api/index.ts";
 import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioChain, VirtioHost, VirtioModel } from "../api.ts";
@@ -34,19 +36,20 @@ const PAUSE_NS = 10_000;
 /** A disk that has nothing better writes zeros from here. */
 const ZEROES = new Uint8Array(64 * 1024);
 
-export interface VirtioBlkStateV1 {
-  readonly v: 1;
-  readonly writeback: number;
-  /** When the next batch of waiting requests starts; -1: none waits. */
-  readonly resumeNs: number;
-}
-
 export interface VirtioBlkOptions {
   readonly clock: Clock;
   readonly backend: BlockBackend;
   /** Up to 20 characters; what `/sys/block/vda/serial` shows. */
   readonly serial: string;
 }
+
+export const VIRTIO_BLK_STATE = shape.record({
+  v: shape.oneOf(1),
+  writeback: shape.int(0, 1),
+  /** When the next batch of waiting requests starts; -1: none waits. */
+  resumeNs: shape.moment,
+});
+export type VirtioBlkStateV1 = Shaped<typeof VIRTIO_BLK_STATE>;
 
 /** A disk (VIRTIO 1.2 §5.2). One queue; requests are done in order, each whole, so none is in flight between two events. */
 export class VirtioBlk implements VirtioModel {
@@ -102,8 +105,8 @@ export class VirtioBlk implements VirtioModel {
   saveState(): VirtioBlkStateV1 {
     return { v: 1, writeback: this.#config[WRITEBACK] ?? 1, resumeNs: this.#timer.deadlineNs ?? -1 };
   }
-  loadState(state: unknown): void {
-    if (!isBlkState(state)) return;
+  loadState(record: unknown, at: string): void {
+    const state = VIRTIO_BLK_STATE(record, at);
     this.#config[WRITEBACK] = state.writeback & 1;
     this.#timer.cancel();
     if (state.resumeNs >= 0) this.#timer.arm(state.resumeNs);
@@ -231,8 +234,4 @@ export class VirtioBlk implements VirtioModel {
     }
     return true;
   }
-}
-
-function isBlkState(state: unknown): state is VirtioBlkStateV1 {
-  return typeof state === "object" && state !== null && "writeback" in state && typeof state.writeback === "number" && "resumeNs" in state;
 }

@@ -1,8 +1,9 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { ConsoleBackend } from "../../../backends/api/index.ts";
 import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
-import { ConsolePort } from "./port.ts";
-import type { ConsolePortStateV1 } from "./port.ts";
+import { CONSOLE_PORT_STATE, ConsolePort } from "./port.ts";
 
 const F_SIZE = 1n << 0n;
 const F_MULTIPORT = 1n << 1n;
@@ -17,6 +18,8 @@ const CONTROL_RX = 2;
 const CONTROL_TX = 3;
 const QUEUE_SIZE = 64;
 const MAX_NAME_BYTES = 64;
+/** More than any machine has. */
+const MAX_PORTS = 64;
 /** Messages that wait for buffers of the guest; a driver that never gives any loses the rest. */
 const MAX_MESSAGES = 256;
 /** Bytes printed, or messages served, inside one notification. */
@@ -32,14 +35,15 @@ export interface VirtioConsolePort {
   readonly name?: string;
 }
 
-export interface VirtioConsoleStateV1 {
-  readonly v: 1;
-  readonly columns: number;
-  readonly rows: number;
-  readonly resumeNs: number;
-  readonly messages: readonly (readonly number[])[];
-  readonly ports: readonly ConsolePortStateV1[];
-}
+export const VIRTIO_CONSOLE_STATE = shape.record({
+  v: shape.oneOf(1),
+  columns: shape.word,
+  rows: shape.word,
+  resumeNs: shape.moment,
+  messages: shape.list(shape.list(shape.byte, MESSAGE_BYTES + MAX_NAME_BYTES, 0), MAX_MESSAGES, 0),
+  ports: shape.list(CONSOLE_PORT_STATE, MAX_PORTS, 0),
+});
+export type VirtioConsoleStateV1 = Shaped<typeof VIRTIO_CONSOLE_STATE>;
 
 /**
  * A console with any number of ports (VIRTIO 1.2 §5.3). Port 0 is hvc0, for drivers without MULTIPORT too; others are consoles or named
@@ -136,8 +140,8 @@ export class VirtioConsole implements VirtioModel {
       ports: this.#ports.map((p) => p.saveState()),
     };
   }
-  loadState(state: unknown): void {
-    if (!isConsoleState(state)) return;
+  loadState(record: unknown, at: string): void {
+    const state = VIRTIO_CONSOLE_STATE(record, at);
     this.#columns = state.columns;
     this.#rows = state.rows;
     this.#timer.cancel();
@@ -250,7 +254,3 @@ export class VirtioConsole implements VirtioModel {
 /** Receive queue of a port; the transmit queue is the next. */
 const queueOf = (port: number): number => (port === 0 ? 0 : 2 + 2 * port);
 const portOf = (queue: number): number => (queue === 0 ? 0 : (queue - 2) >> 1);
-
-function isConsoleState(state: unknown): state is VirtioConsoleStateV1 {
-  return typeof state === "object" && state !== null && "ports" in state && "messages" in state && "resumeNs" in state;
-}

@@ -1,3 +1,5 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { ConsoleBackend } from "../../../backends/api/index.ts";
 import type { VirtioChain, VirtQueue } from "../api.ts";
 
@@ -5,13 +7,14 @@ import type { VirtioChain, VirtQueue } from "../api.ts";
 const INPUT_BYTES = 4096;
 const PIECE_BYTES = 4096;
 
-export interface ConsolePortStateV1 {
-  readonly input: readonly number[];
-  readonly ready: boolean;
-  readonly open: boolean;
+export const CONSOLE_PORT_STATE = shape.record({
+  input: shape.list(shape.byte, INPUT_BYTES, 0),
+  ready: shape.flag,
+  open: shape.flag,
   /** Bytes of the first unanswered output request that were printed. */
-  readonly printed: number;
-}
+  printed: shape.dword,
+});
+export type ConsolePortStateV1 = Shaped<typeof CONSOLE_PORT_STATE>;
 
 /** One port: bytes to and from a backend through a receive and a transmit queue. */
 export class ConsolePort {

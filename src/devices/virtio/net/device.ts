@@ -1,9 +1,10 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { FrameOffload, NetBackend } from "../../../backends/api/index.ts";
 import { NO_OFFLOADS } from "../../../backends/api/index.ts";
 import type { VirtioChain, VirtioHost, VirtioModel, VirtQueue } from "../api.ts";
 import { CONTROL_ERROR, MAX_COMMAND, runCommand } from "./control.ts";
-import { NetFilter } from "./filter.ts";
-import type { NetFilterStateV1 } from "./filter.ts";
+import { NET_FILTER_STATE, NetFilter } from "./filter.ts";
 import { NET_F, LONG_HEADER, VERSION_1, headerBytes, parseHeader, writeHeader } from "./header.ts";
 
 export interface VirtioNetOptions {
@@ -19,15 +20,6 @@ export interface VirtioNetOptions {
   readonly onDelivered?: () => void;
 }
 
-export interface VirtioNetStateV1 {
-  readonly v: 1;
-  readonly linkUp: boolean;
-  readonly announce: boolean;
-  readonly active: boolean;
-  readonly guestOffloads: number;
-  readonly filter: NetFilterStateV1;
-}
-
 const RX = 0;
 const TX = 1;
 const CONTROL = 2;
@@ -41,7 +33,15 @@ const SWITCHABLE = NET_F.GUEST_CSUM | NET_F.GUEST_TSO4;
 /** In Mbit/s, with full duplex: drivers only show it. */
 const SPEED = 10_000;
 
-const isState = (state: unknown): state is VirtioNetStateV1 => typeof state === "object" && state !== null && "v" in state && state.v === 1;
+export const VIRTIO_NET_STATE = shape.record({
+  v: shape.oneOf(1),
+  linkUp: shape.flag,
+  announce: shape.flag,
+  active: shape.flag,
+  guestOffloads: shape.count,
+  filter: NET_FILTER_STATE,
+});
+export type VirtioNetStateV1 = Shaped<typeof VIRTIO_NET_STATE>;
 
 /**
  * A virtio network card (VIRTIO 1.2 §5.1): one pair of queues and a control queue. Checksums and the cutting of large TCP frames are left
@@ -333,8 +333,8 @@ export class VirtioNet implements VirtioModel {
   }
 
   /** After the transport's own state, which has the negotiated features. */
-  loadState(state: unknown): void {
-    if (!isState(state)) return;
+  loadState(record: unknown, at: string): void {
+    const state = VIRTIO_NET_STATE(record, at);
     this.#linkUp = state.linkUp;
     this.#announce = state.announce;
     this.#active = state.active;

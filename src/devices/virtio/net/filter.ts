@@ -1,12 +1,5 @@
-export interface NetFilterStateV1 {
-  readonly v: 1;
-  readonly mac: readonly number[];
-  readonly modes: readonly number[];
-  readonly unicast: readonly number[];
-  readonly multicast: readonly number[];
-  readonly overflow: readonly boolean[];
-  readonly vlans: Uint8Array;
-}
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 
 /** Receive modes by the command that sets them (VIRTIO 1.2 §5.1.6.5.1). */
 export const RX_MODE = { PROMISC: 0, ALLMULTI: 1, ALLUNI: 2, NOMULTI: 3, NOUNI: 4, NOBCAST: 5 } as const;
@@ -15,6 +8,17 @@ export const RX_MODE = { PROMISC: 0, ALLMULTI: 1, ALLUNI: 2, NOMULTI: 3, NOUNI: 
 const MAX_ADDRESSES = 64;
 const VLANS = 4096;
 const VLAN_TAG = 0x8100;
+
+export const NET_FILTER_STATE = shape.record({
+  v: shape.oneOf(1),
+  mac: shape.list(shape.byte, 6),
+  modes: shape.list(shape.byte, 6),
+  unicast: shape.list(shape.count, MAX_ADDRESSES, 0),
+  multicast: shape.list(shape.count, MAX_ADDRESSES, 0),
+  overflow: shape.list(shape.flag, 2),
+  vlans: shape.bytes(VLANS / 8),
+});
+export type NetFilterStateV1 = Shaped<typeof NET_FILTER_STATE>;
 
 /** Which frames of the wire a card takes. */
 export class NetFilter {

@@ -1,8 +1,9 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { FileTree } from "../../../backends/api/index.ts";
 import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
-import { P9Server } from "./server.ts";
-import type { P9ServerStateV1 } from "./server.ts";
+import { P9_SERVER_STATE, P9Server } from "./server.ts";
 
 const F_MOUNT_TAG = 1n << 0n;
 const QUEUE_SIZE = 128;
@@ -11,11 +12,12 @@ const BATCH_MESSAGES = 32;
 const BATCH_BYTES = 2 * 1024 * 1024;
 const PAUSE_NS = 10_000;
 
-export interface VirtioP9StateV1 {
-  readonly v: 1;
-  readonly resumeNs: number;
-  readonly server: P9ServerStateV1;
-}
+export const VIRTIO_P9_STATE = shape.record({
+  v: shape.oneOf(1),
+  resumeNs: shape.moment,
+  server: P9_SERVER_STATE,
+});
+export type VirtioP9StateV1 = Shaped<typeof VIRTIO_P9_STATE>;
 
 /** A shared directory (VIRTIO 1.2 §5.10, Linux's "9p over virtio"): each request carries a 9P message and room for its answer. */
 export class VirtioP9 implements VirtioModel {
@@ -82,14 +84,10 @@ export class VirtioP9 implements VirtioModel {
   saveState(): VirtioP9StateV1 {
     return { v: 1, resumeNs: this.#timer.deadlineNs ?? -1, server: this.#server.saveState() };
   }
-  loadState(state: unknown): void {
-    if (!isP9State(state)) return;
+  loadState(record: unknown, at: string): void {
+    const state = VIRTIO_P9_STATE(record, at);
     this.#timer.cancel();
     if (state.resumeNs >= 0) this.#timer.arm(state.resumeNs);
     this.#server.loadState(state.server);
   }
-}
-
-function isP9State(state: unknown): state is VirtioP9StateV1 {
-  return typeof state === "object" && state !== null && "server" in state && "resumeNs" in state;
 }

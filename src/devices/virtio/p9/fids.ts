@@ -1,15 +1,12 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
+import { MAX_NAME, MAX_PATH } from "./paths.ts";
 import { ERRNO } from "../../../backends/api/index.ts";
 import type { Errno, FileTree, OpenDirectory, OpenFile, TreePath } from "../../../backends/api/index.ts";
 
 /** Names that a guest holds on to, and files that it has open, at most. */
-const MAX_FIDS = 4096;
+export const MAX_FIDS = 4096;
 const MAX_OPEN = 512;
-
-export interface FidStateV1 {
-  readonly fid: number;
-  readonly path: TreePath;
-  readonly open: "file" | "file-write" | "directory" | undefined;
-}
 
 /** What a client's number stands for: a path, and what is open there. */
 export interface Fid {
@@ -19,6 +16,13 @@ export interface Fid {
   writable: boolean;
   directory: OpenDirectory | undefined;
 }
+
+export const FID_STATE = shape.record({
+  fid: shape.dword,
+  path: shape.list(shape.text(MAX_NAME), MAX_PATH, 0),
+  open: shape.maybe(shape.oneOf("file", "file-write", "directory")),
+});
+export type FidStateV1 = Shaped<typeof FID_STATE>;
 
 /** The client's numbers. */
 export class FidTable {

@@ -1,8 +1,10 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import { ERRNO, FILE_TYPE } from "../../../backends/api/index.ts";
 import type { Errno, FileStat, FileTree, TreePath } from "../../../backends/api/index.ts";
 import { attributesOf, isDirectory, isPossible, readAttributeRequest, SET, writeAttributes, writeQid } from "./attributes.ts";
-import { FidTable } from "./fids.ts";
-import type { Fid, FidStateV1 } from "./fids.ts";
+import { FID_STATE, FidTable, MAX_FIDS } from "./fids.ts";
+import type { Fid } from "./fids.ts";
 import { below, MAX_NAME, MAX_PATH, step } from "./paths.ts";
 import { HEADER_BYTES, MessageReader, MessageWriter, T } from "./wire.ts";
 
@@ -25,11 +27,12 @@ const FS_TYPE = 0x01021997;
 const LOCK_SUCCESS = 0;
 const F_UNLCK = 2;
 
-export interface P9ServerStateV1 {
-  readonly v: 1;
-  readonly messageBytes: number;
-  readonly fids: readonly FidStateV1[];
-}
+export const P9_SERVER_STATE = shape.record({
+  v: shape.oneOf(1),
+  messageBytes: shape.int(0, MAX_MESSAGE),
+  fids: shape.list(FID_STATE, MAX_FIDS, 0),
+});
+export type P9ServerStateV1 = Shaped<typeof P9_SERVER_STATE>;
 
 /**
  * A 9P2000.L server: one client, messages answered one after the other and at once. Knows files only through `FileTree`; paths are lists

@@ -1,3 +1,5 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
 
@@ -8,6 +10,13 @@ export interface EntropySource {
   saveState?(): readonly number[];
   loadState?(state: readonly number[]): void;
 }
+
+export const VIRTIO_RNG_STATE = shape.record({
+  v: shape.oneOf(1),
+  resumeNs: shape.moment,
+  source: shape.list(shape.dword, 4, 0),
+});
+export type VirtioRngStateV1 = Shaped<typeof VIRTIO_RNG_STATE>;
 
 /** xoshiro128** by Blackman and Vigna (public domain): for repeatable runs, no secret. */
 export class SeededEntropy implements EntropySource {
@@ -51,12 +60,6 @@ export class SeededEntropy implements EntropySource {
     s[3] = rotate(s[3] ?? 0, 11);
     return result;
   }
-}
-
-export interface VirtioRngStateV1 {
-  readonly v: 1;
-  readonly resumeNs: number;
-  readonly source: readonly number[];
 }
 
 /** The most a request gets; drivers ask again. */
@@ -114,14 +117,10 @@ export class VirtioRng implements VirtioModel {
   saveState(): VirtioRngStateV1 {
     return { v: 1, resumeNs: this.#timer.deadlineNs ?? -1, source: this.#source.saveState?.() ?? [] };
   }
-  loadState(state: unknown): void {
-    if (!isRngState(state)) return;
+  loadState(record: unknown, at: string): void {
+    const state = VIRTIO_RNG_STATE(record, at);
     this.#timer.cancel();
     if (state.resumeNs >= 0) this.#timer.arm(state.resumeNs);
     if (state.source.length > 0) this.#source.loadState?.(state.source);
   }
-}
-
-function isRngState(state: unknown): state is VirtioRngStateV1 {
-  return typeof state === "object" && state !== null && "resumeNs" in state && "source" in state;
 }

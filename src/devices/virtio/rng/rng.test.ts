@@ -49,6 +49,6 @@ test("a saved source goes on with the same bytes", () => {
   const other = harness(99);
   other.driver.start();
   const state: unknown = JSON.parse(JSON.stringify(driver.pci.core.model.saveState()));
-  other.driver.pci.core.model.loadState(state);
+  other.driver.pci.core.model.loadState(state, "rng");
   expect(other.draw(32)).toEqual(draw(32));
 });

@@ -1,8 +1,9 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { AccessSize, DmaView } from "../../../bus/index.ts";
 import { writeBytes } from "../../common/byte-access.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
-import { SplitQueue } from "./queue.ts";
-import type { QueueStateV1 } from "./queue.ts";
+import { QUEUE_STATE, SplitQueue } from "./queue.ts";
 
 /** Device status bits. Source: VIRTIO 1.2 §2.1. */
 export const STATUS = { ACKNOWLEDGE: 1, DRIVER: 2, DRIVER_OK: 4, FEATURES_OK: 8, NEEDS_RESET: 0x40, FAILED: 0x80 } as const;
@@ -23,25 +24,29 @@ const LEGACY_FEATURES = RING_FEATURES | FEATURE.NOTIFY_ON_EMPTY | FEATURE.ANY_LA
 const MODERN_FEATURES = RING_FEATURES | FEATURE.VERSION_1 | FEATURE.RING_RESET;
 export const NO_VECTOR = 0xffff;
 
-export interface VirtioCoreStateV1 {
-  readonly v: 1;
-  readonly status: number;
-  /** What the driver wrote, low and high half; what was negotiated, as hexadecimal. */
-  readonly driverFeatures: readonly [number, number];
-  readonly features: string;
-  readonly active: boolean;
-  readonly configVector: number;
-  readonly generation: number;
-  readonly kicked: readonly number[];
-  readonly queues: readonly QueueStateV1[];
-}
-
 /** What the bus side of a transport does for the core. */
 export interface CoreWires {
   readonly dma: DmaView;
   /** Interrupts with `vector`; `isr` is what the ISR byte says when there are no messages: 1 queue, 2 configuration. */
   readonly interrupt: (vector: number, isr: number) => void;
 }
+
+/** More than any device here has. */
+const MAX_QUEUES = 1024;
+
+export const VIRTIO_CORE_STATE = shape.record({
+  v: shape.oneOf(1),
+  status: shape.byte,
+  /** What the driver wrote, low and high half; what was negotiated, as hexadecimal. */
+  driverFeatures: shape.pair(shape.dword, shape.dword),
+  features: shape.digits("hex"),
+  active: shape.flag,
+  configVector: shape.word,
+  generation: shape.byte,
+  kicked: shape.list(shape.word, MAX_QUEUES, 0),
+  queues: shape.list(QUEUE_STATE, MAX_QUEUES, 0),
+});
+export type VirtioCoreStateV1 = Shaped<typeof VIRTIO_CORE_STATE>;
 
 /**
  * A virtio device without its bus: status, feature negotiation, queues, and the model behind them. Both driver generations end here; a

@@ -1,10 +1,11 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { AccessSize, BusDevice, DmaView, MsiSink } from "../../../bus/index.ts";
 import { readBytes } from "../../common/byte-access.ts";
 import { PCI_CAPABILITY, PciFunction } from "../../pci/index.ts";
 import type { BarOptions, PciFunctionStateV1 } from "../../pci/index.ts";
 import type { VirtioModel } from "../api.ts";
-import { NO_VECTOR, VirtioCore } from "./core.ts";
-import type { VirtioCoreStateV1 } from "./core.ts";
+import { VIRTIO_CORE_STATE, NO_VECTOR, VirtioCore } from "./core.ts";
 import { LegacyPorts } from "./legacy.ts";
 
 /** Device ids of transitional devices by type. Source: VIRTIO 1.2 §4.1.2.1. */
@@ -38,19 +39,19 @@ export interface VirtioPciOptions {
   readonly mapMemory: (device: BusDevice, sizeBytes: number, address: number | undefined) => void;
 }
 
-export interface VirtioPciStateV1 extends PciFunctionStateV1 {
-  readonly virtio: {
-    readonly v: 1;
-    readonly isr: number;
-    readonly deviceFeatureSelect: number;
-    readonly driverFeatureSelect: number;
-    readonly queueSelect: number;
-    readonly core: VirtioCoreStateV1;
-    readonly model: unknown;
-  };
-}
-
-const isVirtioState = (state: PciFunctionStateV1): state is VirtioPciStateV1 => "virtio" in state;
+/** What a function's record holds besides that of every PCI function. */
+const VIRTIO_PCI_STATE = shape.record({
+  virtio: shape.record({
+    v: shape.oneOf(1),
+    isr: shape.byte,
+    deviceFeatureSelect: shape.dword,
+    driverFeatureSelect: shape.dword,
+    queueSelect: shape.dword,
+    core: VIRTIO_CORE_STATE,
+    model: shape.anything,
+  }),
+});
+export type VirtioPciStateV1 = PciFunctionStateV1 & Shaped<typeof VIRTIO_PCI_STATE>;
 
 /** Vectors: one for the configuration and one a queue. */
 const vectorsOf = (model: VirtioModel): number => Math.min(MAX_VECTORS, model.queueSizes.length + 1);
@@ -182,17 +183,16 @@ export class VirtioPci extends PciFunction {
     };
   }
 
-  override loadState(state: PciFunctionStateV1): void {
-    super.loadState(state);
-    if (!isVirtioState(state)) return;
-    const { virtio } = state;
+  override loadState(record: unknown, at = this.name): void {
+    super.loadState(record, at);
+    const { virtio } = VIRTIO_PCI_STATE(record, at);
     this.#isr = virtio.isr;
     this.#deviceFeatureSelect = virtio.deviceFeatureSelect;
     this.#driverFeatureSelect = virtio.driverFeatureSelect;
     this.#queueSelect = virtio.queueSelect & 0xffff;
     if (this.legacy !== undefined) this.legacy.queueSelect = virtio.queueSelect >>> 16;
     this.core.loadState(virtio.core);
-    this.core.model.loadState(virtio.model);
+    this.core.model.loadState(virtio.model, `${at}.virtio.model`);
   }
 
   #raise(vector: number, isr: number): void {

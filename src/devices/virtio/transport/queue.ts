@@ -1,3 +1,5 @@
+import { shape } from "../../../base/index.ts";
+import type { Shaped } from "../../../base/index.ts";
 import type { DmaView } from "../../../bus/index.ts";
 import type { VirtioChain, VirtQueue } from "../api.ts";
 import { Chain, dmaRead, dmaWrite } from "./chain.ts";
@@ -10,20 +12,6 @@ const AVAIL_NO_INTERRUPT = 1;
 const MAX_SEGMENTS = 1024;
 /** Bytes of one request (VIRTIO 1.2 §2.7.4.1: at most 2^32). */
 const MAX_BYTES = 2 ** 32;
-
-export interface QueueStateV1 {
-  readonly v: 1;
-  readonly size: number;
-  readonly desc: number;
-  readonly avail: number;
-  readonly used: number;
-  readonly enabled: boolean;
-  readonly vector: number;
-  readonly lastAvail: number;
-  readonly usedIndex: number;
-  /** The used index at the last interrupt; -1: none yet. */
-  readonly signalled: number;
-}
 
 /** What was negotiated, as far as rings care. */
 export interface QueueFeatures {
@@ -40,6 +28,21 @@ export interface QueueOptions {
   readonly onBroken: (why: string) => void;
   readonly onInterrupt: (queue: SplitQueue) => void;
 }
+
+export const QUEUE_STATE = shape.record({
+  v: shape.oneOf(1),
+  size: shape.int(0, 0x8000),
+  desc: shape.count,
+  avail: shape.count,
+  used: shape.count,
+  enabled: shape.flag,
+  vector: shape.word,
+  lastAvail: shape.word,
+  usedIndex: shape.word,
+  /** The used index at the last interrupt; -1: none yet. */
+  signalled: shape.int(-1, 0xffff),
+});
+export type QueueStateV1 = Shaped<typeof QUEUE_STATE>;
 
 /**
  * The device's side of a split virtqueue (VIRTIO 1.2 §2.7). Rings and descriptors are read afresh for each request and nothing in them is
