@@ -6,7 +6,12 @@ export interface FieldSpec {
 }
 
 export interface Field extends FieldSpec {
+  /** In bytes. */
   readonly offset: number;
+  /** Its index in a view of 16-, 32- or 64-bit elements. */
+  readonly u16: number;
+  readonly u32: number;
+  readonly u64: number;
 }
 
 const spec = (sizeBytes: number, count: number): FieldSpec => ({ sizeBytes, align: sizeBytes, count });
@@ -22,7 +27,7 @@ export function layout<T extends Record<string, FieldSpec>>(base: number, fields
   let offset = base;
   for (const [name, f] of Object.entries(fields)) {
     offset = (offset + f.align - 1) & ~(f.align - 1);
-    out[name] = { ...f, offset };
+    out[name] = { ...f, offset, u16: offset >> 1, u32: offset >> 2, u64: offset >> 3 };
     offset += f.sizeBytes * f.count;
   }
   out["end"] = offset;

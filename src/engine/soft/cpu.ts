@@ -1,3 +1,4 @@
+import type { Field } from "../../base/index.ts";
 import type { EngineVmOptions, GuestIo, LocalApicPort, VmExit } from "../api/index.ts";
 import type { Insn, Operand } from "../../isa/insn.ts";
 import { CPU } from "./state-layout.ts";
@@ -109,24 +110,24 @@ export class Cpu {
 
   // ---- general registers
   r64(i: number): bigint {
-    return this.u64[(CPU.gpr.offset >> 3) + i];
+    return this.u64[CPU.gpr.u64 + i];
   }
   setR64(i: number, v: bigint): void {
-    this.u64[(CPU.gpr.offset >> 3) + i] = v;
+    this.u64[CPU.gpr.u64 + i] = v;
   }
   r32(i: number): number {
-    return this.u32[(CPU.gpr.offset >> 2) + i * 2];
+    return this.u32[CPU.gpr.u32 + i * 2];
   }
   /** As an instruction writes: clears the upper half. */
   setR32(i: number, v: number): void {
-    this.u32[(CPU.gpr.offset >> 2) + i * 2] = v;
-    this.u32[(CPU.gpr.offset >> 2) + i * 2 + 1] = 0;
+    this.u32[CPU.gpr.u32 + i * 2] = v;
+    this.u32[CPU.gpr.u32 + i * 2 + 1] = 0;
   }
   r16(i: number): number {
-    return this.u16[(CPU.gpr.offset >> 1) + i * 4];
+    return this.u16[CPU.gpr.u16 + i * 4];
   }
   setR16(i: number, v: number): void {
-    this.u16[(CPU.gpr.offset >> 1) + i * 4] = v;
+    this.u16[CPU.gpr.u16 + i * 4] = v;
   }
   /** Byte register: 0..15 low bytes, `high`: 4..7 are AH CH DH BH. */
   r8(i: number, high = false): number {
@@ -149,33 +150,33 @@ export class Cpu {
   // ---- RIP and flags
   /** IP of the instruction being executed (helpers) or to be executed next (run loop). */
   get rip(): bigint {
-    return this.u64[CPU.rip.offset >> 3];
+    return this.u64[CPU.rip.u64];
   }
   set rip(v: bigint) {
-    this.u64[CPU.rip.offset >> 3] = v;
+    this.u64[CPU.rip.u64] = v;
   }
   /** RIP when it fits 32 bits (all modes but 64-bit code). */
   get eip(): number {
-    return this.u32[CPU.rip.offset >> 2];
+    return this.u32[CPU.rip.u32];
   }
   set eip(v: number) {
-    this.u32[CPU.rip.offset >> 2] = v;
-    this.u32[(CPU.rip.offset >> 2) + 1] = 0;
+    this.u32[CPU.rip.u32] = v;
+    this.u32[CPU.rip.u32 + 1] = 0;
   }
   /** The whole of EFLAGS, arithmetic flags included. */
   get eflags(): number {
-    return this.u32[CPU.eflags.offset >> 2] | readArithmeticFlags(this);
+    return this.u32[CPU.eflags.u32] | readArithmeticFlags(this);
   }
   set eflags(v: number) {
-    this.u32[CPU.eflags.offset >> 2] = (v & ~0x8d5) | 2;
+    this.u32[CPU.eflags.u32] = (v & ~0x8d5) | 2;
     writeArithmeticFlags(this, v);
   }
   /** Flags without CF PF AF ZF SF OF: cheap. */
   get systemFlags(): number {
-    return this.u32[CPU.eflags.offset >> 2];
+    return this.u32[CPU.eflags.u32];
   }
   set systemFlags(v: number) {
-    this.u32[CPU.eflags.offset >> 2] = v;
+    this.u32[CPU.eflags.u32] = v;
   }
   get iopl(): number {
     return (this.systemFlags >> 12) & 3;
@@ -186,47 +187,62 @@ export class Cpu {
 
   // ---- IDTR lies in the state: emitted real-mode INT reads it
   get idtrBase(): bigint {
-    return this.u64[CPU.idtrBase.offset >> 3];
+    return this.u64[CPU.idtrBase.u64];
   }
   set idtrBase(v: bigint) {
-    this.u64[CPU.idtrBase.offset >> 3] = v;
+    this.u64[CPU.idtrBase.u64] = v;
   }
   get idtrLimit(): number {
-    return this.u32[CPU.idtrLimit.offset >> 2];
+    return this.u32[CPU.idtrLimit.u32];
   }
   set idtrLimit(v: number) {
-    this.u32[CPU.idtrLimit.offset >> 2] = v;
+    this.u32[CPU.idtrLimit.u32] = v;
   }
 
   /** NMIs wait for IRET. In the state because emitted IRET looks at it. */
   get nmiBlocked(): boolean {
-    return this.u32[CPU.nmiBlocked.offset >> 2] !== 0;
+    return this.u32[CPU.nmiBlocked.u32] !== 0;
   }
   set nmiBlocked(v: boolean) {
-    this.u32[CPU.nmiBlocked.offset >> 2] = v ? 1 : 0;
+    this.u32[CPU.nmiBlocked.u32] = v ? 1 : 0;
+  }
+
+  /** Bits of PENDING: what the run loop is to look at. */
+  get pending(): number {
+    return this.u32[CPU.pending.u32];
+  }
+  set pending(v: number) {
+    this.u32[CPU.pending.u32] = v;
+  }
+  /** 0, SHADOW_STI or SHADOW_SS. */
+  get shadow(): number {
+    return this.u32[CPU.shadow.u32];
+  }
+  set shadow(v: number) {
+    this.u32[CPU.shadow.u32] = v;
   }
 
   // ---- mode
   get cr0(): number {
-    return this.u32[CPU.cr0.offset >> 2];
+    return this.u32[CPU.cr0.u32];
   }
   get cr4(): number {
-    return this.u32[CPU.cr4.offset >> 2];
+    return this.u32[CPU.cr4.u32];
   }
   get efer(): number {
-    return this.u32[CPU.efer.offset >> 2];
+    return this.u32[CPU.efer.u32];
   }
   get cr3(): bigint {
-    return this.u64[CPU.cr3.offset >> 3];
+    return this.u64[CPU.cr3.u64];
   }
   get cr2(): bigint {
-    return this.u64[CPU.cr2.offset >> 3];
+    return this.u64[CPU.cr2.u64];
   }
   set cr2(v: bigint) {
-    this.u64[CPU.cr2.offset >> 3] = v;
+    this.u64[CPU.cr2.u64] = v;
   }
   get cpl(): number {
-    return this.u32[CPU.cpl.offset >> 2];
+    return this.u32[CPU.cpl.u32];
   }
   get protectedMode(): boolean {
     return (this.cr0 & 1) !== 0;
@@ -241,32 +257,32 @@ export class Cpu {
   }
   /** 16, 32 or 64. */
   get codeSize(): number {
-    return this.u32[CPU.codeSize.offset >> 2];
+    return this.u32[CPU.codeSize.u32];
   }
   get code64(): boolean {
-    return this.u32[CPU.codeSize.offset >> 2] === 64;
+    return this.u32[CPU.codeSize.u32] === 64;
   }
 
   // ---- segments (selector, base, limit, access); derived fields are kept by `loadSegment`
   selector(s: number): number {
-    return this.u16[(CPU.segSelector.offset >> 1) + s];
+    return this.u16[CPU.segSelector.u16 + s];
   }
   setSelector(s: number, v: number): void {
-    this.u16[(CPU.segSelector.offset >> 1) + s] = v;
+    this.u16[CPU.segSelector.u16 + s] = v;
   }
   base(s: number): bigint {
-    return this.u64[(CPU.segBase.offset >> 3) + s];
+    return this.u64[CPU.segBase.u64 + s];
   }
   /** Base as a number: unsigned 32-bit outside IA-32e mode, signed canonical in it. */
   baseNumber(s: number): number {
-    const i = (CPU.segBase.offset >> 2) + s * 2;
+    const i = CPU.segBase.u32 + s * 2;
     return this.i32[i + 1] * 0x100000000 + this.u32[i];
   }
   limit(s: number): number {
-    return this.u32[(CPU.segLimit.offset >> 2) + s];
+    return this.u32[CPU.segLimit.u32 + s];
   }
   access(s: number): number {
-    return this.u32[(CPU.segAccess.offset >> 2) + s];
+    return this.u32[CPU.segAccess.u32 + s];
   }
   usable(s: number): boolean {
     return (this.access(s) & AR_UNUSABLE) === 0;
@@ -274,16 +290,16 @@ export class Cpu {
   /** Loads all parts of a segment register and recomputes what depends on them (fast limits, stack mask, code size, CPL when CS or SS). */
   loadSegment(s: number, selector: number, base: bigint, limit: number, access: number): void {
     this.setSelector(s, selector);
-    this.u64[(CPU.segBase.offset >> 3) + s] = BigInt.asUintN(64, base);
-    this.u32[(CPU.segLimit.offset >> 2) + s] = limit;
-    this.u32[(CPU.segAccess.offset >> 2) + s] = access;
+    this.u64[CPU.segBase.u64 + s] = BigInt.asUintN(64, base);
+    this.u32[CPU.segLimit.u32 + s] = limit;
+    this.u32[CPU.segAccess.u32 + s] = access;
     this.updateSegment(s);
   }
   /** Real-mode / V86 style load: base = selector * 16, hidden limit and access kept (real) as silicon does. */
   loadRealSegment(s: number, selector: number): void {
     this.setSelector(s, selector);
-    const i = (CPU.segBase.offset >> 2) + s * 2;
-    const e = (CPU.segEffBase.offset >> 2) + s * 2;
+    const i = CPU.segBase.u32 + s * 2;
+    const e = CPU.segEffBase.u32 + s * 2;
     this.u32[i] = this.u32[e] = selector << 4;
     this.u32[i + 1] = this.u32[e + 1] = 0;
   }
@@ -295,10 +311,10 @@ export class Cpu {
   /** Effective base and fast limits of ES..GS. */
   #refresh(s: number, code64: boolean): void {
     const u32 = this.u32;
-    const base = (CPU.segBase.offset >> 2) + s * 2;
-    const effective = (CPU.segEffBase.offset >> 2) + s * 2;
-    const read = (CPU.segReadLimit.offset >> 2) + s * 2;
-    const write = (CPU.segWriteLimit.offset >> 2) + s * 2;
+    const base = CPU.segBase.u32 + s * 2;
+    const effective = CPU.segEffBase.u32 + s * 2;
+    const read = CPU.segReadLimit.u32 + s * 2;
+    const write = CPU.segWriteLimit.u32 + s * 2;
     if (code64) {
       const flat = s < FS;
       u32[effective] = flat ? 0 : u32[base];
@@ -322,9 +338,9 @@ export class Cpu {
     u32[write] = writable ? limit : 0xffffffff;
     u32[write + 1] = writable ? 0 : 0xffffffff;
   }
-  #setMask(field: { readonly offset: number }, lo: number, hi: number): void {
-    this.u32[field.offset >> 2] = lo;
-    this.u32[(field.offset >> 2) + 1] = hi;
+  #setMask(field: Field, lo: number, hi: number): void {
+    this.u32[field.u32] = lo;
+    this.u32[field.u32 + 1] = hi;
   }
   /** PE and code size that the fast limits were computed for. */
   #limitsFor = -1;
@@ -336,14 +352,14 @@ export class Cpu {
     const code64 = this.longMode && pe && !v86 && (csAccess & AR_L) !== 0;
     // CS.D and SS.B are hidden state: they hold in real mode too until reloaded in protected mode (unreal mode).
     const codeSize = code64 ? 64 : v86 ? 16 : (csAccess & AR_DB) !== 0 ? 32 : 16;
-    this.u32[CPU.codeSize.offset >> 2] = codeSize;
+    this.u32[CPU.codeSize.u32] = codeSize;
     const ONES = 0xffffffff;
     const high = code64 ? ONES : 0;
     this.#setMask(CPU.ipLimit, code64 ? ONES : this.limit(CS), high);
     this.#setMask(CPU.ipMask, codeSize === 16 ? 0xffff : ONES, high);
     this.#setMask(CPU.linearMask, ONES, high);
     this.#setMask(CPU.stackMask, code64 || (!v86 && (this.access(SS) & AR_DB) !== 0) ? ONES : 0xffff, high);
-    this.u32[CPU.cpl.offset >> 2] = !pe ? 0 : v86 ? 3 : (this.access(SS) >> 5) & 3;
+    this.u32[CPU.cpl.u32] = !pe ? 0 : v86 ? 3 : (this.access(SS) >> 5) & 3;
     const limitsFor = (pe ? 1 : 0) | (code64 ? 2 : 0);
     if (limitsFor !== this.#limitsFor) {
       this.#limitsFor = limitsFor;
@@ -437,7 +453,7 @@ export class Cpu {
 
   // ---- stack
   get stackMask(): bigint {
-    return this.u64[CPU.stackMask.offset >> 3];
+    return this.u64[CPU.stackMask.u64];
   }
 }
 

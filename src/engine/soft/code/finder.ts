@@ -73,7 +73,7 @@ export class CodeFinder {
     return 0;
   }
   #setIpBase(ipLo: number, ipHi: number, off: number): void {
-    const w = CPU.ipBase.offset >> 2;
+    const w = CPU.ipBase.u32;
     const lo = (ipLo >>> 0) - off;
     this.#cpu.u32[w] = lo >>> 0;
     this.#cpu.u32[w + 1] = lo < 0 ? ipHi - 1 : ipHi;
@@ -166,7 +166,7 @@ export class CodeFinder {
     const cpu = this.#cpu;
     const rec = block.rec + this.#tailIndex * REC_BYTES;
     const off = cpu.u16[(rec + REC.ipOff) >> 1];
-    const base = cpu.codeSize === 64 ? 0 : cpu.u32[(CPU.segBase.offset >> 2) + CS * 2];
+    const base = cpu.codeSize === 64 ? 0 : cpu.u32[CPU.segBase.u32 + CS * 2];
     if (((base + ipLo - off) & 0xfff) !== 0) return this.find(ipLo, ipHi, MAX_BLOCK);
     this.#resuming = block;
     const found = this.find(ipLo, ipHi, MAX_BLOCK);

@@ -210,7 +210,7 @@ function partialRemainder(nearest: boolean): Body {
     else codes = 0;
     // Without a quotient C0 and C3 keep their values.
     ENV[RAISED] |= codes & C1;
-    commitWith(cpu, bad ? cpu.u16[CPU.fpuStatus.offset >> 1] & 0x4100 : codes & ~C1);
+    commitWith(cpu, bad ? cpu.u16[CPU.fpuStatus.u16] & 0x4100 : codes & ~C1);
   };
 }
 

@@ -12,7 +12,7 @@ const AREA = 0x80000;
 function machine(): TestMachine {
   const m = protectedMachine();
   toLong(m);
-  m.cpu.u32[CPU.cr4.offset >> 2] |= CR4.OSFXSR | CR4.OSXSAVE;
+  m.cpu.u32[CPU.cr4.u32] |= CR4.OSFXSR | CR4.OSXSAVE;
   m.cpu.xcr0 = 3n;
   exec(m, 0xdb, 0xe3);
   m.cpu.u8.fill(0, CPU.fpr.offset, CPU.fpr.offset + 128);
@@ -49,10 +49,10 @@ const fill = (m: TestMachine, value: number): void => {
 };
 const header = (m: TestMachine, word: number): number => m.memory.read32(AREA + 512 + word * 4);
 const setXmm = (cpu: Cpu, i: number, v: bigint): void => {
-  cpu.u64[(CPU.xmm.offset >> 3) + i * 2] = v;
+  cpu.u64[CPU.xmm.u64 + i * 2] = v;
 };
 const setMxcsr = (cpu: Cpu, v: number): void => {
-  cpu.u32[CPU.mxcsr.offset >> 2] = v;
+  cpu.u32[CPU.mxcsr.u32] = v;
 };
 const FLD1_FSTP = [
   [0xd9, 0xe8],
@@ -107,9 +107,9 @@ describe("XSAVE, XSAVEOPT, XSAVEC (what a processor was seen to write)", () => {
     m.cpu.mmu.flushAll(true);
     expect(xsave(m, 3, 0x1000000)).toBe("fault 14 at 100023f");
     expect(xrstor(m, 3, 0x1000000)).toBe("fault 14 at 1000208");
-    m.cpu.u32[CPU.cr0.offset >> 2] |= 8;
+    m.cpu.u32[CPU.cr0.u32] |= 8;
     expect(xsave(m, 3)).toBe("fault 7");
-    m.cpu.u32[CPU.cr4.offset >> 2] &= ~CR4.OSXSAVE;
+    m.cpu.u32[CPU.cr4.u32] &= ~CR4.OSXSAVE;
     expect(xsave(m, 3)).toBe("fault 6");
   });
 });
@@ -122,7 +122,7 @@ describe("XRSTOR", () => {
     setXmm(m.cpu, 3, 7n);
     for (const bytes of FLD1_FSTP) exec(m, ...bytes);
     expect(xrstor(m, 3)).toBe("next");
-    expect([m.cpu.u64[(CPU.xmm.offset >> 3) + 6], m.cpu.u32[CPU.mxcsr.offset >> 2], m.cpu.u64[(CPU.fpr.offset >> 3) + 14]]).toEqual([0n, 0x1fa0, 0n]);
+    expect([m.cpu.u64[CPU.xmm.u64 + 6], m.cpu.u32[CPU.mxcsr.u32], m.cpu.u64[CPU.fpr.u64 + 14]]).toEqual([0n, 0x1fa0, 0n]);
   });
   it("in the compacted form MXCSR is initial too", () => {
     const m = machine();
@@ -132,7 +132,7 @@ describe("XRSTOR", () => {
     m.memory.write32(AREA + 524, 0x80000000);
     setMxcsr(m.cpu, 0x1fbf);
     expect(xrstor(m, 3)).toBe("next");
-    expect(m.cpu.u32[CPU.mxcsr.offset >> 2]).toBe(0x1f80);
+    expect(m.cpu.u32[CPU.mxcsr.u32]).toBe(0x1f80);
   });
   it("refuses headers and MXCSR with reserved bits, and changes nothing", () => {
     const reserved: [number, number][] = [
@@ -148,7 +148,7 @@ describe("XRSTOR", () => {
       setXmm(m.cpu, 1, 5n);
       m.memory.write32(AREA + at, value);
       expect(xrstor(m, 3)).toBe("fault 13");
-      expect(m.cpu.u64[(CPU.xmm.offset >> 3) + 2]).toBe(5n);
+      expect(m.cpu.u64[CPU.xmm.u64 + 2]).toBe(5n);
     }
   });
   it("takes back what the three have saved, whatever it was", () => {

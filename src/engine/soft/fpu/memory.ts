@@ -7,9 +7,9 @@ const { WORDS } = X87;
 
 /** Memory operands of x87 instructions without bigint where the address allows it. */
 
-const GPR = CPU.gpr.offset >> 2;
-const FPU_DP = CPU.fpuDp.offset >> 2;
-const FPU_DS = CPU.fpuDs.offset >> 1;
+const GPR = CPU.gpr.u32;
+const FPU_DP = CPU.fpuDp.u32;
+const FPU_DS = CPU.fpuDs.u16;
 const SAFE = 2 ** 46;
 
 /** Offset of a memory operand as a number: exact, or NaN when only a bigint can tell. */
@@ -24,7 +24,7 @@ function offsetOf(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   }
   if (op.dispHi !== op.disp >> 31) return Number.NaN;
   let ea = op.disp;
-  if (op.base === 16) ea += cpu.i32[(CPU.rip.offset >> 2) + 1] * 4294967296 + u32[CPU.rip.offset >> 2] + insn.length;
+  if (op.base === 16) ea += cpu.i32[CPU.rip.u32 + 1] * 4294967296 + u32[CPU.rip.u32] + insn.length;
   else if (op.base >= 0) ea += cpu.i32[GPR + op.base * 2 + 1] * 4294967296 + u32[GPR + op.base * 2];
   if (op.index >= 0) {
     const scaled = (cpu.i32[GPR + op.index * 2 + 1] * 4294967296 + u32[GPR + op.index * 2]) * (1 << op.scale);

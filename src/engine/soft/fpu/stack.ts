@@ -7,10 +7,10 @@ const { IE, DE, ZE, SF, ES, C1, BUSY, R, SE, HI, LO, ENV, RC, PREC, MASK, RAISED
 
 /** The register stack, the status word and the frame every x87 instruction runs in. */
 
-const STATUS = CPU.fpuStatus.offset >> 1;
-const CONTROL = CPU.fpuControl.offset >> 1;
-const TOP = CPU.fpuTop.offset >> 2;
-const EMPTY = CPU.fpuEmpty.offset >> 2;
+const STATUS = CPU.fpuStatus.u16;
+const CONTROL = CPU.fpuControl.u16;
+const TOP = CPU.fpuTop.u32;
+const EMPTY = CPU.fpuEmpty.u32;
 const FPR = CPU.fpr.offset;
 const IF = 0x200;
 
@@ -134,11 +134,11 @@ export function begin(cpu: Cpu): void {
   ENV[RAISED] = 0;
 }
 
-const RIP = CPU.rip.offset >> 2;
-const FPU_IP = CPU.fpuIp.offset >> 2;
-const FPU_CS = CPU.fpuCs.offset >> 1;
-const FPU_OPCODE = CPU.fpuOpcode.offset >> 1;
-const CS_SELECTOR = (CPU.segSelector.offset >> 1) + 1;
+const RIP = CPU.rip.u32;
+const FPU_IP = CPU.fpuIp.u32;
+const FPU_CS = CPU.fpuCs.u16;
+const FPU_OPCODE = CPU.fpuOpcode.u16;
+const CS_SELECTOR = CPU.segSelector.u16 + 1;
 /** Remembers the instruction for FSTENV: opcode and IP (SDM vol. 1 8.1.8). Kept as processors before FCS/FDS deprecation do. */
 function remember(cpu: Cpu, insn: Insn): void {
   const u32 = cpu.u32;

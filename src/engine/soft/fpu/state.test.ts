@@ -38,7 +38,7 @@ const FDIVP = [0xde, 0xf9];
 
 function realMachine(): TestMachine {
   const m = new TestMachine();
-  m.cpu.u32[CPU.cr0.offset >> 2] = 0x20;
+  m.cpu.u32[CPU.cr0.u32] = 0x20;
   all(m, FNINIT);
   return m;
 }
@@ -62,7 +62,7 @@ describe("environment", () => {
   });
   it("protected mode, 32 bits: offset, selector and opcode", () => {
     const m = protectedMachine();
-    m.cpu.u32[CPU.cr0.offset >> 2] |= 0x20;
+    m.cpu.u32[CPU.cr0.u32] |= 0x20;
     all(m, FNINIT);
     const ip = m.cpu.eip;
     all(m, FLD1, [0xd9, ...at32(6, 0x3000)]);
@@ -79,7 +79,7 @@ describe("environment", () => {
     expect(statusWord(m.cpu) & 0x8084).toBe(0x8084);
     all(m, [0xd9, ...at16(6, 0x3000)]);
     expect(statusWord(m.cpu) & 0x8084).toBe(0x0004);
-    expect(m.cpu.u16[CPU.fpuControl.offset >> 1]).toBe(0x37f);
+    expect(m.cpu.u16[CPU.fpuControl.u16]).toBe(0x37f);
     all(m, [0xd9, ...at16(4, 0x3000)]);
     expect(exec(m, ...FLD1)).toBe("fault 16");
   });
@@ -123,17 +123,17 @@ describe("FXSAVE and FXRSTOR", () => {
     const m = protectedMachine();
     toLong(m);
     m.cpu.features.sse = true;
-    m.cpu.u32[CPU.cr4.offset >> 2] |= 0x200;
-    m.cpu.u32[CPU.mxcsr.offset >> 2] = 0x1fa0;
-    for (let i = 0; i < 64; i++) m.cpu.u32[(CPU.xmm.offset >> 2) + i] = 0x1000 + i;
+    m.cpu.u32[CPU.cr4.u32] |= 0x200;
+    m.cpu.u32[CPU.mxcsr.u32] = 0x1fa0;
+    for (let i = 0; i < 64; i++) m.cpu.u32[CPU.xmm.u32 + i] = 0x1000 + i;
     m.cpu.setR64(1, 0x3000n);
     all(m, FNINIT, [0x48, 0x0f, 0xae, 0x01]);
     expect(words32(m, 0x3018, 2)).toEqual([0x1fa0, 0xffff]);
     expect(m.memory.read32(0x3000 + 160 + 63 * 4)).toBe(0x103f);
     m.cpu.u8.fill(0, CPU.xmm.offset, CPU.xmm.offset + 256);
-    m.cpu.u32[CPU.mxcsr.offset >> 2] = 0x1f80;
+    m.cpu.u32[CPU.mxcsr.u32] = 0x1f80;
     all(m, [0x48, 0x0f, 0xae, 0x09]);
-    expect([m.cpu.u32[CPU.mxcsr.offset >> 2], m.cpu.u32[(CPU.xmm.offset >> 2) + 63]]).toEqual([0x1fa0, 0x103f]);
+    expect([m.cpu.u32[CPU.mxcsr.u32], m.cpu.u32[CPU.xmm.u32 + 63]]).toEqual([0x1fa0, 0x103f]);
     m.memory.write32(0x3018, 0x10000);
     expect(exec(m, 0x48, 0x0f, 0xae, 0x09)).toBe("fault 13");
   });
@@ -147,14 +147,14 @@ describe("availability and errors", () => {
     ["MP", 0x22, "next", "next"],
   ] as const)("CR0.%s", (_name, cr0, escape, wait) => {
     const m = realMachine();
-    m.cpu.u32[CPU.cr0.offset >> 2] = cr0;
+    m.cpu.u32[CPU.cr0.u32] = cr0;
     expect(exec(m, ...FLD1)).toBe(escape);
     expect(exec(m, 0xdb, 0xe2)).toBe(escape);
     expect(exec(m, 0x9b)).toBe(wait);
   });
   const pending = (cr0: number): TestMachine => {
     const m = realMachine();
-    m.cpu.u32[CPU.cr0.offset >> 2] = cr0;
+    m.cpu.u32[CPU.cr0.u32] = cr0;
     m.memory.write16(0x2000, 0x37b);
     all(m, [0xd9, ...at16(5, 0x2000)], FLD1, FLDZ);
     return m;
@@ -187,7 +187,7 @@ describe("availability and errors", () => {
     const m = realMachine();
     all(m, FLD1, [0x0f, 0x77]);
     expect(tagWord(m.cpu)).toBe(0xffff);
-    m.cpu.u32[CPU.cr0.offset >> 2] = 0x24;
+    m.cpu.u32[CPU.cr0.u32] = 0x24;
     expect(exec(m, 0x0f, 0x77)).toBe("fault 6");
   });
   it("a store that faults changes neither status nor stack", () => {
@@ -218,7 +218,7 @@ describe("hostile use", () => {
     for (let i = 0; i < 30000; i++) {
       if (i % 50 === 0) {
         for (let k = 0; k < 128; k++) m.cpu.u8[CPU.fpr.offset + k] = random(3) === 0 ? ([0, 0xff, 0x80, 0x7f, 0x40][random(5)] ?? 0) : random(256);
-        m.cpu.u32[CPU.fpuEmpty.offset >> 2] = random(4) === 0 ? random(256) : 0;
+        m.cpu.u32[CPU.fpuEmpty.u32] = random(4) === 0 ? random(256) : 0;
         all(m, [0xdb, 0xe2]);
       }
       m.cpu.eip = 0x100;

@@ -143,7 +143,7 @@ const SINE = 0,
   TANGENT = 3;
 const FIRST = new Int32Array(4);
 function clearC2(cpu: Cpu): void {
-  cpu.u16[CPU.fpuStatus.offset >> 1] &= ~0x400;
+  cpu.u16[CPU.fpuStatus.u16] &= ~0x400;
 }
 
 function trigonometric(kind: number): Body {
@@ -161,7 +161,7 @@ function trigonometric(kind: number): Body {
       const c = classify(B[SE], B[HI], B[LO]);
       if (c < INFINITY && (B[SE] & 0x7fff) >= BIAS + 63) {
         // Out of range: nothing happens but C2.
-        commitWith(cpu, 0x400 | (cpu.u16[CPU.fpuStatus.offset >> 1] & 0x4100));
+        commitWith(cpu, 0x400 | (cpu.u16[CPU.fpuStatus.u16] & 0x4100));
         return;
       }
       compute(kind, c, B[SE], B[HI], B[LO]);

@@ -141,13 +141,13 @@ export class Mmu {
   /** CR0/CR4/EFER/CPL/EFLAGS.VM/AC or CS changed: which TLB is in use, which blocks are valid. */
   modeChanged(): void {
     const cpu = this.cpu;
-    const cpl = cpu.u32[CPU.cpl.offset >> 2];
+    const cpl = cpu.u32[CPU.cpl.u32];
     this.breakpoints.update();
     const alignment = (this.alignment = cpl === 3 && (cpu.cr0 & 0x40000) !== 0 && (cpu.systemFlags & 0x40000) !== 0);
     // SMAP: supervisor accesses reach user pages only with EFLAGS.AC; implicit ones at CPL 3 never.
     const guarded = (cpu.cr4 & 0x200000) !== 0 && (cpl === 3 || (cpu.systemFlags & 0x40000) === 0);
     this.supervisorTlb = this.#areas + (guarded ? TLB_AREA.guarded : TLB_AREA.supervisor);
-    cpu.u32[CPU.tlbBase.offset >> 2] = this.breakpoints.data || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
+    cpu.u32[CPU.tlbBase.u32] = this.breakpoints.data || alignment ? this.neverTlb : cpl === 3 ? this.userTlb : this.supervisorTlb;
     this.#lookups.modeChanged();
   }
   /** #AC is on: CPL 3, CR0.AM, EFLAGS.AC. */
@@ -159,7 +159,7 @@ export class Mmu {
   translate(la: number, access: number): number {
     const { cpu } = this;
     const walker = this.#walker;
-    const cr3 = CPU.cr3.offset >> 2;
+    const cr3 = CPU.cr3.u32;
     walker.load(cpu.cr0, cpu.u32[cr3], cpu.u32[cr3 + 1], cpu.cr4, cpu.efer, cpu.pdptes);
     // Implicit supervisor accesses come at CPL 3, and are never excepted from SMAP.
     const excepted = cpu.cpl !== 3 && (cpu.systemFlags & FLAG.AC) !== 0;
@@ -430,7 +430,7 @@ export class Mmu {
   }
   read64(la: number, user: boolean): bigint {
     if (!this.slowReadFast(la, 8, user)) this.#throw();
-    return this.cpu.u64[CPU.scratch.offset >> 3];
+    return this.cpu.u64[CPU.scratch.u64];
   }
   write(la: number, bytes: number, value: number, user: boolean): void {
     const host = this.#lookup(la, bytes, user, TLB.write);
@@ -440,11 +440,11 @@ export class Mmu {
       else this.cpu.view.setUint32(host, value, true);
       return;
     }
-    this.cpu.u32[CPU.scratch.offset >> 2] = value;
+    this.cpu.u32[CPU.scratch.u32] = value;
     if (!this.slowWrite(la, bytes, user)) this.#throw();
   }
   write64(la: number, value: bigint, user: boolean): void {
-    this.cpu.u64[CPU.scratch.offset >> 3] = value;
+    this.cpu.u64[CPU.scratch.u64] = value;
     if (!this.slowWrite(la, 8, user)) this.#throw();
   }
   probeWrite(la: number, bytes: number, user: boolean): void {

@@ -37,9 +37,9 @@ export const SSE = { IE, DE, ZE, OE, UE, PE, NEAREST, DOWN, UP, ZERO, RC, MASK, 
 /** MXCSR_MASK: every bit exists, DAZ included. */
 export const MXCSR_MASK = 0xffff;
 
-const MXCSR = CPU.mxcsr.offset >> 2;
-const CR0 = CPU.cr0.offset >> 2;
-const CR4 = CPU.cr4.offset >> 2;
+const MXCSR = CPU.mxcsr.u32;
+const CR0 = CPU.cr0.u32;
+const CR4 = CPU.cr4.u32;
 const EM = 4,
   TS = 8,
   OSFXSR = 0x200,

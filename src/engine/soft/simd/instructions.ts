@@ -255,8 +255,8 @@ const cvtsi2sd = arithmetic(2, (cpu, insn) => {
 });
 
 // ---- MMX registers: a pending x87 exception is #MF; TOP becomes 0 and all tags valid, on silicon also when #XM follows (SDM vol. 1 11.6.7)
-const TOP = CPU.fpuTop.offset >> 2;
-const EMPTY = CPU.fpuEmpty.offset >> 2;
+const TOP = CPU.fpuTop.u32;
+const EMPTY = CPU.fpuEmpty.u32;
 function mmx(body: Body, finish: Body): SystemHelper {
   return (cpu, insn) => {
     available(cpu);

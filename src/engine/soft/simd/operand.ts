@@ -8,9 +8,9 @@ const { X, Y, Z } = SSE;
 
 /** Operands of SSE instructions: XMM, MMX and general registers, memory of 4, 8 or 16 bytes. */
 
-const XMM = CPU.xmm.offset >> 2;
-const FPR = CPU.fpr.offset >> 2;
-const GPR = CPU.gpr.offset >> 2;
+const XMM = CPU.xmm.u32;
+const FPR = CPU.fpr.u32;
+const GPR = CPU.gpr.u32;
 
 /** Number of register operand n. */
 export function register(insn: Insn, n: number): number {
@@ -59,7 +59,7 @@ function address128(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   try {
     la = linearAddress(cpu, insn, op, 16, false);
   } catch (e) {
-    const base = cpu.u32[(CPU.segEffBase.offset >> 2) + op.segment * 2];
+    const base = cpu.u32[CPU.segEffBase.u32 + op.segment * 2];
     if (((Number(cpu.effectiveAddress(insn, op) & 15n) + base) & 15) !== 0) cpu.gp(0);
     throw e;
   } finally {

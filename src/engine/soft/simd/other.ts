@@ -12,8 +12,8 @@ const { Z } = SSE;
 
 /** MXCSR, AES, carry-less multiplication, CRC32 and the string comparisons. */
 
-const MXCSR = CPU.mxcsr.offset >> 2;
-const GPR = CPU.gpr.offset >> 2;
+const MXCSR = CPU.mxcsr.u32;
+const GPR = CPU.gpr.u32;
 
 const ldmxcsr: SystemHelper = (cpu, insn) => {
   available(cpu);

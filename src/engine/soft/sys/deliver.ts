@@ -3,7 +3,6 @@ import type { EventType } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { VM_EXIT } from "../cpu.ts";
 import { EXIT_TRIPLE, plain } from "../exits.ts";
-import { CPU } from "../state-layout.ts";
 import { throughTable } from "./gates.ts";
 import { linkedTss, switchTask, type TaskSwitch } from "./task.ts";
 
@@ -55,7 +54,7 @@ export function deliverAll(cpu: Cpu, type: EventType, vector: number, errorCode:
     try {
       deliverEvent(cpu, currentType, v, code, length);
       // Whatever was held off is so no longer (SDM vol. 3A 6.8.3).
-      cpu.u32[CPU.shadow.offset >> 2] = 0;
+      cpu.shadow = 0;
       cpu.delivering = -1;
       return;
     } catch (thrown) {

@@ -134,11 +134,11 @@ export function setBusy(cpu: Cpu, address: number, busy: boolean): void {
  */
 export function setSeg(cpu: Cpu, s: number, selector: number, base: number, limit: number, access: number): void {
   cpu.setSelector(s, selector);
-  const i = (CPU.segBase.offset >> 2) + s * 2;
+  const i = CPU.segBase.u32 + s * 2;
   cpu.u32[i] = lo32(base);
   cpu.u32[i + 1] = base >= 0 && base < 0x100000000 ? 0 : hi32(base);
-  cpu.u32[(CPU.segLimit.offset >> 2) + s] = limit;
-  cpu.u32[(CPU.segAccess.offset >> 2) + s] = access;
+  cpu.u32[CPU.segLimit.u32 + s] = limit;
+  cpu.u32[CPU.segAccess.u32 + s] = access;
 }
 
 /** As `cpu.loadSegment`, with the base as number (unsigned 32-bit or wide). */
@@ -229,7 +229,7 @@ export function dropInnerSegments(cpu: Cpu): void {
     const unusable = (access & AR_UNUSABLE) !== 0;
     if (!unusable && (((access >> 5) & 3) >= cpl || conforming)) continue;
     cpu.setSelector(s, 0);
-    cpu.u32[(CPU.segAccess.offset >> 2) + s] = access | AR_UNUSABLE;
+    cpu.u32[CPU.segAccess.u32 + s] = access | AR_UNUSABLE;
     cpu.updateSegment(s);
   }
 }

@@ -1,7 +1,6 @@
 import { CR0, CR4, EFER, FLAG, FLAGS_DEFINED } from "../../../isa/index.ts";
 import type { InjectedEvent } from "../../api/index.ts";
 import { AR_DB, AR_L, AR_UNUSABLE, type Cpu, CS, SS, TR } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
 import { cr4Defined } from "./control.ts";
 import { isCanonicalBig } from "./words.ts";
 
@@ -34,7 +33,7 @@ function flagsAndIp(cpu: Cpu): string | undefined {
   if ((flags & ~(FLAGS_DEFINED | 2)) !== 0) return "reserved bits of RFLAGS";
   if ((flags & FLAG.VM) !== 0 && (cpu.longMode || !cpu.protectedMode)) return "RFLAGS.VM in IA-32e or real mode";
   if (cpu.code64 ? !isCanonicalBig(cpu.rip) : cpu.rip >> 32n !== 0n) return cpu.code64 ? "RIP is not canonical" : "RIP beyond 32 bits";
-  const shadow = cpu.u32[CPU.shadow.offset >> 2];
+  const shadow = cpu.shadow;
   if (shadow === 1 && (flags & FLAG.IF) === 0) return "blocking by STI with RFLAGS.IF clear";
   return undefined;
 }
@@ -60,7 +59,7 @@ const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 
 function injection(cpu: Cpu, { type, vector, errorCode, instructionLength }: InjectedEvent): string | undefined {
   if (!Number.isInteger(vector) || vector < 0 || vector > 255) return "the injected vector is no byte";
-  const shadow = cpu.u32[CPU.shadow.offset >> 2];
+  const shadow = cpu.shadow;
   switch (type) {
     case "external":
       if ((cpu.systemFlags & FLAG.IF) === 0 || shadow !== 0) return "an external interrupt is injected while they are blocked";

@@ -63,7 +63,7 @@ describe("SMAP", () => {
   it("the TLB in use is fast: no slow arm for kernel data while SMAP is on", () => {
     const m = long();
     setCr4(m, CR4.PAE | CR4.SMAP);
-    expect(m.cpu.u32[CPU.tlbBase.offset >> 2]).not.toBe(m.cpu.mmu.neverTlb);
+    expect(m.cpu.u32[CPU.tlbBase.u32]).not.toBe(m.cpu.mmu.neverTlb);
   });
   it("STAC is #UD at CPL 3", () => {
     const m = protectedMachine();

@@ -1,7 +1,6 @@
 import { CR4, FLAG } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { SHADOW_STI } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
 import { peekItem, push, setFlags, setSp, spAdd, spOf } from "./words.ts";
 
 /** PUSHF, POPF, CLI, STI with the IOPL, virtual-8086 (VME) and protected-mode virtual-interrupt (PVI) rules. SDM vol. 2, vol. 3B 20.3-20.4. */
@@ -70,7 +69,7 @@ const sti: SystemHelper = (cpu) => {
   const flags = cpu.systemFlags;
   if (flag === FLAG.VIF) {
     if ((flags & FLAG.VIP) !== 0) cpu.gp(0);
-  } else if ((flags & FLAG.IF) === 0) cpu.u32[CPU.shadow.offset >> 2] = SHADOW_STI;
+  } else if ((flags & FLAG.IF) === 0) cpu.shadow = SHADOW_STI;
   cpu.systemFlags = flags | flag;
   return "next";
 };

@@ -6,7 +6,7 @@ import { CPU, TLB, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
  * Stores next to decoded code look into its bitmap, since real-mode programs keep stack and code on one page.
  */
 
-const TLB_BASE = CPU.tlbBase.offset >> 2;
+const TLB_BASE = CPU.tlbBase.u32;
 
 /** Index (in words) of the TLB entry whose tag at `tag` (bytes) matches the page of `la`, or 0. */
 function entryOf(cpu: Cpu, la: number, user: boolean, tag: number): number {

@@ -142,7 +142,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
     case MSR.FS_BASE:
     case MSR.GS_BASE:
       if (!cpu.features.longMode || !isCanonicalBig(value)) return false;
-      cpu.u64[(CPU.segBase.offset >> 3) + (n === MSR.FS_BASE ? FS : GS)] = value;
+      cpu.u64[CPU.segBase.u64 + (n === MSR.FS_BASE ? FS : GS)] = value;
       cpu.updateSegment(n === MSR.FS_BASE ? FS : GS);
       return true;
     case MSR.BIOS_SIGN_ID:
@@ -208,7 +208,7 @@ function writeEfer(cpu: Cpu, value: bigint): boolean {
   const old = cpu.efer;
   const v = (Number(value) & ~EFER.LMA) | (old & EFER.LMA);
   if (((old ^ v) & EFER.LME) !== 0 && (cpu.cr0 & CR0.PG) !== 0) return false;
-  cpu.u32[CPU.efer.offset >> 2] = v;
+  cpu.u32[CPU.efer.u32] = v;
   if (((old ^ v) & EFER.NXE) !== 0) cpu.mmu.flushAll(true);
   if (old !== v) cpu.updateMode();
   return true;

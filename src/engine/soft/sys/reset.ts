@@ -9,44 +9,44 @@ import { loadSeg } from "./descriptor.ts";
 
 /** RESET: everything. */
 export function resetCpu(cpu: Cpu): void {
-  cpu.u32[CPU.cr0.offset >> 2] = (CR0.CD | CR0.NW | CR0.ET) >>> 0;
+  cpu.u32[CPU.cr0.u32] = (CR0.CD | CR0.NW | CR0.ET) >>> 0;
   cpu.msrs.clear();
   cpu.xcr0 = 1n;
   cpu.u8.fill(0, CPU.fpr.offset, CPU.fpr.offset + CPU.fpr.sizeBytes * CPU.fpr.count);
   cpu.u8.fill(0, CPU.xmm.offset, CPU.xmm.offset + CPU.xmm.sizeBytes * CPU.xmm.count);
-  cpu.u16[CPU.fpuControl.offset >> 1] = 0x40;
-  cpu.u16[CPU.fpuStatus.offset >> 1] = 0;
-  cpu.u32[CPU.fpuTop.offset >> 2] = 0;
+  cpu.u16[CPU.fpuControl.u16] = 0x40;
+  cpu.u16[CPU.fpuStatus.u16] = 0;
+  cpu.u32[CPU.fpuTop.u32] = 0;
   // Tag word 5555h: all registers hold +0.0, none is empty.
-  cpu.u32[CPU.fpuEmpty.offset >> 2] = 0;
-  cpu.u16[CPU.fpuOpcode.offset >> 1] = 0;
-  cpu.u16[CPU.fpuCs.offset >> 1] = 0;
-  cpu.u16[CPU.fpuDs.offset >> 1] = 0;
-  cpu.u64[CPU.fpuIp.offset >> 3] = 0n;
-  cpu.u64[CPU.fpuDp.offset >> 3] = 0n;
-  cpu.u32[CPU.mxcsr.offset >> 2] = 0x1f80;
+  cpu.u32[CPU.fpuEmpty.u32] = 0;
+  cpu.u16[CPU.fpuOpcode.u16] = 0;
+  cpu.u16[CPU.fpuCs.u16] = 0;
+  cpu.u16[CPU.fpuDs.u16] = 0;
+  cpu.u64[CPU.fpuIp.u64] = 0n;
+  cpu.u64[CPU.fpuDp.u64] = 0n;
+  cpu.u32[CPU.mxcsr.u32] = 0x1f80;
   common(cpu);
 }
 
 /** INIT: as RESET, but the caches' bits in CR0, FPU, MSRs and TSC stay. */
 export function initCpu(cpu: Cpu): void {
-  cpu.u32[CPU.cr0.offset >> 2] = ((cpu.cr0 & (CR0.CD | CR0.NW)) | CR0.ET) >>> 0;
+  cpu.u32[CPU.cr0.u32] = ((cpu.cr0 & (CR0.CD | CR0.NW)) | CR0.ET) >>> 0;
   common(cpu);
 }
 
 function common(cpu: Cpu): void {
   for (let i = 0; i < 16; i++) cpu.setR64(i, 0n);
   cpu.setR32(2, SIGNATURE);
-  cpu.u64[CPU.zero.offset >> 3] = 0n;
-  cpu.u32[CPU.cr4.offset >> 2] = 0;
-  cpu.u64[CPU.cr3.offset >> 3] = 0n;
-  cpu.u64[CPU.cr2.offset >> 3] = 0n;
-  cpu.u32[CPU.cr8.offset >> 2] = 0;
-  cpu.u32[CPU.efer.offset >> 2] &= ~(EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE);
-  cpu.u32[CPU.shadow.offset >> 2] = 0;
-  cpu.u64[CPU.addrMask.offset >> 3] = 0xffffn;
-  cpu.u64[(CPU.addrMask.offset >> 3) + 1] = 0xffff_ffffn;
-  cpu.u64[(CPU.addrMask.offset >> 3) + 2] = 0xffff_ffff_ffff_ffffn;
+  cpu.u64[CPU.zero.u64] = 0n;
+  cpu.u32[CPU.cr4.u32] = 0;
+  cpu.u64[CPU.cr3.u64] = 0n;
+  cpu.u64[CPU.cr2.u64] = 0n;
+  cpu.u32[CPU.cr8.u32] = 0;
+  cpu.u32[CPU.efer.u32] &= ~(EFER.SCE | EFER.LME | EFER.LMA | EFER.NXE);
+  cpu.shadow = 0;
+  cpu.u64[CPU.addrMask.u64] = 0xffffn;
+  cpu.u64[CPU.addrMask.u64 + 1] = 0xffff_ffffn;
+  cpu.u64[CPU.addrMask.u64 + 2] = 0xffff_ffff_ffff_ffffn;
   cpu.eflags = 2;
   cpu.eip = 0xfff0;
   for (let i = 0; i < 4; i++) cpu.dr[i] = 0n;

@@ -10,7 +10,7 @@ import { load, store } from "./memory.ts";
 
 /** Interrupts (and traps) are held off for one instruction after SS was loaded. */
 function shadowStack(cpu: Cpu): void {
-  cpu.u32[CPU.shadow.offset >> 2] = SHADOW_SS;
+  cpu.shadow = SHADOW_SS;
 }
 
 function registerOf(insn: Insn, n: number): number {
@@ -56,7 +56,7 @@ const popSreg: SystemHelper = (cpu, insn) => {
   if (s === SS) {
     // The pointer moves at the width of the old stack; nothing may fault after the load.
     const wide = cpu.code64;
-    const mask = cpu.u32[CPU.stackMask.offset >> 2];
+    const mask = cpu.u32[CPU.stackMask.u32];
     loadDataSegment(cpu, s, selector);
     if (!wide && mask === 0xffff) cpu.setR16(4, sp);
     else if (!wide) cpu.setR32(4, sp);

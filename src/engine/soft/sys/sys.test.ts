@@ -56,9 +56,9 @@ describe("real mode", () => {
   it("STI and MOV SS open an interrupt shadow", () => {
     const m = new TestMachine();
     m.exec(0xfb);
-    expect(m.cpu.u32[CPU.shadow.offset >> 2]).toBe(1);
+    expect(m.cpu.shadow).toBe(1);
     m.exec(0x8e, 0xd0);
-    expect(m.cpu.u32[CPU.shadow.offset >> 2]).toBe(2);
+    expect(m.cpu.shadow).toBe(2);
   });
   it("LLDT, LAR and ARPL are undefined", () => {
     const m = new TestMachine();
@@ -400,7 +400,7 @@ describe("virtual-8086 mode", () => {
   });
   it("VME: INT n goes to the program's IVT when its redirection bit is clear, with VIF for IF", () => {
     const m = protectedMachine();
-    m.cpu.u32[CPU.cr4.offset >> 2] = 1;
+    m.cpu.u32[CPU.cr4.u32] = 1;
     toV86(m, 0);
     m.memory.write16(0x21 * 4, 0x0042);
     m.memory.write16(0x21 * 4 + 2, 0x1100);
@@ -498,7 +498,7 @@ describe("control registers and MSRs", () => {
     const m = protectedMachine();
     m.cpu.intercepts.cr0Mask = 0x20;
     m.cpu.intercepts.cr0Shadow = 0;
-    m.cpu.u32[CPU.cr0.offset >> 2] |= 0x20;
+    m.cpu.u32[CPU.cr0.u32] |= 0x20;
     m.exec(0x0f, 0x20, 0xc0);
     expect(m.cpu.r32(0)).toBe(0x11);
     expect(m.exec(0x0f, 0x22, 0xc0)).toEqual(DONE);
@@ -516,7 +516,7 @@ describe("control registers and MSRs", () => {
     m.cpu.setR32(0, 0);
     m.exec(0x0f, 0x23, 0xe0);
     expect(m.cpu.dr[6]).toBe(0xffff0ff0n);
-    m.cpu.u32[CPU.cr4.offset >> 2] = 8;
+    m.cpu.u32[CPU.cr4.u32] = 8;
     expect(m.exec(0x0f, 0x23, 0xe0)).toEqual(fault(6));
   });
   it.each([

@@ -137,7 +137,7 @@ export function switchTask(cpu: Cpu, to: TaskSwitch): boolean {
   if (nested) store(cpu, tss.base, 2, oldSelector, false);
   if (source !== "iret") setBusy(cpu, tss.address, true);
   loadSeg(cpu, TR, tss.selector, tss.base, tss.limit, tss.access | 2);
-  cpu.u32[CPU.cr0.offset >> 2] |= CR0.TS;
+  cpu.u32[CPU.cr0.u32] |= CR0.TS;
   if (paging) loadCr3(cpu, BigInt(task.cr3), true);
   cpu.dr[7] &= ~LOCAL_BREAKPOINTS;
   if (task.trap) cpu.pendingDebug |= DR6.BT;

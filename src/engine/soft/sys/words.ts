@@ -11,12 +11,12 @@ import { hostForLoad, load, store } from "./memory.ts";
  */
 
 const TWO32 = 0x100000000;
-const GPR32 = CPU.gpr.offset >> 2;
-const RIP32 = CPU.rip.offset >> 2;
-const BASE32 = CPU.segBase.offset >> 2;
-const READ32 = CPU.segReadLimit.offset >> 2;
-const WRITE32 = CPU.segWriteLimit.offset >> 2;
-const STACK_MASK32 = CPU.stackMask.offset >> 2;
+const GPR32 = CPU.gpr.u32;
+const RIP32 = CPU.rip.u32;
+const BASE32 = CPU.segBase.u32;
+const READ32 = CPU.segReadLimit.u32;
+const WRITE32 = CPU.segWriteLimit.u32;
+const STACK_MASK32 = CPU.stackMask.u32;
 
 export function gprLo(cpu: Cpu, i: number): number {
   return cpu.u32[GPR32 + i * 2];

@@ -25,11 +25,11 @@ export class CpuBank {
     const out = this.current;
     if (out === vcpu) return;
     const { cpu } = vcpu;
-    const runs = cpu.u32[CPU.regionRuns.offset >> 2];
+    const runs = cpu.u32[CPU.regionRuns.u32];
     cpu.u8.copyWithin(out.parked, CPU_START, CPU.end);
     cpu.u8.copyWithin(CPU_START, vcpu.parked, vcpu.parked + CPU.end - CPU_START);
     // The one field that is the VM's.
-    cpu.u32[CPU.regionRuns.offset >> 2] = runs;
+    cpu.u32[CPU.regionRuns.u32] = runs;
     this.current = vcpu;
     this.#imports = vcpu.imports;
     out.finder.lookups.use(false);

@@ -75,7 +75,7 @@ export class Executor {
     const cpu = this.#cpu;
     const finder = this.#finder;
     const flags = cpu.systemFlags;
-    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    const shadow = cpu.shadow;
     const { armed } = cpu.mmu.breakpoints;
     const { mtf } = cpu.intercepts;
     const step = (flags & (FLAG.TF | FLAG.RF)) !== 0 || shadow !== 0 || armed || mtf;
@@ -85,7 +85,7 @@ export class Executor {
     let skipped = 0;
     let rec: number;
     if (limit === MAX_BLOCK && finder.stoppedInside) {
-      rec = finder.resume(cpu.u32[CPU.rip.offset >> 2], cpu.u32[(CPU.rip.offset >> 2) + 1]);
+      rec = finder.resume(cpu.u32[CPU.rip.u32], cpu.u32[CPU.rip.u32 + 1]);
       skipped = finder.skipped;
     } else rec = this.#out.find(limit);
     if (rec === 0) return this.#takeOrFault();
@@ -107,7 +107,7 @@ export class Executor {
    */
   #step(rec: number): VmExit | undefined {
     const cpu = this.#cpu;
-    const at = CPU.shadow.offset >> 2;
+    const at = CPU.shadow.u32;
     const shadow = cpu.u32[at];
     cpu.singleStep = (cpu.systemFlags & FLAG.TF) !== 0;
     const exit = this.#execute(rec, 1, true);
@@ -140,7 +140,7 @@ export class Executor {
     const ranOut = this.#generated(rec) === RUN_OUT_OF_BUDGET;
     if (ranOut && this.#translator !== undefined) {
       // Samples at even distances would meet the same block of a loop again and again.
-      this.#translator.sample(this.#cpu.u32[CPU.curRec.offset >> 2], run.ran);
+      this.#translator.sample(this.#cpu.u32[CPU.curRec.u32], run.ran);
       this.sliceLength = SAMPLING_SLICE + (run.retired & 0xfff);
     }
     if (run.end(ranOut) === "stop") return undefined;

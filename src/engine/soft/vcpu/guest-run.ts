@@ -55,7 +55,7 @@ export class GuestRun {
   // ---- beginning and end
   /** Generated code is about to run for `budget` instructions; `skipped` ones of its first block come before. */
   begin(budget: number, skipped: number, stepping: boolean): void {
-    this.#cpu.i32[CPU.budget.offset >> 2] = this.#loaded = budget + skipped;
+    this.#cpu.i32[CPU.budget.u32] = this.#loaded = budget + skipped;
     this.retired -= skipped;
     this.#kicked = false;
     this.active = true;
@@ -67,7 +67,7 @@ export class GuestRun {
   }
   /** Instructions that have run since `begin`. */
   get ran(): number {
-    return this.#loaded - this.#cpu.i32[CPU.budget.offset >> 2] - (this.#kicked ? DEBT : 0);
+    return this.#loaded - this.#cpu.i32[CPU.budget.u32] - (this.#kicked ? DEBT : 0);
   }
   /** Generated code has returned; `ranOut`: before the block in CPU.curRec, which does not fit into the budget. RIP and counts are exact again. */
   end(ranOut: boolean): Departure {
@@ -75,7 +75,7 @@ export class GuestRun {
     this.active = false;
     if (this.#kicked) this.#code.stops.mend();
     this.stepping = false;
-    const rec = u32[CPU.curRec.offset >> 2];
+    const rec = u32[CPU.curRec.u32];
     if (ranOut) this.setRip(u16[(rec + REC.ipOff) >> 1]);
     else if (this.#departure === undefined) {
       // The instruction in curRec did not happen.
@@ -85,7 +85,7 @@ export class GuestRun {
     this.retired += this.ran;
     this.#kicked = false;
     this.#loaded = 0;
-    i32[CPU.budget.offset >> 2] = 0;
+    i32[CPU.budget.u32] = 0;
     return ranOut ? "stop" : (this.#departure ?? "fault");
   }
   /** What an import answers that wants generated code to be left. */
@@ -98,7 +98,7 @@ export class GuestRun {
     if (!this.active) return this.retired;
     const { u16, u32 } = this.#cpu;
     const charged = this.retired + this.ran;
-    return this.fetching ? charged : charged + u16[(u32[CPU.curRec.offset >> 2] + REC.count) >> 1];
+    return this.fetching ? charged : charged + u16[(u32[CPU.curRec.u32] + REC.count) >> 1];
   }
 
   // ---- stops
@@ -107,23 +107,23 @@ export class GuestRun {
     if (!this.active || this.#kicked) return;
     const { i32, u32 } = this.#cpu;
     this.#kicked = true;
-    i32[CPU.budget.offset >> 2] -= DEBT;
-    u32[CPU.regionStale.offset >> 2] = STALE_LEAVE;
-    this.#code.stops.breakBefore(u32[CPU.curRec.offset >> 2] + REC_BYTES);
+    i32[CPU.budget.u32] -= DEBT;
+    u32[CPU.regionStale.u32] = STALE_LEAVE;
+    this.#code.stops.breakBefore(u32[CPU.curRec.u32] + REC_BYTES);
   }
   /** Whether something waits that the run loop must see before the next instruction. */
   mustStop(): boolean {
     const cpu = this.#cpu;
     const { i32, u32 } = cpu;
     if (this.#kicked || this.stepping || cpu.halted || cpu.pendingDebug !== 0) return true;
-    const flags = u32[CPU.eflags.offset >> 2];
+    const flags = u32[CPU.eflags.u32];
     if ((flags & FLAG.TF) !== 0 || cpu.mmu.breakpoints.armed) return true;
-    const pending = u32[CPU.pending.offset >> 2];
-    if (u32[CPU.shadow.offset >> 2] !== 0 || (flags & FLAG.RF) !== 0) {
+    const pending = u32[CPU.pending.u32];
+    if (u32[CPU.shadow.u32] !== 0 || (flags & FLAG.RF) !== 0) {
       // With nothing waiting, and at least one more instruction sure to run before anything can, a shadow and RF are over unseen.
-      if (pending !== 0 || i32[CPU.budget.offset >> 2] <= MAX_BLOCK || cpu.intercepts.interruptWindow || cpu.intercepts.nmiWindow) return true;
-      u32[CPU.shadow.offset >> 2] = 0;
-      u32[CPU.eflags.offset >> 2] = flags & ~FLAG.RF;
+      if (pending !== 0 || i32[CPU.budget.u32] <= MAX_BLOCK || cpu.intercepts.interruptWindow || cpu.intercepts.nmiWindow) return true;
+      u32[CPU.shadow.u32] = 0;
+      u32[CPU.eflags.u32] = flags & ~FLAG.RF;
     }
     return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & FLAG.IF) !== 0 || cpu.intercepts.externalInterrupt);
   }
@@ -145,7 +145,7 @@ export class GuestRun {
 
   // ---- charges and RIP
   charge(instructions: number): void {
-    this.#cpu.i32[CPU.budget.offset >> 2] -= instructions;
+    this.#cpu.i32[CPU.budget.u32] -= instructions;
   }
   /** The record's instruction did not happen: charge those before it, RIP points at it. */
   unwindTo(rec: number): void {
@@ -155,23 +155,23 @@ export class GuestRun {
   /** Sets CPU.rip to ipBase + offset, masked. */
   setRip(offset: number): void {
     const u32 = this.#cpu.u32;
-    const base = CPU.ipBase.offset >> 2;
-    const rip = CPU.rip.offset >> 2;
+    const base = CPU.ipBase.u32;
+    const rip = CPU.rip.u32;
     const lo = u32[base] + offset;
     if (this.#cpu.code64) {
       u32[rip] = lo >>> 0;
       u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : lo < 0 ? -1 : 0);
     } else {
-      u32[rip] = (lo & u32[CPU.ipMask.offset >> 2]) >>> 0;
+      u32[rip] = (lo & u32[CPU.ipMask.u32]) >>> 0;
       u32[rip + 1] = 0;
     }
   }
   /** RIP of the instruction in CPU.curRec, which accesses a device. Not stored: the instruction may have its target in CPU.rip. */
   get accessingIp(): bigint {
     const { u16, u32, code64 } = this.#cpu;
-    const base = CPU.ipBase.offset >> 2;
-    const lo = u32[base] + u16[(u32[CPU.curRec.offset >> 2] + REC.ipOff) >> 1];
-    if (!code64) return BigInt((lo & u32[CPU.ipMask.offset >> 2]) >>> 0);
+    const base = CPU.ipBase.u32;
+    const lo = u32[base] + u16[(u32[CPU.curRec.u32] + REC.ipOff) >> 1];
+    if (!code64) return BigInt((lo & u32[CPU.ipMask.u32]) >>> 0);
     return BigInt.asUintN(64, (BigInt(u32[base + 1]) << 32n) + BigInt(lo));
   }
 
@@ -179,14 +179,14 @@ export class GuestRun {
   /** (Instructions before it leave none of this set, or end the run.) RF counts as cleared while generated code runs. */
   #remember(): void {
     const cpu = this.#cpu;
-    this.#shadow = cpu.u32[CPU.shadow.offset >> 2];
+    this.#shadow = cpu.shadow;
     this.#conditions = cpu.pendingDebug;
     this.#resume = cpu.systemFlags & FLAG.RF;
     cpu.systemFlags &= ~FLAG.RF;
   }
   restore(): void {
     const cpu = this.#cpu;
-    cpu.u32[CPU.shadow.offset >> 2] = this.#shadow;
+    cpu.shadow = this.#shadow;
     cpu.pendingDebug = this.#conditions;
     cpu.systemFlags |= this.#resume;
   }

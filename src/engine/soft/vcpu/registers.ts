@@ -23,10 +23,10 @@ export class VcpuRegisters implements RegisterAccess {
   }
   // These are asked several times a BIOS call: no call of another method in them.
   getGpr32(index: number): number {
-    return this.cpu.u32[(CPU.gpr.offset >> 2) + index * 2];
+    return this.cpu.u32[CPU.gpr.u32 + index * 2];
   }
   setGpr32(index: number, value: number): void {
-    this.cpu.u32[(CPU.gpr.offset >> 2) + index * 2] = value;
+    this.cpu.u32[CPU.gpr.u32 + index * 2] = value;
   }
   getRip(): bigint {
     return this.cpu.rip;
@@ -36,14 +36,14 @@ export class VcpuRegisters implements RegisterAccess {
     this.cpu.rip = BigInt.asUintN(64, value);
   }
   getRip32(): number {
-    return this.cpu.u32[CPU.rip.offset >> 2];
+    return this.cpu.u32[CPU.rip.u32];
   }
   advanceRip(bytes: number): void {
     const { cpu } = this;
-    if (cpu.u32[CPU.codeSize.offset >> 2] === 64) {
+    if (cpu.u32[CPU.codeSize.u32] === 64) {
       this.touched();
       cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(bytes));
-    } else cpu.u32[CPU.rip.offset >> 2] += bytes;
+    } else cpu.u32[CPU.rip.u32] += bytes;
   }
   getRflags(): number {
     return this.cpu.eflags;
@@ -59,16 +59,16 @@ export class VcpuRegisters implements RegisterAccess {
     return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
   }
   getSegmentSelector(segment: number): number {
-    return this.cpu.u16[(CPU.segSelector.offset >> 1) + segment];
+    return this.cpu.u16[CPU.segSelector.u16 + segment];
   }
   getSegmentBase32(segment: number): number {
-    return this.cpu.u32[(CPU.segBase.offset >> 2) + segment * 2];
+    return this.cpu.u32[CPU.segBase.u32 + segment * 2];
   }
   getSegmentAccess(segment: number): number {
-    return this.cpu.u32[(CPU.segAccess.offset >> 2) + segment];
+    return this.cpu.u32[CPU.segAccess.u32 + segment];
   }
   getCr0(): number {
-    return this.cpu.u32[CPU.cr0.offset >> 2];
+    return this.cpu.u32[CPU.cr0.u32];
   }
   setSegment(name: SegmentName, state: SegmentState): void {
     this.touched();
@@ -86,7 +86,7 @@ export class VcpuRegisters implements RegisterAccess {
       case "cr4":
         return BigInt(cpu.cr4);
       case "cr8":
-        return BigInt(cpu.u32[CPU.cr8.offset >> 2]);
+        return BigInt(cpu.u32[CPU.cr8.u32]);
       case "efer":
         return BigInt(cpu.efer);
       default:
@@ -98,22 +98,22 @@ export class VcpuRegisters implements RegisterAccess {
     this.touched();
     switch (name) {
       case "cr0":
-        cpu.u32[CPU.cr0.offset >> 2] = Number(BigInt.asUintN(32, value)) | 0x10;
+        cpu.u32[CPU.cr0.u32] = Number(BigInt.asUintN(32, value)) | 0x10;
         break;
       case "cr2":
         cpu.cr2 = BigInt.asUintN(64, value);
         break;
       case "cr3":
-        cpu.u64[CPU.cr3.offset >> 3] = value;
+        cpu.u64[CPU.cr3.u64] = value;
         break;
       case "cr4":
-        cpu.u32[CPU.cr4.offset >> 2] = Number(BigInt.asUintN(32, value));
+        cpu.u32[CPU.cr4.u32] = Number(BigInt.asUintN(32, value));
         break;
       case "cr8":
-        cpu.u32[CPU.cr8.offset >> 2] = Number(value & 15n);
+        cpu.u32[CPU.cr8.u32] = Number(value & 15n);
         break;
       case "efer":
-        cpu.u32[CPU.efer.offset >> 2] = Number(BigInt.asUintN(32, value));
+        cpu.u32[CPU.efer.u32] = Number(BigInt.asUintN(32, value));
         break;
       default:
         cpu.dr[Number(name.slice(2))] = value;

@@ -76,8 +76,8 @@ export class SlowArms {
    */
   #readInRegion(lo: number, hi: number, sizeSegment: number): boolean {
     const { i32, mmu, u32 } = this.#cpu;
-    const rec = u32[CPU.curRec.offset >> 2];
-    const budget = i32[CPU.budget.offset >> 2];
+    const rec = u32[CPU.curRec.u32];
+    const budget = i32[CPU.budget.u32];
     // What the devices answer to one instruction.
     if (rec !== this.#readBy || budget !== this.#readAt) mmu.answers.length = 0;
     this.#readBy = rec;
@@ -85,7 +85,7 @@ export class SlowArms {
     mmu.noting = true;
     const complete = this.#read(lo, hi, sizeSegment);
     mmu.noting = false;
-    if (!complete || u32[CPU.regionStale.offset >> 2] === 0) return complete;
+    if (!complete || u32[CPU.regionStale.u32] === 0) return complete;
     this.again = true;
     return false;
   }

@@ -1,3 +1,4 @@
+import type { Field } from "../../../base/index.ts";
 import { VmmError } from "../../../base/index.ts";
 import type { VcpuStateV1 } from "../../api/index.ts";
 import { CS, type Cpu, PENDING, SS } from "../cpu.ts";
@@ -17,9 +18,9 @@ export interface RunState {
 
 export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
   const { u8, u16, u32, u64 } = cpu;
-  const long = (field: { readonly offset: number }, i = 0): string => hex(u64[(field.offset >> 3) + i]);
-  const word = (field: { readonly offset: number }): number => u32[field.offset >> 2];
-  const half = (field: { readonly offset: number }): number => u16[field.offset >> 1];
+  const long = (field: Field, i = 0): string => hex(u64[field.u64 + i]);
+  const word = (field: Field): number => u32[field.u32];
+  const half = (field: Field): number => u16[field.u16];
   const pending = word(CPU.pending);
   const registers = new Uint8Array(8 * FPR_BYTES);
   for (let i = 0; i < 8; i++) registers.set(u8.subarray(CPU.fpr.offset + i * 16, CPU.fpr.offset + i * 16 + FPR_BYTES), i * FPR_BYTES);
@@ -81,14 +82,14 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
 export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   if (s.v !== 1) throw new VmmError("VMM_STATE", `CPU state of version ${String(s.v)}; this engine knows version 1`);
   const { u8, u16, u32, u64 } = cpu;
-  const long = (field: { readonly offset: number }, value: string, i = 0): void => {
-    u64[(field.offset >> 3) + i] = big(value);
+  const long = (field: Field, value: string, i = 0): void => {
+    u64[field.u64 + i] = big(value);
   };
-  const word = (field: { readonly offset: number }, value: number): void => {
-    u32[field.offset >> 2] = value;
+  const word = (field: Field, value: number): void => {
+    u32[field.u32] = value;
   };
-  const half = (field: { readonly offset: number }, value: number): void => {
-    u16[field.offset >> 1] = value;
+  const half = (field: Field, value: number): void => {
+    u16[field.u16] = value;
   };
   s.gpr.forEach((value, i) => long(CPU.gpr, value, i));
   long(CPU.rip, s.rip);

@@ -65,7 +65,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
 
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
-    cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    cpu.u32[CPU.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
     const inject = entry.kind === "run" || entry.kind === "skip" ? entry.inject : undefined;
     if (cpu.edited || inject !== undefined) {
       const message = entryFailure(cpu, inject);
@@ -76,7 +76,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     this.#stopAt = this.#run.retired + Math.max(0, Math.floor(budget));
     cpu.exit = undefined;
     // A stop asked for in a run that ended otherwise is over.
-    cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
+    cpu.pending &= ~PENDING.stop;
     this.#run.work = 0;
     const exit = this.#loop();
     this.#lastExit = exit;
@@ -127,7 +127,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   /** The monitor has done an instruction, or (`whole` false) an iteration of a repeated one: what would have come behind it comes. */
   #completed(whole: boolean): void {
     const { cpu } = this;
-    cpu.u32[CPU.shadow.offset >> 2] = 0;
+    cpu.shadow = 0;
     const flags = cpu.systemFlags;
     cpu.systemFlags = whole ? flags & ~FLAG.RF : flags | FLAG.RF;
     if ((flags & FLAG.TF) !== 0) cpu.pendingDebug |= DR6.BS;
@@ -145,7 +145,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       const event = this.#events();
       if (event !== undefined) return event;
       if (cpu.exit !== undefined) return this.#executor.take();
-      if (cpu.pendingDebug !== 0 && cpu.u32[CPU.shadow.offset >> 2] !== SHADOW_SS) {
+      if (cpu.pendingDebug !== 0 && cpu.shadow !== SHADOW_SS) {
         // Delivery has met a breakpoint: #DB comes before the handler's first instruction. Counted, since a handler of #DB may meet it for ever.
         if (++this.#run.retired >= this.#stopAt) return EXIT_BUDGET;
         continue;
@@ -160,8 +160,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         }
         remaining = Math.min(remaining, timer);
       }
-      if (remaining <= 0 || (cpu.u32[CPU.pending.offset >> 2] & PENDING.stop) !== 0) {
-        cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.stop;
+      if (remaining <= 0 || (cpu.pending & PENDING.stop) !== 0) {
+        cpu.pending &= ~PENDING.stop;
         return EXIT_BUDGET;
       }
       if (this.#run.overworked) return EXIT_EARLY;
@@ -179,9 +179,9 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   /** NMI, INTR, windows, at an instruction boundary. */
   #events(): VmExit | undefined {
     const cpu = this.cpu;
-    const pending = cpu.u32[CPU.pending.offset >> 2];
+    const pending = cpu.pending;
     if ((pending & PENDING.init) !== 0) {
-      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.init;
+      cpu.pending &= ~PENDING.init;
       return EXIT_INIT;
     }
     if (cpu.waitForSipi) {
@@ -191,7 +191,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       this.#startupVector = -1;
       return { kind: "sipi", vector, ...plain("sipi", BigInt(vector)) };
     }
-    const shadow = cpu.u32[CPU.shadow.offset >> 2];
+    const shadow = cpu.shadow;
     if (cpu.pendingDebug !== 0 && shadow !== SHADOW_SS) {
       const conditions = cpu.pendingDebug;
       cpu.pendingDebug = 0;
@@ -201,7 +201,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       return undefined;
     }
     if ((pending & PENDING.nmi) !== 0 && !cpu.nmiBlocked && shadow === 0) {
-      cpu.u32[CPU.pending.offset >> 2] &= ~PENDING.nmi;
+      cpu.pending &= ~PENDING.nmi;
       cpu.halted = false;
       if (this.intercepts.nmi) return { kind: "exception", vector: VECTOR.NMI, errorCode: undefined, event: "nmi", ...plain("exception") };
       cpu.nmiBlocked = true;
@@ -226,7 +226,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return this.#run.count;
   }
   #interceptsChanged(): void {
-    this.cpu.u32[CPU.portsSlow.offset >> 2] = this.intercepts.unconditionalIo ? 1 : 0;
+    this.cpu.u32[CPU.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
     this.#run.kick();
   }
   /** From inside a `GuestIo` call: the run ends behind the instruction, and the next one begins with the checks of a VM entry. */
@@ -236,7 +236,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   requestStop(): void {
     if (!this.#run.active) return;
-    this.cpu.u32[CPU.pending.offset >> 2] |= PENDING.stop;
+    this.cpu.pending |= PENDING.stop;
     this.#run.kick();
   }
   setApicPage(gpa: number | undefined): void {
@@ -245,7 +245,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   /** Where the pending-work bits lie, as an index of 32-bit words. */
   protected pendingIndex(): number {
-    return CPU.pending.offset >> 2;
+    return CPU.pending.u32;
   }
   setInterruptLine(level: boolean): void {
     const at = this.pendingIndex();
@@ -292,8 +292,8 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   reset(): void {
     resetCpu(this.cpu);
     this.#startupVector = -1;
-    this.cpu.u32[CPU.pending.offset >> 2] &= PENDING.intr;
-    this.cpu.u32[CPU.shadow.offset >> 2] = 0;
+    this.cpu.pending &= PENDING.intr;
+    this.cpu.shadow = 0;
     this.#lastExit = undefined;
     this.cpu.mmu.flushAll(true);
   }
@@ -312,7 +312,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return this.#run.active && this.#run.accessing ? this.#run.accessingIp : this.cpu.rip;
   }
   override getRip32(): number {
-    return this.#run.active && this.#run.accessing ? Number(BigInt.asUintN(32, this.#run.accessingIp)) : this.cpu.u32[CPU.rip.offset >> 2];
+    return this.#run.active && this.#run.accessing ? Number(BigInt.asUintN(32, this.#run.accessingIp)) : this.cpu.u32[CPU.rip.u32];
   }
   override setRip(value: bigint): void {
     super.setRip(value);

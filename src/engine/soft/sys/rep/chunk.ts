@@ -16,9 +16,9 @@ import { gprHi, gprLo, isCanonical } from "../words.ts";
 const BULK = 4096;
 export const SINGLES = 256;
 
-const READ32 = CPU.segReadLimit.offset >> 2;
-const WRITE32 = CPU.segWriteLimit.offset >> 2;
-const BASE32 = CPU.segBase.offset >> 2;
+const READ32 = CPU.segReadLimit.u32;
+const WRITE32 = CPU.segWriteLimit.u32;
+const BASE32 = CPU.segBase.u32;
 export const RCX = 1;
 export const RSI = 6;
 export const RDI = 7;
