@@ -373,6 +373,24 @@ for (const [engineName, engine] of Object.entries(ENGINES)) {
   implicit("INT3 reads SS0 from the TSS", "v86", TASK + 8, ACCESS, [0xcc]);
 }
 
+// ---- breakpoints that are not enabled
+for (const [engineName, engine] of Object.entries(ENGINES)) {
+  test(`breakpoints that are not enabled leave no bits in DR6 [${engineName}]`, () => {
+    const m = new ModeMachine(engine, "protected32");
+    m.vcpu.intercepts.exceptionBitmap = 2;
+    for (let enabled = 0; enabled < 16; enabled++) {
+      m.reset({ gpr: { 3: X } });
+      m.write([0x8a, 0x03, 0x90]);
+      for (const i of [0, 1, 2, 3]) m.raw.setControl(`dr${i}`, BigInt(X));
+      const l = [0, 1, 2, 3].reduce((bits, i) => bits | (((enabled >> i) & 1) << (i * 2)), 0x400);
+      m.raw.setControl("dr7", BigInt((l | 0x33330000) >>> 0));
+      tried += 4;
+      assert.equal(conditions(m), enabled);
+    }
+    m.dispose();
+  });
+}
+
 // ---- instruction breakpoints, RF, shadows
 for (const [engineName, engine] of Object.entries(ENGINES)) {
   for (const mode of ["real", "protected16", "protected32", "v86", "long"]) {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { CODE, DATA, HANDLERS, ModeMachine, SELECTOR } from "./modes.mjs";
+import { CODE, DATA, HANDLERS, IDT, ModeMachine, OTHER_TASK, SELECTOR } from "./modes.mjs";
 import { ENGINES } from "./support.mjs";
 
 const BUDGETS = [1, 2, 3, 4, 5, 6, 7, 11, 64, 65, 1000];
@@ -187,6 +187,55 @@ program(
   here([...movEax(0x402), ...movDr(7)], (at) => [...movEax(at + 10), ...movDr(0), ...MOV_SS, NOP, HLT]),
   { count: 0 },
   { gpr: { 3: SELECTOR.data } },
+);
+
+// ---- task switches
+const NEW_TASK = HANDLERS + 0x800;
+const JMP_TASK = [0xea, 0, 0, 0, 0, SELECTOR.otherTask, 0];
+/** The other task's flags and T bit, and what it runs. */
+const task = (flags, t, code) => (m) => {
+  m.memory.write32(OTHER_TASK + 0x24, flags);
+  m.memory.write16(OTHER_TASK + 0x64, t);
+  m.write(code, NEW_TASK);
+  m.write([0, 0, SELECTOR.otherTask, 0, 0, 0xe5, 0, 0], IDT + 0x30 * 8);
+};
+program(
+  "TF and JMP to a task: the trap comes in the new one",
+  [...TF_ON, ...JMP_TASK],
+  { count: 1, seen: 0x4000, where: NEW_TASK - CODE },
+  { setUp: task(2, 0, [HLT]) },
+);
+program(
+  "a task with the T bit: #DB before its first instruction",
+  JMP_TASK,
+  { count: 1, seen: 0x8000, where: NEW_TASK - CODE },
+  { setUp: task(2, 1, [HLT]) },
+);
+program("both at once", [...TF_ON, ...JMP_TASK], { count: 1, seen: 0xc000, where: NEW_TASK - CODE }, { setUp: task(2, 1, [HLT]) });
+program(
+  "a task that begins with TF: the trap comes behind its first instruction",
+  JMP_TASK,
+  { count: 4, seen: 0x4000 },
+  { setUp: task(0x102, 0, [NOP, ...TF_OFF, HLT]) },
+);
+program("TF and INT n through a task gate: none", [...TF_ON, 0xcd, 0x30], { count: 0 }, { setUp: task(2, 0, [HLT]) });
+program(
+  "a task switch disables local breakpoints",
+  [...movEax(NEW_TASK), ...movDr(0), ...movEax(0x401), ...movDr(7), ...JMP_TASK],
+  { count: 0 },
+  { setUp: task(2, 0, [HLT]) },
+);
+program(
+  "and leaves global ones: behind the switch they count",
+  [...movEax(NEW_TASK), ...movDr(0), ...movEax(0x402), ...movDr(7), ...JMP_TASK],
+  { count: 1, seen: 1 },
+  { setUp: task(2, 0, [HLT]) },
+);
+program(
+  "a task that begins with RF passes its first instruction's breakpoint",
+  [...movEax(NEW_TASK), ...movDr(0), ...movEax(0x402), ...movDr(7), ...JMP_TASK],
+  { count: 0 },
+  { setUp: task(0x10002, 0, [NOP, HLT]) },
 );
 
 // ---- interrupts and shadows (vector 20h writes 77h to X)
