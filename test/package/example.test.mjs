@@ -27,7 +27,9 @@ for (const [what, change, status] of [
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-example-"));
     t.after(() => fs.rmSync(directory, { recursive: true }));
     fs.mkdirSync(path.join(directory, "bin"));
-    fs.writeFileSync(path.join(directory, "bin/npx"), `#!/bin/sh\nshift\nexec "${process.execPath}" "${root}dist/bin/whyve.cjs" "$@"\n`, { mode: 0o755 });
+    fs.writeFileSync(path.join(directory, "bin/npx"), `#!/bin/sh\nshift\nexec "${process.execPath}" "${root}dist/bin/whyve.cjs" "$@"\n`, {
+      mode: 0o755,
+    });
     const env = { ...process.env, PATH: `${directory}/bin:${process.env["PATH"] ?? ""}` };
     const run = (script) => spawnSync("bash", ["-e", "-o", "pipefail", "-c", script], { cwd: directory, env, encoding: "utf8" });
     assert.equal(run(change(step("Build"))).status, 0);
