@@ -8,14 +8,20 @@ import { biosServicesMarkdown } from "../dist/biosemul/index.js";
 import { implementedNames } from "../dist/engine/soft/code/semantics.js";
 import { manPage } from "../dist/cli/reference/man.js";
 import { optionsMarkdown } from "../dist/cli/reference/markdown.js";
+import { apiMarkdown } from "./api-page.mjs";
 import { opcodeCoverageMarkdown } from "../dist/isa/index.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
+const { version, exports: doors } = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
+const typed = Object.entries(doors).filter(([, door]) => door.types !== undefined);
 const PAGES = {
   "docs/generated/bios-services.md": biosServicesMarkdown(),
   "docs/generated/opcodes.md": opcodeCoverageMarkdown(implementedNames()),
   "docs/generated/whyve.1": manPage(version),
+  "docs/api.md": apiMarkdown(
+    ROOT,
+    typed.map(([name, { types }]) => [path.posix.join("whyve", name), types]),
+  ),
   "docs/options.md": optionsMarkdown(),
 };
 
