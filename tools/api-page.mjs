@@ -13,7 +13,10 @@ function declarations(file) {
     const match = DECLARATION.exec(lines[i]);
     if (match === null) continue;
     const end = endOf(lines, i);
-    const text = lines.slice(i, end + 1).filter((line) => !/^\s*#private;$|^\s*private /.test(line)).join("\n");
+    const text = lines
+      .slice(i, end + 1)
+      .filter((line) => !/^\s*#private;$|^\s*private /.test(line))
+      .join("\n");
     const [, kind, name] = match;
     // Overloads follow each other.
     const before = found.get(name);
@@ -53,7 +56,15 @@ export function doorExports(file, wanted) {
   const out = new Map();
   for (const name of wanted ?? own.keys()) if (own.has(name)) out.set(name, own.get(name));
   for (const [, names, from] of text.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)) {
-    const list = names.split(",").map((n) => n.trim().replace(/^type /, "").split(" as ")).filter(([n]) => n !== "");
+    const list = names
+      .split(",")
+      .map((n) =>
+        n
+          .trim()
+          .replace(/^type /, "")
+          .split(" as "),
+      )
+      .filter(([n]) => n !== "");
     for (const [inner, outer = inner] of list) {
       if (wanted !== undefined && !wanted.includes(outer)) continue;
       const found = doorExports(declarationFile(file, from), [inner]).get(inner);
