@@ -95,8 +95,8 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: "eof",
-  // A native module, and optional.
-  external: ["koffi"],
+  // A native module, and optional; WebAssembly that few runs need.
+  external: ["koffi", "xz-decompress"],
   plugins: [interpreterFile, lazyBuiltins, lazyRooms, bakedBytes],
   // import() of a Node module becomes require(): the launcher's script has no module loader.
   supported: { "dynamic-import": false },

@@ -129,9 +129,14 @@ const BIOS_CALLS_KEPT = 100;
 function bootOptions(request: RunRequest, plugs: Plugs): BootOptions {
   return {
     images: request.media.map((m) =>
-      m.kind === undefined
+      m.kind === undefined && m.format === undefined
         ? m.path
-        : { kind: m.kind, path: m.path, ...(m.bus === undefined ? {} : { bus: m.bus }), ...(m.format === undefined ? {} : { format: m.format }) },
+        : {
+            ...(m.kind === undefined ? {} : { kind: m.kind }),
+            path: m.path,
+            ...(m.bus === undefined ? {} : { bus: m.bus }),
+            ...(m.format === undefined ? {} : { format: m.format }),
+          },
     ),
     snapshot: request.snapshotDisk,
     readOnly: request.readOnly,

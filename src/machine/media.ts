@@ -93,7 +93,7 @@ async function openFile(
   const stated = { ...(format !== undefined && { format }) };
   const open = (readOnly: boolean): Promise<BlockBackend> => platform.openImage(path, { readOnly, ...stated, ...(warn !== undefined && { warn }) });
   if (readOnly || snapshot || kind !== undefined) return await open(readOnly || snapshot || kind === "cdrom");
-  const probe = await platform.openImage(path, { readOnly: true, ...stated });
+  const probe = await platform.openImage(path, { readOnly: true, peek: true, ...stated });
   const isCd = detectImage(probe).kind === "cdrom";
   probe.close();
   return await open(isCd);

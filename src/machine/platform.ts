@@ -8,6 +8,8 @@ import type { Packer } from "./snapshot/container.ts";
 export interface ImageRequest {
   /** Without write access; others may use it at the same time. */
   readonly readOnly: boolean;
+  /** True: it is only looked at, and closed again. */
+  readonly peek?: boolean;
   /** Undefined: by the content. */
   readonly format?: ImageFormat;
   /** Receives one line for each thing worth knowing though the image opens. */

@@ -4,7 +4,7 @@ import type { Platform } from "../machine/index.ts";
 /** Node's: files, directories and sockets of this computer. What a plain run does not touch is loaded at its first use. */
 export const nodePlatform: Platform = {
   ...nodeHost,
-  openImage: async (path, request) => (await backends()).openImage(path, request),
+  openImage: async (path, request) => await (await backends()).openPackedImage(path, request),
   openDirectory: async (path, readOnly) => new (await backends()).DirectoryTree(path, { readOnly }),
   async openNetwork(request) {
     const { openTap, openUserNet } = await backends();

@@ -1,7 +1,15 @@
 import { VmmError } from "../../base/index.ts";
 import type { ByteFile } from "./byte-file.ts";
 import type { Codec } from "./codec.ts";
+import { ascii } from "./be.ts";
 import { detectFormat } from "./detect.ts";
+import { MappedImage } from "./mapped-image.ts";
+import { recognise, START_BYTES } from "./not-a-disk.ts";
+import type { NotADisk } from "./not-a-disk.ts";
+import { readPart } from "./read-part.ts";
+import { openVdi } from "./vdi.ts";
+import { openVhdx } from "./vhdx/open.ts";
+import { openVmdk } from "./vmdk/open.ts";
 import type { DiskImage } from "./disk-image.ts";
 import type { ImageFormat } from "./image-format.ts";
 import { openQcow2, readQcow2Header } from "./qcow2/open.ts";
@@ -18,6 +26,8 @@ export interface Surroundings {
   readonly codec: Codec;
   /** `reference` as it stands in the image `from` (relative to its directory, or absolute). Throws `VmmError`, also when there is no such file. */
   openBacking(reference: string, from: ByteFile): ByteFile;
+  /** A regular file of that plain name (no directory in it) beside `from`, read-only. Throws `VmmError`, also when it is a link. */
+  openBeside(name: string, from: ByteFile): ByteFile;
   readonly warn: (message: string) => void;
 }
 
@@ -32,20 +42,71 @@ export interface OpenOptions {
   readonly onBackingProblem?: (error: VmmError) => void;
 }
 
+/** Compression that can be undone while a file is opened. */
+export type Packing = NonNullable<NotADisk["packed"]>;
+
 /** Deeper chains of backing files are refused. */
 const MAX_CHAIN = 64;
 
 /** Names that qemu-img accepts in images and in `-F`, and what they are here. */
-const FORMAT_NAMES: Readonly<Record<string, ImageFormat>> = { raw: "raw", file: "raw", host_device: "raw", qcow2: "qcow2", vpc: "vhd", vhd: "vhd" };
+const FORMAT_NAMES: Readonly<Record<string, ImageFormat>> = {
+  raw: "raw",
+  file: "raw",
+  host_device: "raw",
+  qcow2: "qcow2",
+  vpc: "vhd",
+  vhd: "vhd",
+  vmdk: "vmdk",
+  vdi: "vdi",
+  vhdx: "vhdx",
+};
 
-/** The format of a file's content; throws for formats that are known but not supported. */
-export function probeFormat(file: ByteFile): ImageFormat {
-  const start = new Uint8Array(512);
+/** What a file's content is: an image's format, or something that can be unpacked to one. Throws `IMAGE_NOT_A_DISK` for everything else. */
+export function probe(file: ByteFile): { readonly format: ImageFormat } | { readonly packed: Packing } {
+  const start = new Uint8Array(START_BYTES);
   const end = new Uint8Array(512);
-  if (!file.read(0, start) || (file.size >= 1024 && !file.read(file.size - 512, end))) throw new VmmError("IMAGE_IO", `${file.name}: cannot be read`);
-  const found = detectFormat(start, file.size >= 1024 ? end : undefined, file.size);
-  if (found === "raw" || found === "qcow2" || found === "vhd") return found;
-  throw new VmmError("IMAGE_UNSUPPORTED", `${file.name}: is a ${found} image; convert it with qemu-img convert -O qcow2`);
+  const withEnd = file.size >= 1024;
+  if (!file.read(0, start) || (withEnd && !file.read(file.size - 512, end))) throw new VmmError("IMAGE_IO", `${file.name}: cannot be read`);
+  const format = detectFormat(start.subarray(0, Math.min(512, file.size)), withEnd ? end : undefined, file.size);
+  if (format !== "raw" || isIso9660(file)) return { format };
+  const found = recognise(start.subarray(0, Math.min(START_BYTES, file.size)), withEnd ? end : undefined);
+  if (found === undefined) return { format };
+  if (found.packed !== undefined) return { packed: found.packed };
+  throw notADisk(file.name, found);
+}
+
+/** The format of a file that is an image as it stands. */
+export function probeFormat(file: ByteFile): ImageFormat {
+  const found = probe(file);
+  if ("format" in found) return found.format;
+  throw packedError(file.name, found.packed);
+}
+
+const UNPACK: Readonly<Record<Packing, string>> = { gzip: "gunzip -k FILE", xz: "unxz -k FILE", zstd: "unzstd FILE" };
+
+/** A compressed image is read as it is, but not written. */
+export function packedError(name: string, packing: Packing): VmmError {
+  return new VmmError(
+    "IMAGE_PACKED",
+    `${name}: is compressed with ${packing}; ${REMEDIES} to boot it as it is, or unpack it: ${remedyFor(UNPACK[packing], name)} (${ALL_THE_SAME})`,
+  );
+}
+
+const ALL_THE_SAME = "--format raw takes it for a disk all the same";
+
+function notADisk(name: string, { what, remedy }: NotADisk): VmmError {
+  return new VmmError("IMAGE_NOT_A_DISK", `${name}: is ${what}; ${remedyFor(remedy, name)} (${ALL_THE_SAME})`);
+}
+
+/** A remedy with the file's name as a shell takes it. */
+function remedyFor(remedy: string, name: string): string {
+  return remedy.replaceAll("FILE", () => (/^[\w./+:@%,=-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`));
+}
+
+/** The system area of a CD may hold anything: programs, other systems' labels. ECMA-119 §8.1. */
+function isIso9660(file: ByteFile): boolean {
+  const id = new Uint8Array(6);
+  return file.size >= 17 * 2048 && file.read(16 * 2048, id) && ascii(id, 1, 5) === "CD001";
 }
 
 /**
@@ -77,12 +138,32 @@ function open(file: ByteFile, around: Surroundings, link: Link): DiskImage {
   try {
     const format = link.format ?? probeFormat(file);
     if (format === "raw") return new RawImage(file, link.sectorBytes);
-    return format === "qcow2" ? openQcow2Chain(file, around, link) : openVhd(file, around, link);
+    if (format === "qcow2") return openQcow2Chain(file, around, link);
+    if (format === "vhd") return openVhd(file, around, link);
+    return openForReading(file, format, around, link);
   } catch (error) {
     file.close();
     throw error;
   }
 }
+
+/** Formats that other programs write. */
+function openForReading(file: ByteFile, format: "vmdk" | "vdi" | "vhdx", around: Surroundings, link: Link): DiskImage {
+  if (!file.readOnly) throw readOnlyFormat(file.name, format);
+  // A descriptor names files: a format that was only guessed below another image does not lead to further ones.
+  if (format === "vmdk" && !link.trusted) throw new VmmError("IMAGE_BACKING", `${file.name}: is a VMDK, but the image above does not state that`);
+  const map = format === "vmdk" ? openVmdk(file, around) : format === "vdi" ? openVdi(file) : openVhdx(file);
+  return new MappedImage(file.name, map, link.sectorBytes);
+}
+
+/** Whoever would write must be told before an hour's work is lost. */
+function readOnlyFormat(name: string, format: string): VmmError {
+  const words = `${format.toUpperCase()} images are read here, not written`;
+  return new VmmError("IMAGE_READ_ONLY", `${name}: ${words}; ${REMEDIES}, or convert it: ${remedyFor(`whyve image convert FILE disk.qcow2`, name)}`);
+}
+
+/** What makes an image usable that cannot be written. */
+const REMEDIES = "add --snapshot-disk (writes stay in memory and are lost at the end) or --read-only";
 
 function openQcow2Chain(file: ByteFile, around: Surroundings, link: Link): DiskImage {
   const header = readQcow2Header(file);
@@ -189,10 +270,4 @@ export function vhdFooter(file: ByteFile): VhdFooter | undefined {
     if (isFooter(bytes)) return parseFooter(bytes, file.name);
   }
   return undefined;
-}
-
-function readPart(file: ByteFile, at: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  if (!file.read(at, bytes)) throw new VmmError("IMAGE_IO", `${file.name}: cannot be read`);
-  return bytes;
 }

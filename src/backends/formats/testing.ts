@@ -1,4 +1,5 @@
 import { inflateRawSync, deflateRawSync } from "node:zlib";
+import { VmmError } from "../../base/index.ts";
 import { MemoryByteFile } from "./byte-file.ts";
 import type { ByteFile } from "./byte-file.ts";
 import type { Codec } from "./codec.ts";
@@ -33,6 +34,11 @@ export function memorySurroundings(files: Readonly<Record<string, Uint8Array>> =
   return {
     codec: testCodec,
     warn: () => {},
+    openBeside(name) {
+      const bytes = files[name];
+      if (bytes === undefined) throw new VmmError("IMAGE_NOT_FOUND", `${name}: no such file`);
+      return new MemoryByteFile(name, bytes, { readOnly: true });
+    },
     openBacking(reference) {
       return new MemoryByteFile(reference, files[reference] ?? new Uint8Array(512), { readOnly: true });
     },

@@ -20,6 +20,7 @@ export class NodeByteFile implements ByteFile {
     return false;
   };
   readonly #lock: ImageLock | undefined;
+  readonly #stamp: string | undefined;
 
   /** Owns `fd` and `lock`. */
   constructor(options: {
@@ -30,7 +31,10 @@ export class NodeByteFile implements ByteFile {
     readonly size: number;
     readonly readOnly: boolean;
     readonly lock: ImageLock | undefined;
+    /** See `ByteFile.stamp`, for a file that was made of another. */
+    readonly stamp?: string;
   }) {
+    this.#stamp = options.stamp;
     this.path = options.path;
     this.name = options.name ?? options.path;
     this.#fd = options.fd;
@@ -85,7 +89,7 @@ export class NodeByteFile implements ByteFile {
   }
 
   stamp(): string {
-    return fileStamp(this.#fd);
+    return this.#stamp ?? fileStamp(this.#fd);
   }
 
   close(): void {

@@ -2,8 +2,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../api/index.ts";
-import { disguises, openImageFile, probeFormat } from "../formats/index.ts";
-import type { DiskImage, ImageFormat, OpenOptions, Surroundings } from "../formats/index.ts";
+import { disguises, openImageFile, packedError, probe } from "../formats/index.ts";
+import type { ByteFile, DiskImage, ImageFormat, OpenOptions, Surroundings } from "../formats/index.ts";
 import { fileStamp, NodeByteFile } from "./byte-file.ts";
 import { nodeCodec } from "./codec.ts";
 import { errorCode, lockImage, lockShared } from "./lock.ts";
@@ -17,6 +17,8 @@ export interface OpenImageOptions {
   readonly sectorBytes?: 512 | 2048;
   /** Undefined: by the content. */
   readonly format?: ImageFormat;
+  /** Only looked at: nothing is unpacked for that. */
+  readonly peek?: boolean;
   /** Receives one line for each thing the user should know though the image opens (read-only fallback, padded tail). */
   readonly warn?: (message: string) => void;
 }
@@ -37,6 +39,7 @@ export class FileBackend implements BlockBackend {
   readonly #fd: number;
   readonly #lock: ImageLock | undefined;
   readonly #guessed: boolean;
+  readonly #stamp: string | undefined;
   #fileBytes: number;
   #closed = false;
   #dirty = false;
@@ -51,7 +54,9 @@ export class FileBackend implements BlockBackend {
     readonly lock: ImageLock | undefined;
     /** Nobody said that it is raw: see `disguises`. */
     readonly guessed?: boolean;
+    readonly stamp?: string;
   }) {
+    this.#stamp = options.stamp;
     this.#guessed = options.guessed ?? false;
     this.name = options.name;
     this.#fd = options.fd;
@@ -89,7 +94,7 @@ export class FileBackend implements BlockBackend {
   }
 
   identity(): string {
-    return fileStamp(this.#fd);
+    return this.#stamp ?? fileStamp(this.#fd);
   }
 
   close(): void {
@@ -106,7 +111,11 @@ export class FileBackend implements BlockBackend {
  */
 export function openImage(path: string, options: OpenImageOptions = {}): BlockBackend {
   const opened = openDescriptor(path, options);
-  const format = options.format ?? formatOf(opened);
+  return openFormat(opened, path, options.format ?? formatOf(opened, path), options);
+}
+
+/** Owns `opened`. */
+function openFormat(opened: Descriptor, path: string, format: ImageFormat, options: OpenImageOptions): BlockBackend {
   if (format !== "raw") {
     const image = openImageFile(new NodeByteFile({ ...opened, path }), surroundings(options.warn ?? (() => {}), opened.lock !== undefined), {
       format,
@@ -135,7 +144,11 @@ function commitNowAndThen(image: DiskImage): void {
 
 /** The same with everything that tools ask about an image: `whyve image`. `onBackingProblem`: see there. */
 export function openDiskImage(path: string, options: OpenImageOptions & Pick<OpenOptions, "onBackingProblem"> = {}): DiskImage {
-  const opened = openDescriptor(path, options);
+  return toolImage(openDescriptor(path, options), path, options);
+}
+
+/** Owns `opened`. */
+function toolImage(opened: Descriptor, path: string, options: OpenImageOptions & Pick<OpenOptions, "onBackingProblem">): DiskImage {
   const around = surroundings(options.warn ?? (() => {}), opened.lock !== undefined);
   return openImageFile(new NodeByteFile({ ...opened, path }), around, {
     ...(options.format === undefined ? {} : { format: options.format }),
@@ -143,11 +156,60 @@ export function openDiskImage(path: string, options: OpenImageOptions & Pick<Ope
   });
 }
 
+/** `openImage`, for a compressed image, too, when it is only read: it is unpacked into a file without a name first. */
+export async function openPackedImage(path: string, options: OpenImageOptions = {}): Promise<BlockBackend> {
+  if (options.format !== undefined || options.readOnly !== true || options.peek === true) return openImage(path, options);
+  const { opened, format } = await unpackedDescriptor(path, options);
+  return openFormat(opened, path, format, options);
+}
+
+/** `openDiskImage` in the same way. */
+export async function openPackedDiskImage(path: string, options: Parameters<typeof openDiskImage>[1] = {}): Promise<DiskImage> {
+  if (options.format !== undefined || options.readOnly !== true) return openDiskImage(path, options);
+  const { opened, format } = await unpackedDescriptor(path, options);
+  return toolImage(opened, path, { ...options, format });
+}
+
+async function unpackedDescriptor(path: string, options: OpenImageOptions): Promise<{ readonly opened: Descriptor; readonly format: ImageFormat }> {
+  const opened = openDescriptor(path, options);
+  const found = probeDescriptor(opened, path);
+  if ("format" in found) return { opened, format: found.format };
+  const stamp = fileStamp(opened.fd);
+  fs.closeSync(opened.fd);
+  const { unpackFile } = await import("./unpack.ts");
+  const unpacked: Descriptor = { ...(await unpackFile(path, found.packed)), readOnly: true, lock: undefined, stamp };
+  if (unpacked.size === 0) {
+    fs.closeSync(unpacked.fd);
+    throw new VmmError("IMAGE_EMPTY", `${path}: the image in it is empty (0 bytes)`);
+  }
+  const inside = probeDescriptor(unpacked, path);
+  if ("format" in inside) return { opened: unpacked, format: inside.format };
+  fs.closeSync(unpacked.fd);
+  throw new VmmError("IMAGE_NOT_A_DISK", `${path}: is compressed twice (${found.packed}, ${inside.packed}); unpack it by hand`);
+}
+
 /** A file that another image names: read-only; under the shared lock while the image above is written. */
 export function surroundings(warn: (message: string) => void, lockBacking: boolean): Surroundings {
+  const openBelow = (target: string, from: ByteFile, what: string): NodeByteFile => {
+    try {
+      const opened = openDescriptor(target, { readOnly: true, mayBeEmpty: true });
+      const lock = lockBacking ? lockShared(target) : undefined;
+      return new NodeByteFile({ ...opened, path: target, lock });
+    } catch (error) {
+      if (!(error instanceof VmmError)) throw error;
+      throw new VmmError(error.code, `${from.name}: ${what} ${printable(error.message)}`, { cause: error });
+    }
+  };
   return {
     codec: nodeCodec,
     warn,
+    openBeside(name, from) {
+      const target = path.join(directoryOf(from), path.basename(name));
+      // A link may have come in the same archive, and lead anywhere.
+      if (fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+        throw new VmmError("IMAGE_BACKING", `${from.name}: ${printable(name)} is a link, not a file beside it`);
+      return openBelow(target, from, "extent");
+    },
     openBacking(reference, from) {
       const protocol = /^([a-z][a-z0-9+.-]+):/i.exec(reference)?.[1];
       if (protocol !== undefined && protocol !== "file")
@@ -157,17 +219,14 @@ export function surroundings(warn: (message: string) => void, lockBacking: boole
         );
       const name = protocol === "file" ? reference.slice(5).replace(/^\/\/(?=\/)/, "") : reference;
       if (name.includes("\0")) throw new VmmError("IMAGE_BACKING", `${from.name}: the name of its backing file is damaged`);
-      const target = path.resolve(path.dirname(fs.realpathSync(from.name)), name);
-      try {
-        const opened = openDescriptor(target, { readOnly: true, mayBeEmpty: true });
-        const lock = lockBacking ? lockShared(target) : undefined;
-        return new NodeByteFile({ ...opened, path: target, lock });
-      } catch (error) {
-        if (!(error instanceof VmmError)) throw error;
-        throw new VmmError(error.code, `${from.name}: backing file ${printable(error.message)}`, { cause: error });
-      }
+      return openBelow(path.resolve(directoryOf(from), name), from, "backing file");
     },
   };
+}
+
+/** The directory of an image, as the system knows it. */
+function directoryOf(from: ByteFile): string {
+  return path.dirname(fs.realpathSync(from.name));
 }
 
 function printable(text: string): string {
@@ -179,6 +238,8 @@ interface Descriptor {
   readonly size: number;
   readonly readOnly: boolean;
   readonly lock: ImageLock | undefined;
+  /** Where it comes from, when that is not the file itself: see `BlockBackend.identity`. */
+  readonly stamp?: string;
 }
 
 /** Opens and locks; falls back to read-only where there is no permission to write. */
@@ -218,11 +279,20 @@ function openDescriptor(
   }
 }
 
-function formatOf(opened: Descriptor): ImageFormat {
+/** A file that is an image as it stands. */
+function formatOf(opened: Descriptor, path: string): ImageFormat {
+  const found = probeDescriptor(opened, path);
+  if ("format" in found) return found.format;
+  fs.closeSync(opened.fd);
+  opened.lock?.release();
+  throw packedError(path, found.packed);
+}
+
+function probeDescriptor(opened: Descriptor, path: string): ReturnType<typeof probe> {
   // Not owned: the descriptor stays open, whoever takes it next closes it; on an error that is here.
-  const probe = new NodeByteFile({ ...opened, readOnly: true, path: "" });
+  const file = new NodeByteFile({ ...opened, readOnly: true, path });
   try {
-    return probeFormat(probe);
+    return probe(file);
   } catch (error) {
     fs.closeSync(opened.fd);
     opened.lock?.release();

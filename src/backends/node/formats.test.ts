@@ -450,12 +450,41 @@ describe("openImage by format", () => {
     expect(fs.readdirSync(dir).filter((n) => n.includes("lock"))).toEqual([]);
   });
 
-  it("refuses formats that it knows but does not have, by name", () => {
+  it("opens formats that are only read for reading only, and takes any file for raw when that is said", () => {
     fs.writeFileSync(at("a.vmdk"), `KDMV${"\0".repeat(2044)}`);
     fs.writeFileSync(at("a.vhdx"), `vhdxfile${"\0".repeat(2044)}`);
-    expect(() => openImage(at("a.vmdk"))).toThrow(/is a VMDK image; convert it/);
-    expect(() => openImage(at("a.vhdx"))).toThrow(/is a VHDX image; convert it/);
+    expect(() => openImage(at("a.vmdk"))).toThrow(/a\.vmdk: VMDK images are read here, not written/);
+    expect(() => openImage(at("a.vhdx"))).toThrow(/a\.vhdx: VHDX images are read here, not written/);
+    expect(() => openImage(at("a.vmdk"), { readOnly: true })).toThrow(/a\.vmdk: VMDK version 0 is not supported/);
     openImage(at("a.vmdk"), { format: "raw" }).close();
     expect(fs.readdirSync(dir).filter((n) => n.includes("lock"))).toEqual([]);
+  });
+
+  it.skipIf(!haveQemu).each([
+    ["vmdk", "subformat=monolithicSparse"],
+    ["vmdk", "subformat=monolithicFlat"],
+    ["vmdk", "subformat=twoGbMaxExtentSparse"],
+    ["vmdk", "subformat=twoGbMaxExtentFlat"],
+    ["vmdk", "subformat=streamOptimized"],
+    ["vdi", "static=off"],
+    ["vdi", "static=on"],
+    ["vhdx", "subformat=dynamic,block_size=1M"],
+    ["vhdx", "subformat=fixed"],
+  ] as const)("reads %s of qemu-img (%s) to the byte", (format, options) => {
+    const next = random(options.length);
+    const disk = new Uint8Array(9 * MIB + 512);
+    for (let i = 0; i < 40; i++) {
+      const from = next(disk.length);
+      disk.subarray(from, from + next(100_000)).forEach((_, k, part) => (part[k] = next(3) === 0 ? next(256) : i));
+    }
+    fs.writeFileSync(at("a.img"), disk);
+    qemuImg("convert", "-f", "raw", "-O", format, "-o", options, at("a.img"), at("b"));
+    const opened = openDiskImage(at("b"), { readOnly: true });
+    const whole = new Uint8Array(opened.sizeBytes);
+    expect(opened.read(0, whole)).toBe(true);
+    expect(Buffer.compare(whole.subarray(0, disk.length), disk)).toBe(0);
+    expect(whole.subarray(disk.length).every((b) => b === 0)).toBe(true);
+    expect(opened.check()).toMatchObject({ errorCount: 0 });
+    opened.close();
   });
 });

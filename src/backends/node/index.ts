@@ -3,7 +3,7 @@ export { NodeByteFile } from "./byte-file.ts";
 export { createFile, refuseExisting, writeWholeFile } from "./new-file.ts";
 export type { NewFile } from "./new-file.ts";
 export { nodeCodec } from "./codec.ts";
-export { FileBackend, openDiskImage, openImage, surroundings } from "./file.ts";
+export { FileBackend, openDiskImage, openImage, openPackedDiskImage, openPackedImage, surroundings } from "./file.ts";
 export type { OpenImageOptions } from "./file.ts";
 export { hostReason, listenReason } from "./host-error.ts";
 export { lockImage, lockShared } from "./lock.ts";

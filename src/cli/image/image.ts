@@ -1,8 +1,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { VmmError } from "../../base/index.ts";
+import { IMAGE_FORMATS, isWritten, WRITTEN_FORMATS } from "../../backends/formats/image-format.ts";
+import type { WrittenFormat } from "../../backends/formats/image-format.ts";
 import type { DiskImage, ImageFormat } from "../../backends/formats/index.ts";
-import { createFile, lockShared, openDiskImage } from "../../backends/node/index.ts";
+import { createFile, lockShared, openDiskImage, openPackedDiskImage } from "../../backends/node/index.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import { commandSuggestion, describeOptions, parseOptions } from "../options/options.ts";
 import type { OptionTable, ParsedOptions } from "../options/options.ts";
@@ -10,9 +12,14 @@ import { checkTarget, convertImage, formatFile } from "./convert.ts";
 import { Interrupted } from "./progress.ts";
 import { describeSize, parseSize } from "./size.ts";
 
-const FORMATS = ["raw", "qcow2", "vhd"] as const satisfies readonly ImageFormat[];
+const either = (words: readonly string[]): string => `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 
-const INPUT_FORMAT = { value: "FORMAT", short: "f", group: "Options", help: "format of the image: raw, qcow2 or vhd (default: detected)" } as const;
+const INPUT_FORMAT = {
+  value: "FORMAT",
+  short: "f",
+  group: "Options",
+  help: `format of the image: ${either(IMAGE_FORMATS)}\n(default: detected)`,
+} as const;
 const FORCE = { group: "Options", help: "replace a file that exists" } as const;
 const CLUSTER = { value: "SIZE", group: "Options", help: "qcow2 cluster size, 512 to 2M (default 64K)" } as const;
 const FIXED = { group: "Options", help: "VHD of fixed size (default: dynamic)" } as const;
@@ -79,14 +86,14 @@ const EXAMPLES = `Examples:
   whyve image create -f qcow2 disk.qcow2 20G
   whyve image create -f qcow2 -b golden.qcow2 test1.qcow2
   whyve image convert -O qcow2 --compress disk.img disk.qcow2
-  whyve image convert disk.vhd disk.img
+  whyve image convert disk.vmdk disk.qcow2
   whyve image check disk.qcow2
   whyve image resize disk.qcow2 +5G
 `;
 
 function overview(): string {
   const lines = Object.values(IMAGE_COMMANDS).map((c) => `  whyve image ${c.usage}`);
-  return `whyve image: disk images in the formats raw, qcow2 and vhd\n\n${lines.join("\n")}\n\n${EXAMPLES}\nwhyve image COMMAND --help says more.\n`;
+  return `whyve image: disk images in the formats raw, qcow2 and vhd; vmdk, vdi and vhdx are read\n\n${lines.join("\n")}\n\n${EXAMPLES}\nwhyve image COMMAND --help says more.\n`;
 }
 
 /** `whyve image ...`. Returns the exit code. */
@@ -120,8 +127,8 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
 function formatOf(given: ParsedOptions, option: string): ImageFormat | undefined {
   const text = given.value(option);
   if (text === undefined) return undefined;
-  const found = FORMATS.find((f) => f === (text === "vpc" ? "vhd" : text));
-  if (found === undefined) throw new UsageError(`format "${text}": use raw, qcow2 or vhd`);
+  const found = IMAGE_FORMATS.find((f) => f === (text === "vpc" ? "vhd" : text));
+  if (found === undefined) throw new UsageError(`format "${text}": use ${either(IMAGE_FORMATS)}`);
   return found;
 }
 
@@ -144,10 +151,10 @@ function warn(message: string): void {
   process.stderr.write(`whyve: ${message}\n`);
 }
 
-function info(given: ParsedOptions): number {
+async function info(given: ParsedOptions): Promise<number> {
   const [file = ""] = words(given, ["FILE"]);
   let problem: VmmError | undefined;
-  const image = openDiskImage(file, { readOnly: true, onBackingProblem: (error) => (problem = error), ...stated(given) });
+  const image = await openPackedDiskImage(file, { readOnly: true, onBackingProblem: (error) => (problem = error), ...stated(given) });
   const facts = {
     ...image.facts(),
     ...(problem === undefined ? {} : { backingProblem: problem.message }),
@@ -164,7 +171,10 @@ function info(given: ParsedOptions): number {
     ["virtual size", describeSize(facts.virtualBytes)],
     ["file size", describeSize(facts.fileBytes)],
     ["on the disk", describeSize(facts.diskBytes)],
-    [facts.format === "vhd" ? "block size" : "cluster size", facts.clusterBytes === undefined ? undefined : describeSize(facts.clusterBytes)],
+    [
+      facts.format === "qcow2" ? "cluster size" : facts.format === "vmdk" ? "grain size" : "block size",
+      facts.clusterBytes === undefined ? undefined : describeSize(facts.clusterBytes),
+    ],
     ["compression", facts.compression],
     ["backing file", facts.backingFile === undefined ? undefined : `${facts.backingFile} (${facts.backingFormat ?? "format not stated"})`],
     ["backing state", problem === undefined ? undefined : backingState(problem)],
@@ -202,8 +212,9 @@ const UNWRITTEN: Readonly<Record<string, string>> = {
   ".bz2": "compressed",
 };
 
-function targetFormat(given: ParsedOptions, option: string, file: string): ImageFormat {
+function targetFormat(given: ParsedOptions, option: string, file: string): WrittenFormat {
   const asked = formatOf(given, option);
+  if (asked !== undefined && !isWritten(asked)) throw new UsageError(`format "${asked}": is read here, not written; use ${either(WRITTEN_FORMATS)}`);
   if (asked !== undefined) return asked;
   const extension = path.extname(file).toLowerCase();
   const foreign = UNWRITTEN[extension];
@@ -214,7 +225,7 @@ function targetFormat(given: ParsedOptions, option: string, file: string): Image
   return extension === ".qcow2" ? "qcow2" : extension === ".vhd" ? "vhd" : "raw";
 }
 
-function details(given: ParsedOptions, format: ImageFormat): { readonly clusterBytes: number | undefined; readonly fixed: boolean } {
+function details(given: ParsedOptions, format: WrittenFormat): { readonly clusterBytes: number | undefined; readonly fixed: boolean } {
   const cluster = given.value("cluster-size");
   if (cluster !== undefined && format !== "qcow2") throw new UsageError("--cluster-size is for qcow2");
   if (given.has("fixed") && format !== "vhd") throw new UsageError("--fixed is for vhd");
@@ -274,7 +285,7 @@ async function convert(given: ParsedOptions): Promise<number> {
   const { path: target, lock: targetLock } = checkTarget(to, given.has("force"));
   let source: DiskImage | undefined;
   try {
-    source = openDiskImage(from, { readOnly: true, warn, ...stated(given) });
+    source = await openPackedDiskImage(from, { readOnly: true, warn, ...stated(given) });
     // Nobody may write the source meanwhile: the copy would be of no moment.
     const lock = targetLock !== undefined && fs.realpathSync(from) === target ? undefined : lockShared(from);
     try {
@@ -289,13 +300,14 @@ async function convert(given: ParsedOptions): Promise<number> {
   return EXIT.OK;
 }
 
-function check(given: ParsedOptions): number {
+async function check(given: ParsedOptions): Promise<number> {
   const [file = ""] = words(given, ["FILE"]);
   const repair = given.has("repair");
-  const image = openDiskImage(file, { readOnly: !repair, warn, ...stated(given) });
+  const image = await openPackedDiskImage(file, { readOnly: !repair, warn, ...stated(given) });
   const lock = repair ? undefined : lockShared(file);
   try {
     let result = image.check();
+    if (repair && !isWritten(image.format)) throw new UsageError(`${file}: ${image.format} images are read here, not written`);
     if (repair && (result.errorCount > 0 || result.leakedClusters > 0)) {
       if (image.repair === undefined) throw new VmmError("IMAGE_UNSUPPORTED", `${file}: there is nothing to repair in this format`);
       if (!image.repair()) throw new VmmError("IMAGE_CORRUPT", `${file}: cannot be repaired; qemu-img check -r all may know more`);

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isBootDevice, MAX_MEMORY_BYTES, MIN_MEMORY_BYTES } from "../../node/index.ts";
 import type { BootDevice, ClockKind, KernelBoot, NetRequest, TrapStyle } from "../../node/index.ts";
+import { IMAGE_FORMATS } from "../../backends/formats/image-format.ts";
 import type { ImageFormat } from "../../backends/formats/index.ts";
 import type { SocketPlace } from "../../backends/node/index.ts";
 import { boundedRegExp } from "../bounded-regexp.ts";
@@ -20,13 +21,18 @@ import type { TraceRequest } from "./trace-options.ts";
 /** Flags of `whyve run`. Stable: bhyve's own grammar lives under `whyve bhyve`. */
 export const RUN_OPTIONS = {
   hd: {
-    value: "FILE[,bus=virtio|ide][,format=raw|qcow2|vhd]",
+    value: "FILE[,bus=virtio|ide][,format=FORMAT]",
     multiple: true,
     group: "Media",
     help: "hard disk image (repeatable: 80h, 81h, ...); four drives fit\non ide (default), 16 on virtio; the BIOS boots from both;\nthe format is detected unless stated",
   },
   fd: { value: "FILE[,format=...]", multiple: true, group: "Media", help: "floppy image (repeatable: A:, B:)" },
-  cd: { value: "FILE", multiple: true, group: "Media", help: "CD image (ISO 9660)" },
+  cd: { value: "FILE[,format=...]", multiple: true, group: "Media", help: "CD image (ISO 9660)" },
+  format: {
+    value: "FORMAT",
+    group: "Media",
+    help: `format of images that state none: raw, qcow2, vhd, vmdk, vdi or vhdx\n(default: detected; vmdk, vdi, vhdx and gz, xz, zst files are only read)`,
+  },
   boot: { value: "hd|fd|cd", group: "Media", help: "first boot device, or an order: cd,hd; hd1: the second hard disk (they\ncount from 0)" },
   "snapshot-disk": { group: "Media", help: "keep the guest's writes in memory, never in the image" },
   "read-only": { group: "Media", help: "write-protect every image" },
@@ -313,22 +319,30 @@ function optional<T>(value: string | undefined, parse: (value: string) => T): T 
 
 const MEDIA_FLAGS: Readonly<Record<string, MediumRequest["kind"]>> = { hd: "hard-disk", fd: "floppy", cd: "cdrom" };
 
-const IMAGE_FORMATS = ["raw", "qcow2", "vhd"] as const satisfies readonly ImageFormat[];
 const FD_SETTINGS = { format: IMAGE_FORMATS } as const satisfies ImageSettings;
 const HD_SETTINGS = { bus: ["virtio", "ide"], format: IMAGE_FORMATS } as const satisfies ImageSettings;
 
 function parseMedia(given: ParsedOptions): readonly MediumRequest[] {
-  const media: MediumRequest[] = given.positionals.map((path) => ({ kind: undefined, path }));
+  const all = imageFormat(given.value("format"));
+  const byDefault = all === undefined ? {} : { format: all };
+  const media: MediumRequest[] = given.positionals.map((path) => ({ kind: undefined, path, ...byDefault }));
   for (const { name, value } of given.order) {
     if (!Object.hasOwn(MEDIA_FLAGS, name)) continue;
-    const { path, settings } = parseImageArgument(`--${name}`, value, name === "hd" ? HD_SETTINGS : name === "fd" ? FD_SETTINGS : {});
-    refuseUnknownSetting(`--${name}`, path, name === "hd" ? ["bus", "format"] : name === "fd" ? ["format"] : []);
+    const { path, settings } = parseImageArgument(`--${name}`, value, name === "hd" ? HD_SETTINGS : FD_SETTINGS);
+    refuseUnknownSetting(`--${name}`, path, name === "hd" ? ["bus", "format"] : ["format"]);
     const bus = settings.get("bus");
-    const format = IMAGE_FORMATS.find((f) => f === settings.get("format"));
+    const format = IMAGE_FORMATS.find((f) => f === settings.get("format")) ?? all;
     media.push({ kind: MEDIA_FLAGS[name], path, ...(bus === "virtio" || bus === "ide" ? { bus } : {}), ...(format === undefined ? {} : { format }) });
   }
   for (const { path } of media) if (path === "") throw new UsageError("an image's file name is empty");
   return media;
+}
+
+function imageFormat(value: string | undefined): ImageFormat | undefined {
+  const found = IMAGE_FORMATS.find((f) => f === value);
+  if (value !== undefined && found === undefined)
+    throw new UsageError(`--format "${value}": use ${IMAGE_FORMATS.slice(0, -1).join(", ")} or ${IMAGE_FORMATS.at(-1)}`);
+  return found;
 }
 
 /** `disk.img,bs=virtio` where only disk.img exists: not a file that is missing, but a setting that nobody knows. */

@@ -3,7 +3,8 @@ import { putBe64, viewOf } from "../be.ts";
 import { because } from "../byte-file.ts";
 import type { ByteFile } from "../byte-file.ts";
 import type { ImageFormat } from "../image-format.ts";
-import { l1EntriesFor, MAX_DISK_BYTES, newExtensions, serializeHeader } from "./header.ts";
+import { l1EntriesFor, newExtensions, serializeHeader } from "./header.ts";
+import { MAX_DISK_BYTES } from "../read-part.ts";
 import type { Qcow2Header } from "./header.ts";
 
 export interface CreateQcow2Options {

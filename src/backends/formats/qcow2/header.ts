@@ -1,5 +1,6 @@
 import { utf8Bytes, utf8Text, VmmError } from "../../../base/index.ts";
 import { ascii, be64, putBe64, viewOf } from "../be.ts";
+import { MAX_DISK_BYTES } from "../read-part.ts";
 
 /** "QFI\xfb". */
 export const QCOW2_MAGIC = 0x514649fb;
@@ -14,8 +15,6 @@ export const BITMAPS_EXTENSION = EXTENSION.BITMAPS;
 const MAX_L1_BYTES = 32 * 1024 * 1024;
 const MAX_REFCOUNT_TABLE_BYTES = 8 * 1024 * 1024;
 const MAX_SNAPSHOTS = 65536;
-/** What a PC can address with 48-bit LBA. */
-export const MAX_DISK_BYTES = 2 ** 48;
 
 export interface HeaderExtension {
   readonly type: number;

@@ -1,7 +1,8 @@
 import { VmmError } from "../../../base/index.ts";
 import { because } from "../byte-file.ts";
 import { putBe64, viewOf } from "../be.ts";
-import { l1EntriesFor, MAX_DISK_BYTES } from "./header.ts";
+import { l1EntriesFor } from "./header.ts";
+import { MAX_DISK_BYTES } from "../read-part.ts";
 import type { Qcow2Header } from "./header.ts";
 import type { Qcow2Store } from "./store.ts";
 
