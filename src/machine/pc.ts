@@ -25,7 +25,7 @@ import type { MachineConfig } from "./config.ts";
 import type { MachineClock } from "./run/clock.ts";
 import { HostClock } from "./run/host-clock.ts";
 import type { Host } from "./run/host.ts";
-import type { Board, BoardRequest } from "./run/run-loop.ts";
+import type { Board, BoardRequest } from "./run/board.ts";
 import { armSavedTimers, ScopedClock } from "./run/scoped-clock.ts";
 import { VirtualClock } from "./run/virtual-clock.ts";
 import type { PcStateV1 } from "./snapshot/state.ts";
@@ -36,6 +36,7 @@ import type { PcStateV1 } from "./snapshot/state.ts";
  */
 export class Pc implements Board {
   readonly config: MachineConfig;
+  readonly exactBudgets: boolean;
   readonly vm: Vm;
   readonly clock: MachineClock;
   /** Time as serial lines and the typist see it: their timers are saved with the devices'. */
@@ -63,6 +64,9 @@ export class Pc implements Board {
 
   constructor(config: MachineConfig, engine: CpuEngine, host: Host) {
     this.config = config;
+    this.exactBudgets = engine.traits?.exactBudgets ?? true;
+    if (config.clock === "virtual" && !this.exactBudgets)
+      throw new VmmError("CONFIG_CLOCK", `the engine ${engine.name} cannot count instructions, which the virtual clock goes by; use clock host`);
     this.#host = host;
     this.drives = assignDrives(config.drives);
     this.#apics = Array.from({ length: config.cpus }, () => new ApicGateway());

@@ -78,7 +78,7 @@ export async function runToEnd(vm, drives, guestNs) {
   let count = 0;
   let worst = 0;
   let exits = 0;
-  vm.observer = {
+  vm.observe({
     maxBudget: 200_000,
     beforeRun(vcpu) {
       at = performance.now();
@@ -91,7 +91,7 @@ export async function runToEnd(vm, drives, guestNs) {
       // A reset costs the host milliseconds and the guest a few instructions.
       if ((++exits & 63) === 0 && vm.stats().resets > 20) void vm.powerOff("resets for ever");
     },
-  };
+  });
   vm.pc.clock.createTimer("fuzz-end", () => void vm.powerOff("time is up")).arm(guestNs);
   vm.start();
   try {

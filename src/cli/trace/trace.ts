@@ -24,13 +24,7 @@ export function attachTraces(vm: VirtualMachine, requests: readonly TraceRequest
     else if (request.what === "exits") tracers.push(exitsTracer(vm, output));
     else tracers.push(insnTracer(vm, output, request.filter));
   }
-  if (tracers.length > 0) {
-    vm.observer = {
-      maxBudget: Math.min(...tracers.map((t) => t.maxBudget)),
-      beforeRun: (vcpu) => tracers.forEach((t) => t.beforeRun(vcpu)),
-      afterRun: (exit, vcpu) => tracers.forEach((t) => t.afterRun(exit, vcpu)),
-    };
-  }
+  const detach = tracers.map((tracer) => vm.observe(tracer));
   // A person who watches stderr wants lines as they come, not in 64 KiB pieces.
   const timer = setInterval(() => outputs.forEach((o) => o.flush()), 100);
   timer.unref();
@@ -39,7 +33,7 @@ export function attachTraces(vm: VirtualMachine, requests: readonly TraceRequest
     vm.pc.pio.hook = undefined;
     vm.pc.mmio.hook = undefined;
     vm.pc.traceBios(undefined);
-    vm.observer = undefined;
+    for (const stop of detach) stop();
     outputs.forEach((o) => o.close());
   };
 }

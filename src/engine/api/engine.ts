@@ -20,9 +20,20 @@ export interface EngineVmOptions {
   readonly ferr?: () => void;
 }
 
+/** Where engines differ. */
+export interface EngineTraits {
+  /**
+   * False (a host's own virtualisation): a run ends some time after its budget, and `instructionCount` does not count. Time is the host's then, and
+   * nobody can watch single instructions.
+   */
+  readonly exactBudgets: boolean;
+}
+
 /** Creates VMs. One engine serves many VMs in one process; nothing is global. */
 export interface CpuEngine {
   readonly name: string;
+  /** What it cannot do; absent: it can do everything that this contract says. */
+  readonly traits?: EngineTraits;
   createVm(options: EngineVmOptions): EngineVm;
 }
 

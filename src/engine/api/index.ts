@@ -17,4 +17,4 @@ export { ENTRY_RUN, ENTRY_SKIP } from "./exits.ts";
 export type { EventType, ExitCommon, InjectedEvent, Intercepts, VmEntry, VmExit, VmExitKind } from "./exits.ts";
 export { VCPU_STATE } from "./state.ts";
 export type { VcpuStateV1 } from "./state.ts";
-export type { CpuEngine, EngineStats, EngineVcpu, EngineVm, EngineVmOptions } from "./engine.ts";
+export type { CpuEngine, EngineTraits, EngineStats, EngineVcpu, EngineVm, EngineVmOptions } from "./engine.ts";

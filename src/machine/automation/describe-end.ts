@@ -1,4 +1,4 @@
-import type { MachineEnd } from "../run/run-loop.ts";
+import type { MachineEnd } from "../run/board.ts";
 
 /** One line about how a machine ended. */
 export function describeEnd(end: MachineEnd): string {

@@ -19,7 +19,8 @@ import { encodePng } from "./png.ts";
 import { formatRegisters, readRegisters } from "./registers.ts";
 import type { Registers } from "./registers.ts";
 import { RunLoop } from "../run/run-loop.ts";
-import type { MachineEnd } from "../run/run-loop.ts";
+import type { MachineEnd } from "../run/board.ts";
+import type { ExitObserver, ExitResponder } from "../run/doors.ts";
 import { Screen } from "./screen.ts";
 import type { Wait } from "./screen.ts";
 import { SerialPort } from "./serial-port.ts";
@@ -355,10 +356,17 @@ export class VirtualMachine {
     await snapshot.loadRegions(snapshotRegions(this.#pc));
   }
 
-  /** Watches every exit (tracing). */
-  set observer(observer: RunLoop["observer"]) {
-    this.#loop.observer = observer;
+  /** Lets somebody watch every run of the processors (a trace, a debugger); several at a time. Returns how to take it away. */
+  observe(observer: ExitObserver): () => void {
+    if (!this.#pc.exactBudgets && observer.maxBudget < Number.MAX_SAFE_INTEGER)
+      throw new VmmError("ENGINE_TRAIT", "this engine does not run instructions one at a time");
+    const remove = this.#loop.doors.addObserver(observer);
     this.#loop.cutSlice();
+    return remove;
+  }
+  /** Lets somebody answer exits before the machine does (a personality, a debugger); asked in the order of coming. Returns how to take it away. */
+  answerExits(responder: ExitResponder): () => void {
+    return this.#loop.doors.addResponder(responder);
   }
   /** Wakes an idle machine: input arrived by a way of its own. */
   wake(): void {

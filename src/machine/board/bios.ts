@@ -8,7 +8,7 @@ import type { BootDevice } from "../boot-device.ts";
 import type { MachineConfig } from "../config.ts";
 import { checkKernel, startKernel } from "../kernel.ts";
 import type { MachineClock } from "../run/clock.ts";
-import type { BoardRequest } from "../run/run-loop.ts";
+import type { BoardRequest } from "../run/board.ts";
 import type { DeviceSet } from "./devices.ts";
 import type { Drive } from "./drives.ts";
 import { COM_PORTS } from "./isa.ts";

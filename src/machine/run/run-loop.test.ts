@@ -4,13 +4,15 @@ import type { EngineVcpu, ExitCommon, VmEntry, VmExit } from "../../engine/api/i
 import { Vcpu } from "../../vmm/index.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import { RunLoop } from "./run-loop.ts";
-import type { Board, BoardRequest, RunLoopOptions } from "./run-loop.ts";
+import type { Board, BoardRequest } from "./board.ts";
+import type { RunLoopOptions } from "./run-loop.ts";
 
 const COMMON: ExitCommon = { reason: 0, qualification: 0n, instructionLength: 0, instructionInfo: 0 };
 
 /** A vCPU that follows a script of exits; each step costs so many instructions. */
 class ScriptedBoard implements Board {
   readonly vcpus: readonly Vcpu[];
+  exactBudgets = true;
   readonly clock: VirtualClock;
   readonly log: string[] = [];
   onRequest: (() => void) | undefined;
@@ -173,5 +175,84 @@ describe("RunLoop", () => {
     loop.stop("test");
     expect(await loop.ended).toEqual({ kind: "stopped", by: "test" });
     expect(() => loop.resume()).toThrow("cannot resume a machine that is ended");
+  });
+
+  it("tells every observer of every run, in the order of coming, until it is taken away", async () => {
+    const seen: string[] = [];
+    const board = new ScriptedBoard((_entry, _budget, step) => ({ cost: 10, exit: exit(step < 4 ? "vmcall" : "triple-fault") }));
+    const loop = new RunLoop(board, options());
+    const watch = (name: string, maxBudget: number) =>
+      loop.doors.addObserver({
+        maxBudget,
+        beforeRun: (_vcpu, entry) => void seen.push(`${name} enters ${entry.kind}`),
+        afterRun: ({ kind }) => {
+          seen.push(`${name} sees ${kind}`);
+          if (name === "debugger" && seen.length > 4) stop();
+        },
+      });
+    watch("trace", 1000);
+    const stop = watch("debugger", 1);
+    expect(loop.doors.maxBudget).toBe(1);
+    loop.start();
+    await loop.ended;
+    expect(seen.slice(0, 4)).toEqual(["trace enters run", "debugger enters run", "trace sees vmcall", "debugger sees vmcall"]);
+    expect(seen.filter((line) => line.startsWith("debugger sees"))).toHaveLength(2);
+    expect(seen.at(-1)).toBe("trace sees triple-fault");
+    expect(loop.doors.maxBudget).toBe(1000);
+  });
+
+  it("lets responders answer before the BIOS and the devices, the first that knows the exit", async () => {
+    const entries: VmEntry[] = [];
+    const board = new ScriptedBoard((entry, _budget, step) => {
+      entries.push(entry);
+      return {
+        cost: 10,
+        exit:
+          step < 3
+            ? exit("vmcall")
+            : step === 3
+              ? { ...COMMON, kind: "exception", vector: 3, errorCode: undefined, event: "software-exception" }
+              : exit("triple-fault"),
+      };
+    });
+    const loop = new RunLoop(board, options());
+    const asked: string[] = [];
+    loop.doors.addResponder({
+      kinds: ["vmcall", "exception"],
+      respond: ({ kind }) => (asked.push(kind), kind === "exception" ? { kind: "skip" } : undefined),
+    });
+    const remove = loop.doors.addResponder({ kinds: ["vmcall"], respond: () => (asked.push("second"), remove(), { kind: "skip" }) });
+    loop.start();
+    await loop.ended;
+    expect(asked).toEqual(["vmcall", "second", "vmcall", "vmcall", "exception"]);
+    expect(board.log.filter((line) => line === "bios vmcall")).toHaveLength(2);
+    expect(entries.map((e) => e.kind)).toEqual(["run", "skip", "run", "run", "skip"]);
+  });
+
+  it("holds the guest where an observer pauses it: that exit is answered and nothing else runs", async () => {
+    const board = new ScriptedBoard((_entry, _budget, step) => ({ cost: 10, exit: exit(step < 9 ? "vmcall" : "triple-fault") }));
+    const loop = new RunLoop(board, options());
+    let runs = 0;
+    const stop = loop.doors.addObserver({ maxBudget: 5, beforeRun() {}, afterRun: () => void (++runs === 3 && loop.pause()) });
+    loop.start();
+    while (loop.state !== "paused") await nodeHost.yield();
+    expect([runs, board.count, board.log.length]).toEqual([3, 30, 3]);
+    stop();
+    loop.resume();
+    expect((await loop.ended).kind).toBe("crash");
+  });
+
+  it("takes an engine without exact budgets at its word: a budget exit is a budget used up", async () => {
+    const budgets: number[] = [];
+    const board = new ScriptedBoard((_entry, budget, step) => {
+      budgets.push(budget);
+      // It ran on for longer than asked, or was left long before.
+      return { cost: step % 2 === 0 ? budget + 777 : 0, exit: exit(step < 6 ? "budget" : "triple-fault") };
+    });
+    board.exactBudgets = false;
+    const loop = new RunLoop(board, options());
+    loop.start();
+    expect((await loop.ended).kind).toBe("crash");
+    expect(budgets.every((budget) => budget > 0)).toBe(true);
   });
 });

@@ -1,52 +1,14 @@
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import { VmmError, unreachable } from "../../base/index.ts";
-import { ENTRY_RUN } from "../../vmm/index.ts";
+import { FLAG } from "../../isa/index.ts";
+import { ENTRY_RUN, ENTRY_SKIP } from "../../vmm/index.ts";
 import type { Vcpu, VmEntry, VmExit } from "../../vmm/index.ts";
-import type { MachineClock } from "./clock.ts";
+import type { Board, MachineEnd } from "./board.ts";
+import { Doors } from "./doors.ts";
+import { answerExit, INJECT_UD } from "./exits.ts";
 import type { Host } from "./host.ts";
 import { Scheduler, SCHEDULER_STATE } from "./scheduler.ts";
-
-/** Why a machine is at its end. `crash`: the guest's own doing, named. */
-export type MachineEnd =
-  | { readonly kind: "power-off"; readonly by: string }
-  /** The guest is a test and gave its result (`isaDebugExit`): an exit code as QEMU makes it, odd, 1 to 255. */
-  | { readonly kind: "debug-exit"; readonly exitCode: number }
-  | { readonly kind: "reset"; readonly by: string }
-  | { readonly kind: "crash"; readonly message: string }
-  | { readonly kind: "halted"; readonly message: string }
-  | { readonly kind: "stopped"; readonly by: string };
-
-/** The wired PC as the run loop sees it. Everything here is synchronous. */
-export interface Board {
-  /** The bootstrap processor first. */
-  readonly vcpus: readonly Vcpu[];
-  readonly clock: MachineClock;
-  /** A BIOS stub trapped (VMCALL, or OUT to the trap port): does the service. Undefined: no stub there, the instruction is the guest's own. */
-  callBios(exit: VmExit, vcpu: Vcpu): VmEntry | undefined;
-  /** A port or memory access that `GuestIo` left to us. */
-  accessExit(exit: VmExit): VmEntry;
-  /** What the guest or a person asked for since the last look: a reset, power off. */
-  takeRequest(): BoardRequest | undefined;
-  /** Told when a request was made, so that the running slice ends. */
-  onRequest: (() => void) | undefined;
-  /** Puts every chip and the CPUs into the state after RESET; the BIOS starts over. */
-  reset(kind: "cold" | "warm"): void;
-  /** From S3 (suspend to RAM) back to work. */
-  wake(): void;
-  /** True when the guest prepared a return from reset (CMOS shutdown code, warm-boot flag): a triple fault then is its way to ask for one. */
-  resetWasPrepared(): boolean;
-  /** One line about where a CPU is, for messages. */
-  describeCpu(vcpu: Vcpu): string;
-}
-
-/** What chips, the BIOS or a person want of the run loop; done between two instructions. `by`: who, for messages. */
-export type BoardRequest =
-  | { readonly kind: "reset"; readonly warm: boolean; readonly by: string }
-  | { readonly kind: "power-off"; readonly by: string }
-  | { readonly kind: "suspend" }
-  | { readonly kind: "wake" }
-  | { readonly kind: "debug-exit"; readonly exitCode: number };
 
 /** What the loop itself remembers, for snapshots. */
 export const LOOP_STATE = shape.record({
@@ -59,14 +21,6 @@ export const LOOP_STATE = shape.record({
   asleep: shape.maybe(shape.flag),
 });
 export type LoopStateV1 = Shaped<typeof LOOP_STATE>;
-
-/** Watches the machine, for tracing. Called after each `run`. */
-export interface ExitObserver {
-  /** Largest budget a run may get: 1 makes every instruction visible. */
-  readonly maxBudget: number;
-  beforeRun(vcpu: Vcpu): void;
-  afterRun(exit: VmExit, vcpu: Vcpu): void;
-}
 
 export interface RunLoopOptions {
   readonly host: Host;
@@ -88,7 +42,9 @@ const EXITS_A_LOOK = 63;
 const CALLS_A_SLICE = 127;
 /** PAUSEs in a turn before a CPU is taken to wait for another one. */
 const SPINS = 32;
-const IF_FLAG = 0x200;
+
+/** What becomes of the slice after an exit. */
+type Outcome = "go-on" | "end-slice" | "asleep";
 
 /** Runs a board slice by slice, sleeps when the guest does, ends when it ends. The only place that awaits. */
 export class RunLoop {
@@ -112,13 +68,16 @@ export class RunLoop {
   /** BIOS calls that were answered below the exit since the start. */
   #calls = 0;
   #untilMs = 0;
+  /** To the VMCALL that is about to become an exit. */
+  #answer: VmEntry | undefined;
   #breathe = false;
   #wake: (() => void) | undefined;
   #onPaused: (() => void)[] = [];
   readonly #ended: Promise<MachineEnd>;
   #settle: (end: MachineEnd) => void = () => {};
   #fail: (error: unknown) => void = () => {};
-  observer: ExitObserver | undefined;
+  /** Who watches and who answers besides the machine. */
+  readonly doors = new Doors();
   /** Resets since power-on. */
   resets = 0;
 
@@ -323,39 +282,41 @@ export class RunLoop {
    * also ends its slice when the time is over, for its instructions alone do not tell how long the host worked.
    */
   #slice(untilMs: number): number {
-    const { vcpus, clock } = this.#board;
+    const { vcpus, clock, exactBudgets } = this.#board;
     const { host } = this.#options;
+    const { doors } = this;
     const scheduler = this.#scheduler;
     const timed = clock.kind === "host";
     this.#exits = 0;
     this.#untilMs = untilMs;
-    const observer = this.observer;
     // Without timers, slices end at whole multiples of their length: where they end is counted, and must not depend on an early end before.
     const longest = timed ? MAX_SLICE : MAX_SLICE - (vcpus.reduce((sum, vcpu) => sum + vcpu.instructionCount(), 0) % MAX_SLICE);
-    const limit = observer === undefined ? longest : Math.min(longest, observer.maxBudget);
     this.#cut = false;
-    let budget = clock.budget(limit);
+    let budget = clock.budget(Math.min(longest, doors.maxBudget));
     if (this.#asleep) return this.#suspended();
     for (;;) {
       const cpu = scheduler.pick();
       const vcpu = vcpus[cpu];
-      if (vcpu === undefined) return Math.max(0, this.#idle());
+      if (vcpu === undefined) return this.#idle();
       if (scheduler.turn !== this.#turn) {
         this.#turn = scheduler.turn;
         if (vcpus.length > 1) vcpu.intercepts.pauseLoop = SPINS;
       }
       const before = vcpu.instructionCount();
-      observer?.beforeRun(vcpu);
+      const entry = this.#entries[cpu] ?? ENTRY_RUN;
+      const allowed = Math.min(budget, scheduler.left(cpu));
+      doors.beforeRun(vcpu, entry);
       this.#signalled = false;
       this.#running = vcpu;
-      const exit = vcpu.run(this.#entries[cpu] ?? ENTRY_RUN, Math.min(budget, scheduler.left(cpu)));
+      const exit = vcpu.run(entry, allowed);
       this.#running = undefined;
       this.#entries[cpu] = ENTRY_RUN;
-      const ran = vcpu.instructionCount() - before;
+      const ran = exactBudgets ? vcpu.instructionCount() - before : exit.kind === "budget" ? allowed : 0;
       scheduler.ran(cpu, ran);
-      observer?.afterRun(exit, vcpu);
-      const sleepMs = this.#handleExit(exit, vcpu, cpu);
-      if (sleepMs !== 0) return Math.max(0, sleepMs);
+      doors.afterRun(exit, vcpu);
+      const outcome = this.#handleExit(exit, vcpu, cpu);
+      if (outcome === "end-slice") return 0;
+      if (outcome === "asleep" && vcpus.length === 1) return this.#idle();
       budget -= ran;
       if (budget <= 0 || this.#cut) return 0;
       if ((++this.#exits & EXITS_A_LOOK) === 0 && host.now() >= untilMs) return 0;
@@ -364,98 +325,62 @@ export class RunLoop {
 
   /** A BIOS call, without leaving the run: what `#slice` does after an exit, done here. An observer sees exits instead. */
   #hypercall(exit: VmExit, vcpu: Vcpu): boolean {
-    if (this.observer !== undefined) return false;
-    const entry = this.#board.callBios(exit, vcpu);
-    if (entry !== ENTRY_RUN) return false;
+    if (this.doors.watched) return false;
+    const entry = this.doors.respond(exit, vcpu) ?? this.#board.callBios(exit, vcpu);
+    if (entry?.kind === "skip") vcpu.regs.raw.advanceRip(exit.instructionLength);
+    else if (entry !== ENTRY_RUN) {
+      // Nobody is asked twice about one exit.
+      this.#answer = entry ?? INJECT_UD;
+      return false;
+    }
     // This end is counted: under the virtual clock it comes after a number of calls, so that runs repeat.
     const due = this.#board.clock.kind === "host" ? (++this.#exits & EXITS_A_LOOK) === 0 : (++this.#calls & CALLS_A_SLICE) === 0;
     if (due && (this.#board.clock.kind === "virtual" || this.#options.host.now() >= this.#untilMs)) this.cutSlice();
     return true;
   }
 
-  /** 0: go on within the slice; -1: end the slice; positive: sleep that many ms. */
-  #handleExit(exit: VmExit, vcpu: Vcpu, cpu: number): number {
-    switch (exit.kind) {
+  /** Answers an exit, and says what becomes of the slice. */
+  #handleExit(exit: VmExit, vcpu: Vcpu, cpu: number): Outcome {
+    const answer = this.#answer ?? this.doors.respond(exit, vcpu) ?? answerExit(exit, vcpu, this.#board);
+    this.#answer = undefined;
+    if (typeof answer !== "string") {
+      this.#entries[cpu] = answer;
+      return "go-on";
+    }
+    switch (answer) {
+      case "nothing":
+        return "go-on";
       case "budget":
         // The end of a turn, not of the slice?
-        return this.#signalled || this.#scheduler.left(cpu) <= 0 ? 0 : -1;
-      case "hlt":
+        return this.#signalled || this.#scheduler.left(cpu) <= 0 ? "go-on" : "end-slice";
+      case "spins":
+        this.#entries[cpu] = ENTRY_SKIP;
+        this.#scheduler.yield(cpu);
+        return "go-on";
+      case "waits":
+        this.#entries[cpu] = ENTRY_SKIP;
         return this.#sleep(vcpu, cpu);
-      case "vmcall":
-        this.#entries[cpu] = this.#board.callBios(exit, vcpu) ?? INJECT_UD;
-        return 0;
-      case "io-in":
-      case "io-out":
-        this.#entries[cpu] = this.#board.callBios(exit, vcpu) ?? this.#board.accessExit(exit);
-        return 0;
-      case "mmio-read":
-      case "mmio-write":
-        this.#entries[cpu] = this.#board.accessExit(exit);
-        return 0;
-      case "triple-fault":
-        if (this.#options.tripleFault === "reset" || this.#board.resetWasPrepared()) this.#reset(true, "triple fault");
-        else this.#finish({ kind: "crash", message: `triple fault at ${this.#board.describeCpu(vcpu)}` });
-        return -1;
+      case "halts":
+        return this.#sleep(vcpu, cpu);
       case "init":
         if (cpu > 0) {
           vcpu.init();
-          return 0;
+          return "go-on";
         }
         this.#reset(true, "INIT");
-        return -1;
-      case "sipi":
-        vcpu.startup(exit.vector);
-        return 0;
-      // VMX root instructions in a guest that was never told it has VMX.
-      case "vmx-instruction":
-      case "getsec":
-      case "rsm":
-        this.#entries[cpu] = INJECT_UD;
-        return 0;
-      case "invd":
-      case "wbinvd":
-      case "monitor":
-        this.#entries[cpu] = { kind: "skip" };
-        return 0;
-      case "pause":
-        this.#entries[cpu] = { kind: "skip" };
-        this.#scheduler.yield(cpu);
-        return 0;
-      case "mwait":
-        this.#entries[cpu] = { kind: "skip" };
-        return this.#sleep(vcpu, cpu);
-      case "rdmsr":
-      case "wrmsr":
-      case "xsetbv":
-        this.#entries[cpu] = INJECT_GP;
-        return 0;
-      case "external-interrupt":
-      case "mtf":
-      case "interrupt-window":
-      case "nmi-window":
-      case "preemption-timer":
-        return 0;
-      case "entry-failure":
-        // What a firmware call was asked to load is the guest's doing.
-        this.#finish({ kind: "crash", message: `VM entry refused: ${exit.message}, at ${this.#board.describeCpu(vcpu)}` });
-        return -1;
-      // Off in our intercepts: an exit of these kinds is our own mistake.
-      case "exception":
-      case "task-switch":
-      case "cpuid":
-      case "invlpg":
-      case "invpcid":
-      case "rdpmc":
-      case "rdtsc":
-      case "rdtscp":
-      case "cr-access":
-      case "dr-access":
-      case "descriptor-table":
-      case "rdrand":
-      case "rdseed":
-        throw new VmmError("MACHINE_EXIT", `unexpected VM exit "${exit.kind}" (${this.#board.describeCpu(vcpu)})`);
+        return "end-slice";
+      case "shutdown":
+        if (this.#options.tripleFault === "reset" || this.#board.resetWasPrepared()) this.#reset(true, "triple fault");
+        else this.#finish({ kind: "crash", message: `triple fault at ${this.#board.describeCpu(vcpu)}` });
+        return "end-slice";
+      case "entry-refused":
+        this.#finish({
+          kind: "crash",
+          message: `VM entry refused: ${exit.kind === "entry-failure" ? exit.message : ""}, at ${this.#board.describeCpu(vcpu)}`,
+        });
+        return "end-slice";
       default:
-        return unreachable(exit);
+        return unreachable(answer);
     }
   }
 
@@ -465,12 +390,11 @@ export class RunLoop {
     return sleepMs === "no-timer" ? 50 : sleepMs;
   }
 
-  /** A CPU sleeps in HLT. */
-  #sleep(vcpu: Vcpu, cpu: number): number {
-    this.#scheduler.sleep(cpu, (vcpu.regs.rflags & IF_FLAG) === 0);
-    return this.#board.vcpus.length > 1 ? 0 : this.#idle();
+  #sleep(vcpu: Vcpu, cpu: number): "asleep" {
+    this.#scheduler.sleep(cpu, (vcpu.regs.rflags & FLAG.IF) === 0);
+    return "asleep";
   }
-  /** All CPUs sleep. */
+  /** All CPUs sleep. Returns how long the host may, in ms: 0: not at all, time has moved on. */
   #idle(): number {
     const { vcpus, clock } = this.#board;
     const deaf = this.#scheduler.allDeaf;
@@ -480,14 +404,11 @@ export class RunLoop {
       const [boot] = vcpus;
       const where = boot === undefined ? "" : ` at ${this.#board.describeCpu(boot)}`;
       this.#finish({ kind: "halted", message: `the guest halted with interrupts disabled${where}` });
-      return -1;
+      return 0;
     }
     const sleepMs = clock.idle();
     // No timer can end this sleep: wait for a person, looking up now and then.
     if (sleepMs === "no-timer" || deaf) return 50;
-    return sleepMs === 0 ? -1 : sleepMs;
+    return sleepMs;
   }
 }
-
-const INJECT_UD: VmEntry = { kind: "run", inject: { type: "hardware-exception", vector: 6 } };
-const INJECT_GP: VmEntry = { kind: "run", inject: { type: "hardware-exception", vector: 13, errorCode: 0 } };
