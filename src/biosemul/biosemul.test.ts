@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
 import { MemoryBlockBackend } from "../backends/api/index.ts";
-import { floppyDrive, hardDrive } from "./int13/test-bench.ts";
-import { Bench, CALLER } from "./test-bench.ts";
+import { floppyDrive, hardDrive } from "./int13/bench.testing.ts";
+import { Bench, CALLER } from "./bench.testing.ts";
 import { BIOS_TRAP_PORT, TRAP } from "./rom/layout.ts";
 
 describe("stubs", () => {

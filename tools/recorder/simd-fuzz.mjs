@@ -16,10 +16,12 @@ import { decode } from "../../dist/isa/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { SIMD } from "../../dist/engine/soft/simd/index.js";
 import { CPU } from "../../dist/engine/soft/state-layout.js";
-import { TestMachine } from "../../dist/engine/soft/sys/testing.js";
+import { fromSource } from "../from-source.mjs";
 import * as env from "../../test/vectors/environment.mjs";
 import { laneBytes, mxcsrValue } from "./floats.mjs";
 import { Player } from "../../test/vectors/player.mjs";
+
+const { TestMachine } = await fromSource("engine/soft/sys/machine.testing.ts");
 
 const args = process.argv.slice(2);
 const option = (name, value) => (args.includes(name) ? args[args.indexOf(name) + 1] : value);

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { MemoryByteFile } from "./byte-file.ts";
 import type { DiskImage } from "./disk-image.ts";
 import { createQcow2, createVhd, openImageFile } from "./index.ts";
-import { FragileFile, memorySurroundings, seeded } from "./testing.ts";
+import { FragileFile, memorySurroundings, seeded } from "./images.testing.ts";
 
 const haveQemu = spawnSync("qemu-img", ["--version"]).status === 0;
 const SECTORS = 2048;

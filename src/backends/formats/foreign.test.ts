@@ -4,7 +4,7 @@ import { MemoryByteFile } from "./byte-file.ts";
 import { fixVhdx, makeVdi, makeVhdx, makeVmdkDescriptor, makeVmdkSparse } from "./foreign.testing.ts";
 import { openImageFile } from "./index.ts";
 import type { DiskImage } from "./index.ts";
-import { memorySurroundings, seeded } from "./testing.ts";
+import { memorySurroundings, seeded } from "./images.testing.ts";
 
 const MIB = 1024 * 1024;
 

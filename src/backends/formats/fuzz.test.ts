@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { VmmError } from "../../base/index.ts";
 import { MemoryByteFile } from "./byte-file.ts";
 import { createQcow2, createVhd, openImageFile } from "./index.ts";
-import { FragileFile, memorySurroundings, seeded } from "./testing.ts";
+import { FragileFile, memorySurroundings, seeded } from "./images.testing.ts";
 
 const SIZE = 2 * 1024 * 1024;
 const around = memorySurroundings({ base: new Uint8Array(SIZE / 2).fill(0xba) });

@@ -5,7 +5,7 @@ import { checksum, get16, get32, getMac, put16, put32, putMac } from "./bytes.ts
 import { dnsReply, parseQuestion, RCODE } from "./dns.ts";
 import type { HostEndpoint, SocketHost, TcpEvents, TcpPeer, UdpReceiver } from "./host.ts";
 import { PROTOCOL, TCP, emptyPacket, emptySegment, parseIpv4Frame, parseTcp, parseUdp } from "./packet.ts";
-import { GUEST_MAC, TestGuest, ipFrame, sumOf, tcpPayload, udpPayload } from "./testing.ts";
+import { GUEST_MAC, TestGuest, ipFrame, sumOf, tcpPayload, udpPayload } from "./guest.testing.ts";
 import { UserNet } from "./user-net.ts";
 import type { UserNetOptions } from "./user-net.ts";
 

@@ -3,7 +3,7 @@ import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
 import type { BiosDrive, BiosHandler } from "../api.ts";
 import type { BootDevice } from "../config.ts";
 import { createInt13, DiskServices } from "../int13/index.ts";
-import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive } from "../int13/test-bench.ts";
+import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive } from "../int13/bench.testing.ts";
 import { boot, Bootstrap } from "./index.ts";
 
 const NO_BOOT = 0xe200;

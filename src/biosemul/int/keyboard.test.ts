@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Bench } from "../test-bench.ts";
+import { Bench } from "../bench.testing.ts";
 import { TRAP } from "../rom/layout.ts";
 import { KEY_ACTION } from "./int09.ts";
 

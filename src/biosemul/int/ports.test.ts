@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Bench } from "../test-bench.ts";
+import { Bench } from "../bench.testing.ts";
 
 describe("INT 11h", () => {
   it("gives the equipment word, also with no floppies", () => {

@@ -5,7 +5,7 @@ import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 import type { GuestIo, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
 import { SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { BiosContext } from "../api.ts";
-import { ByteMemory } from "../test-fakes.ts";
+import { ByteMemory } from "../fakes.testing.ts";
 import { buildVideoRom, createInt10, VIDEO_ROM_BASE } from "./index.ts";
 
 /** RAM below A0000, the VGA window, the option ROM, and the frame buffer at E0000000. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { MemoryBlockBackend, XDF_LAYOUT } from "../../backends/api/index.ts";
 import type { BiosDrive } from "../api.ts";
 import { createInt13, createInt40, DISK_ROM, DiskServices, installDiskData } from "./index.ts";
-import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive, patternDisk } from "./test-bench.ts";
+import { BenchContext, bootDisc, cdDrive, floppyDrive, hardDrive, patternDisk } from "./bench.testing.ts";
 
 interface Registers {
   ah: number;

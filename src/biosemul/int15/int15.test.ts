@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Bench } from "../test-bench.ts";
+import { Bench } from "../bench.testing.ts";
 import { TRAP } from "../rom/layout.ts";
 
 function call(b: Bench, ax: number, set: Partial<Record<"bx" | "cx" | "dx" | "si" | "di" | "ebx" | "ecx" | "edx" | "eax", number>> = {}): string {

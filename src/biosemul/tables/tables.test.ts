@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { Bench } from "../test-bench.ts";
+import { Bench } from "../bench.testing.ts";
 import { DEFAULT_BIOS_CONFIG } from "../config.ts";
 import type { BiosConfig } from "../config.ts";
 import { acpiTables } from "./acpi.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { biosServicesMarkdown } from "../services/markdown.ts";
 import { SERVICES } from "../services/rows.ts";
-import { Bench } from "../test-bench.ts";
+import { Bench } from "../bench.testing.ts";
 import type { BiosCallRecord } from "./tracer.ts";
 
 describe("BIOS trace", () => {

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { DirectoryTree } from "../../backends/node/share.ts";
 import { ManualClock } from "../../base/index.ts";
-import { TestDriver } from "../../devices/virtio/test-driver.ts";
+import { TestDriver } from "../../devices/virtio/driver.testing.ts";
 import { P9Server, VirtioP9 } from "../../devices/virtio/p9/index.ts";
 import { MessageWriter, T } from "../../devices/virtio/p9/wire.ts";
 

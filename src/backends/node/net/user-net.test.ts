@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { VmmError } from "../../../base/index.ts";
 import { LAN, RCODE, UserNet, parseQuestion } from "../../net-user/index.ts";
 import type { HostForward, UserNetOptions } from "../../net-user/index.ts";
-import { TestGuest, TestTcp } from "../../net-user/testing.ts";
+import { TestGuest, TestTcp } from "../../net-user/guest.testing.ts";
 import { NameService, readResolvConf } from "./names.ts";
 import { NodeSockets } from "./sockets.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { MemoryBlockBackend } from "../../../backends/api/index.ts";
 import type { BlockBackend } from "../../../backends/api/index.ts";
 import { ManualClock } from "../../../base/index.ts";
-import { TestDriver } from "../test-driver.ts";
+import { TestDriver } from "../driver.testing.ts";
 import { VirtioBlk } from "./index.ts";
 
 interface Watched extends BlockBackend {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ConsoleBackend } from "../../../backends/api/index.ts";
 import { ManualClock } from "../../../base/index.ts";
-import { TestDriver } from "../test-driver.ts";
+import { TestDriver } from "../driver.testing.ts";
 import { VirtioConsole } from "./index.ts";
 
 class Recorder implements ConsoleBackend {

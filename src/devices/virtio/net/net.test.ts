@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { FrameOffload, NetBackend, NetOffloads } from "../../../backends/api/index.ts";
-import { TestDriver } from "../test-driver.ts";
+import { TestDriver } from "../driver.testing.ts";
 import { runCommand } from "./control.ts";
 import { NetFilter } from "./filter.ts";
 import { NET_F } from "./header.ts";

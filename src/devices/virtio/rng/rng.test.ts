@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ManualClock } from "../../../base/index.ts";
-import { TestDriver } from "../test-driver.ts";
+import { TestDriver } from "../driver.testing.ts";
 import { SeededEntropy, VirtioRng } from "./index.ts";
 
 function harness(seed = 1) {

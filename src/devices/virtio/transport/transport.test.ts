@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { VirtioChain, VirtioHost, VirtioModel } from "../api.ts";
-import { TestDriver } from "../test-driver.ts";
+import { TestDriver } from "../driver.testing.ts";
 import { FEATURE } from "./index.ts";
 
 /** Returns each request's readable bytes, turned round, in its writable ones. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { decode, type Insn } from "../../../isa/index.ts";
 import { CPU } from "../state-layout.ts";
-import { TestMachine } from "../sys/testing.ts";
-import { type Case, Cases } from "./cases.ts";
+import { TestMachine } from "../sys/machine.testing.ts";
+import { type Case, Cases } from "./cases.testing.ts";
 import { FPU } from "./index.ts";
-import { RECORDED, RECORDED_CASES, SAMPLES } from "./recorded.ts";
+import { RECORDED, RECORDED_CASES, SAMPLES } from "./recorded.testing.ts";
 import { statusWord, tagWord } from "./state.ts";
 
 /** Opcode bytes at work in real mode: memory operands are [BX] = 3000h. */

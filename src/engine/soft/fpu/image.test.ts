@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { CR4, decode } from "../../../isa/index.ts";
 import { type Cpu, VM_EXIT } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { protectedMachine, type TestMachine, toLong } from "../sys/testing.ts";
+import { protectedMachine, type TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";
 
 const AREA = 0x80000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
 import { VM_EXIT } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
-import { protectedMachine, TestMachine, toLong } from "../sys/testing.ts";
+import { protectedMachine, TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";
 import { statusWord, tagWord } from "./state.ts";
 

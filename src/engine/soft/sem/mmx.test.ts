@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { EvalEmit, type EvalOperand, EvalState } from "./eval.ts";
-import { MMX_CASES, MMX_RECORDED } from "./mmx-recorded.ts";
+import { EvalEmit, type EvalOperand, EvalState } from "./eval.testing.ts";
+import { MMX_CASES, MMX_RECORDED } from "./mmx-recorded.testing.ts";
 import { MMX } from "./mmx.ts";
 
 let seed = 0;

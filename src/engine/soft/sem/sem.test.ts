@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EvalEmit, EvalFault, EvalState, type EvalOperand, type EvalOptions, FLAG_BITS } from "./eval.ts";
+import { EvalEmit, EvalFault, EvalState, type EvalOperand, type EvalOptions, FLAG_BITS } from "./eval.testing.ts";
 import { SEMANTICS } from "./index.ts";
-import { RECORDED, RECORDED_CASES } from "./recorded.ts";
+import { RECORDED, RECORDED_CASES } from "./recorded.testing.ts";
 import type { OpSize } from "../ir/emit.ts";
 
 const reg = (index: number, size: OpSize): EvalOperand => ({ kind: "reg", index, size });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
 import { CPU } from "../state-layout.ts";
-import { TestMachine } from "../sys/testing.ts";
+import { TestMachine } from "../sys/machine.testing.ts";
 import { SIMD } from "./index.ts";
 
 const OPERAND = 0x3000;

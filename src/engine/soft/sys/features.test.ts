@@ -2,7 +2,7 @@ import { CR4, FLAG } from "../../../isa/index.ts";
 import { describe, expect, it } from "vitest";
 import { CPU } from "../state-layout.ts";
 import { cpuidLeaf, readMsr, writeMsr } from "./index.ts";
-import { protectedMachine, SEL, TestMachine, toLong, toUser } from "./testing.ts";
+import { protectedMachine, SEL, TestMachine, toLong, toUser } from "./machine.testing.ts";
 import { loadSeg } from "./descriptor.ts";
 import { CS, FS, GS } from "../cpu.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DS, ES } from "../cpu.ts";
 import { loadSeg } from "./descriptor.ts";
 import { completeIo } from "./index.ts";
-import { protectedMachine, SEL, TestMachine, toLong } from "./testing.ts";
+import { protectedMachine, SEL, TestMachine, toLong } from "./machine.testing.ts";
 
 /** The machine with DS and ES at 30000h and flat enough for wrap-around tests. */
 function machine(): TestMachine {

@@ -3,7 +3,7 @@ import { CS, DS, ES, FS, LDTR, SS, TR } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 import { loadSeg } from "./descriptor.ts";
 import { cpuidLeaf, deliverAll, deliverEvent, raiseFault } from "./index.ts";
-import { GDT_AT, IDT_AT, LDT_AT, protectedMachine, SEL, TestMachine, TSS16_AT, TSS2_AT, TSS_AT, toLong, toUser, toV86 } from "./testing.ts";
+import { GDT_AT, IDT_AT, LDT_AT, protectedMachine, SEL, TestMachine, TSS16_AT, TSS2_AT, TSS_AT, toLong, toUser, toV86 } from "./machine.testing.ts";
 
 const DONE = { kind: "done" };
 const fault = (vector: number, errorCode?: number) => ({ kind: "fault", vector, errorCode });

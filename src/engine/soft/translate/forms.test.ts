@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
-import { CODE, DATA, type Mode, Random, TranslateMachine } from "./testing.ts";
+import { CODE, DATA, type Mode, Random, TranslateMachine } from "./pair.testing.ts";
 import { translatable } from "./translate-emit.ts";
 
 /** One encoding for each form that regions translate: opcode, prefixes, register and memory operand. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TranslatorOptions } from "../index.ts";
-import { CODE, type Mode, Random, randomProgram, TranslateMachine } from "./testing.ts";
+import { CODE, type Mode, Random, randomProgram, TranslateMachine } from "./pair.testing.ts";
 
 /** Runs one random program on a machine: episodes that begin at random blocks, with random budgets. */
 function episodes(mode: Mode, seed: number, jit: TranslatorOptions | false): { readonly text: string[]; readonly machine: TranslateMachine } {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EngineVcpu } from "../../api/index.ts";
-import { CODE, type Mode, Random, randomProgram, TranslateMachine } from "../translate/testing.ts";
+import { CODE, type Mode, Random, randomProgram, TranslateMachine } from "../translate/pair.testing.ts";
 
 const RAM = 0x200000;
 

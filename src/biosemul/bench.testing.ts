@@ -4,7 +4,7 @@ import type { BiosDrive, BiosHandler, PortIo } from "./api.ts";
 import { BiosEmul } from "./biosemul.ts";
 import { DEFAULT_BIOS_CONFIG } from "./config.ts";
 import type { BiosConfig } from "./config.ts";
-import { ByteMemory, FakeRegisters } from "./test-fakes.ts";
+import { ByteMemory, FakeRegisters } from "./fakes.testing.ts";
 
 /** Plain memory: `bytes` from 0, reads beyond give ones. */
 export class FlatMemory extends ByteMemory {

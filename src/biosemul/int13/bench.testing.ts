@@ -3,7 +3,7 @@ import type { BlockBackend } from "../../backends/api/index.ts";
 import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 import type { GuestIo } from "../../vmm/index.ts";
 import type { BiosContext, BiosDrive, PortIo, VideoWindow } from "../api.ts";
-import { ByteMemory, FakeRegisters } from "../test-fakes.ts";
+import { ByteMemory, FakeRegisters } from "../fakes.testing.ts";
 
 /** Guest memory over one array: RAM, a video hole A0000-BFFFF that is MMIO, ROM from C0000 to FFFFF. */
 class BenchMemory extends ByteMemory {
