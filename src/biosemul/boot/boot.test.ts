@@ -32,7 +32,7 @@ function bench(drives: BiosDrive[], order: readonly BootDevice[] = ["floppy", "h
 const image = (tag: number): Uint8Array => bootable(tag).bytes;
 
 describe("boot sectors", () => {
-  test("bug 2: a hard disk boots with DL=80h at 0:7C00, and needs 55AAh", () => {
+  test("a hard disk boots with DL=80h at 0:7C00, and needs 55AAh", () => {
     const { ctx, services, order } = bench([hardDrive(0, bootable(1, { signature: false })), hardDrive(1, bootable(2))]);
     expect(boot(ctx, services, order).result).toEqual({ kind: "boot", name: "Hard disk 1", segment: 0, offset: 0x7c00, dl: 0x81 });
     expect(ctx.mem.read8(0x7c02)).toBe(2);
@@ -130,7 +130,7 @@ describe("El Torito", () => {
   });
 });
 
-describe("INT 18h and INT 19h (bug 14)", () => {
+describe("INT 18h and INT 19h", () => {
   test("INT 19h jumps into the first device with registers set, without clearing memory", () => {
     const { ctx, boots } = bench([hardDrive(0, bootable(4))]);
     ctx.mem.write8(0x5000, 0x77);

@@ -84,7 +84,7 @@ describe("hard disks, classic functions", () => {
     expect(call({ ah: 3, al: 1, cx: 1, dl: 0x81, bx: 0x8000 })).toMatchObject({ ah: 3, cf: true });
   });
 
-  test("bug 9: a read past the end fails with 04h after the sectors that exist, never zero-filled success", () => {
+  test("a read past the end fails with 04h after the sectors that exist, never zero-filled success", () => {
     const { ctx, call } = bench([hardDrive(0, patternDisk(100))]);
     ctx.memory.bytes.fill(0xcc, 0x8000, 0x9000);
     const r = call({ ah: 2, al: 4, cx: 0x0024, dh: 1, dl: 0x80, bx: 0x8000 });
@@ -93,7 +93,7 @@ describe("hard disks, classic functions", () => {
     expect(call({ ah: 2, al: 1, cx: 0x0401, dl: 0x80, bx: 0x8000 })).toMatchObject({ ah: 4, al: 0, cf: true });
   });
 
-  test("bug 9: drive probes end at the right count", () => {
+  test("drive probes end at the right count", () => {
     const { call } = bench([hardDrive(0, disk()), hardDrive(1, disk())]);
     let count = 0;
     while (count < 16 && !call({ ah: 2, al: 1, cx: 1, dl: 0x80 + count, bx: 0x8000 }).cf) count++;
@@ -125,7 +125,7 @@ describe("hard disks, classic functions", () => {
     expect(ctx.mmio.get(0xa0005)).toBe(7);
   });
 
-  test("bug 3: 08h gives maxima, the number of drives and leaves ES:DI alone", () => {
+  test("08h gives maxima, the number of drives and leaves ES:DI alone", () => {
     const { ctx, call } = bench([hardDrive(0, disk(), { cylinders: 1024, heads: 255, sectors: 63 }), hardDrive(1, disk())]);
     ctx.regs.di = 0x1234;
     expect(call({ ah: 8, dl: 0x80 })).toMatchObject({ ah: 0, al: 0, cf: false });
@@ -134,7 +134,7 @@ describe("hard disks, classic functions", () => {
     expect([ctx.regs.cx, ctx.regs.dx]).toEqual([0, 0]);
   });
 
-  test("bug 4: 01h returns the last status and keeps it for the next 01h", () => {
+  test("01h returns the last status and keeps it for the next 01h", () => {
     const { call } = bench([hardDrive(0, disk())]);
     call({ ah: 2, al: 0, cx: 1, dl: 0x80 });
     expect(call({ ah: 1, dl: 0x80 })).toMatchObject({ ah: 1, cf: true });
@@ -160,7 +160,7 @@ describe("hard disks, classic functions", () => {
 });
 
 describe("EDD", () => {
-  test("41h: signature, version 3.0 and only what is implemented; CF clear and IF not lost (bugs 7, 8)", () => {
+  test("41h: signature, version 3.0 and only what is implemented; CF clear and IF not lost", () => {
     const { ctx, call } = bench([hardDrive(0, disk()), floppyDrive(0, patternDisk(2880)), cdDrive(0, patternDisk(100, { sectorBytes: 2048 }))]);
     expect(call({ ah: 0x41, bx: 0x55aa, dl: 0x80 })).toMatchObject({ ah: 0x30, cf: false });
     expect([ctx.regs.bx, ctx.regs.cx, ctx.interrupts]).toEqual([0xaa55, 0x000d, true]);
@@ -172,7 +172,7 @@ describe("EDD", () => {
     for (const ah of [0x41, 0x42, 0x48, 0x4e]) expect(call({ ah, bx: 0x55aa, dl: 0 })).toMatchObject({ ah: 1, cf: true });
   });
 
-  test("bug 5: 42h reads exactly the block asked for; bug 6: 43h writes and clears CF", () => {
+  test("42h reads exactly the block asked for; 43h writes and clears CF", () => {
     const backend = disk();
     const { ctx, packet } = bench([hardDrive(0, backend)]);
     expect(packet(0x42, 0x80, { count: 2, lba: 77n, segment: 0x1000, offset: 4 })).toMatchObject({ ah: 0, cf: false, blocks: 2 });
@@ -191,7 +191,7 @@ describe("EDD", () => {
     expect(packet(0x42, 0x80, { count: 1, lba: 1n, flat: 0x40_0000_0000n })).toMatchObject({ ah: 0, cf: false });
   });
 
-  test("bug 11 and impossible packets: 64-bit block numbers past the end, big counts and short packets fail with 0 blocks", () => {
+  test("far block numbers and impossible packets: 64-bit block numbers past the end, big counts and short packets fail with 0 blocks", () => {
     const { packet } = bench([hardDrive(0, patternDisk(100))]);
     expect(packet(0x42, 0x80, { count: 1, lba: 0x1_0000_0000n })).toMatchObject({ ah: 1, cf: true, blocks: 0 });
     expect(packet(0x42, 0x80, { count: 1, lba: 0xffff_ffff_ffff_ffffn })).toMatchObject({ ah: 1, cf: true, blocks: 0 });
@@ -442,7 +442,7 @@ describe("XDF floppies", () => {
 });
 
 describe("tables", () => {
-  test("bug 10: INT 41h and 46h point at 16-byte tables with a right checksum in the translated form", () => {
+  test("INT 41h and 46h point at 16-byte tables with a right checksum in the translated form", () => {
     const { ctx } = bench([hardDrive(0, disk(), { cylinders: 1024, heads: 255, sectors: 63 }), hardDrive(1, disk())]);
     const at = (ctx.mem.read16(0x41 * 4 + 2) << 4) + ctx.mem.read16(0x41 * 4);
     expect(at).toBe(0x9fc3d);
