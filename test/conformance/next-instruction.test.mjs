@@ -189,6 +189,21 @@ program(
   { gpr: { 3: SELECTOR.data } },
 );
 
+// ---- single-stepping on branches (IA32_DEBUGCTL.BTF): cleared by the #DB
+const BTF = (m) => m.raw.setMsr(0x1d9, 2n);
+program(
+  "BTF: the trap comes behind the first branch taken, then behind every instruction",
+  [0x31, 0xc0, 0x40, ...TF_ON, NOP, 0x74, 0, 0x75, 1, NOP, NOP, ...TF_OFF, HLT],
+  { count: 5, where: 28 },
+  { setUp: BTF },
+);
+program(
+  "BTF: iterations are no branches, jumps and calls are",
+  [0x31, 0xc0, 0xb9, ...le(3), 0xbf, ...le(X), ...TF_ON, 0xf3, 0xaa, 0xe8, 1, 0, 0, 0, NOP, 0x58, ...TF_OFF, HLT],
+  { count: 5 },
+  { setUp: BTF },
+);
+
 // ---- task switches
 const NEW_TASK = HANDLERS + 0x800;
 const JMP_TASK = [0xea, 0, 0, 0, 0, SELECTOR.otherTask, 0];

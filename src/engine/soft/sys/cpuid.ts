@@ -2,7 +2,7 @@ import { CR4, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
-import { MICROCODE_REVISION } from "./msr.ts";
+import { cpuidLimited, executeDisable, MICROCODE_REVISION, monitorEnabled } from "./msr.ts";
 import { gprLo } from "./words.ts";
 
 /**
@@ -38,9 +38,6 @@ const coreCount = (cpu: Cpu): number => cpu.options.cpus ?? 1;
 /** Bits of the APIC id that number the cores. */
 const coreBits = (cpu: Cpu): number => 32 - Math.clz32(coreCount(cpu) - 1);
 
-function miscEnable(cpu: Cpu): bigint {
-  return cpu.msrs.get(MSR.MISC_ENABLE) ?? 0n;
-}
 /** Whether the local APIC is there and not globally disabled. */
 function apicEnabled(cpu: Cpu): boolean {
   return cpu.localApic !== undefined && ((cpu.localApic.msrRead(MSR.APIC_BASE) ?? 0n) & 0x800n) !== 0n;
@@ -52,7 +49,7 @@ function basicFeatures(cpu: Cpu): Leaf {
   const ecx =
     bit(f.sse3, 0) |
     bit(f.pclmulqdq, 1) |
-    bit(f.monitor, 3) |
+    bit(monitorEnabled(cpu), 3) |
     bit(f.ssse3, 9) |
     bit(f.cx16, 13) |
     bit(f.pcid, 17) |
@@ -129,8 +126,7 @@ function extendedLeaf(cpu: Cpu, leaf: number): Leaf {
       return [EXTENDED_MAXIMUM, 0, 0, 0];
     case 0x80000001: {
       const ecx = bit(f.longMode, 0) | bit(f.lzcnt, 5) | bit(true, 8); // LAHF in 64-bit code, PREFETCHW
-      const nx = f.nx && (miscEnable(cpu) & MISC_ENABLE_XD_OFF) === 0n;
-      const edx = bit(f.longMode && cpu.code64, 11) | bit(nx, 20) | bit(f.gbPages, 26) | (1 << 27) | bit(f.longMode, 29);
+      const edx = bit(f.longMode && cpu.code64, 11) | bit(executeDisable(cpu), 20) | bit(f.gbPages, 26) | (1 << 27) | bit(f.longMode, 29);
       return [0, 0, ecx, edx];
     }
     case 0x80000002:
@@ -149,8 +145,6 @@ function extendedLeaf(cpu: Cpu, leaf: number): Leaf {
       return ZERO;
   }
 }
-const MISC_ENABLE_XD_OFF = 1n << 34n;
-const MISC_ENABLE_LIMIT = 1n << 22n;
 
 function hypervisorLeaf(leaf: number): Leaf {
   if (leaf === 0x40000000) return [HYPERVISOR_MAXIMUM, word(HYPERVISOR, 0), word(HYPERVISOR, 4), word(HYPERVISOR, 8)];
@@ -161,8 +155,7 @@ function hypervisorLeaf(leaf: number): Leaf {
 /** One leaf, without intercepts. */
 export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
   const f = cpu.features;
-  // IA32_MISC_ENABLE[22] is for systems that cannot stand more than three leaves.
-  const maximum = (miscEnable(cpu) & MISC_ENABLE_LIMIT) !== 0n ? 2 : MAXIMUM;
+  const maximum = cpuidLimited(cpu) ? 2 : MAXIMUM;
   if (leaf >= 0x80000000 && leaf <= EXTENDED_MAXIMUM) return extendedLeaf(cpu, leaf);
   if (f.hypervisor && leaf >= 0x40000000 && leaf <= 0x400000ff) return hypervisorLeaf(leaf);
   // Beyond the last leaf, basic or extended, Intel answers with the highest basic one.
@@ -176,7 +169,7 @@ export function cpuidLeaf(cpu: Cpu, leaf: number, subleaf: number): Leaf {
     case 4:
       return cacheLeaf(cpu, subleaf);
     case 5:
-      return f.monitor ? [64, 64, 3, 0] : ZERO;
+      return monitorEnabled(cpu) ? [64, 64, 3, 0] : ZERO;
     case 6:
       return [bit(cpu.localApic !== undefined, 2), 0, 0, 0]; // ARAT
     case 7:

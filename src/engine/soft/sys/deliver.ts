@@ -4,6 +4,7 @@ import type { Cpu } from "../cpu.ts";
 import { VM_EXIT } from "../cpu.ts";
 import { EXIT_TRIPLE, plain } from "../exits.ts";
 import { throughTable } from "./gates.ts";
+import { debugDelivered } from "./msr.ts";
 import { linkedTss, switchTask, type TaskSwitch } from "./task.ts";
 
 /** Delivery of events with what may go wrong in it: faults, double faults, a triple fault, faults of a new task. */
@@ -98,5 +99,6 @@ export function raiseDebug(cpu: Cpu, conditions: number): void {
   }
   cpu.dr[6] = (cpu.dr[6] & ~0xfn) | 0xffff0ff0n | BigInt(conditions & 0xe00f);
   cpu.dr[7] &= ~0x2000n;
+  debugDelivered(cpu);
   deliverAll(cpu, "hardware-exception", VECTOR.DB, undefined, 0);
 }

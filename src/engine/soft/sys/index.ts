@@ -31,7 +31,7 @@ export const SYSTEM: Readonly<Record<string, SystemHelper>> = {
 export { deliverAll, deliverEvent, raiseDebug, raiseFault } from "./deliver.ts";
 export { advance, completeIo } from "./io.ts";
 export { commitCr0, commitCr4, cr4Defined, loadCr3, loadPdptes } from "./control.ts";
-export { readMsr, writeMsr } from "./msr.ts";
+export { readMsr, stepsOnBranches, writeMsr } from "./msr.ts";
 export { vmcall } from "./processor.ts";
 export { cpuidLeaf } from "./cpuid.ts";
 export { entryFailure } from "./entry.ts";

@@ -26,11 +26,22 @@ const ADDRESS_RESERVED = 0xffff_ffff_ffff_ffffn ^ ((1n << BigInt(MAXPHYADDR)) - 
 const DEFAULTS: ReadonlyMap<number, bigint> = new Map([
   [MSR.APIC_BASE, 0xfee00900n],
   [MSR.PAT, 0x0007040600070406n],
-  [MSR.MISC_ENABLE, 0x1801n], // fast strings; no branch trace store, no PEBS
   [MSR.BIOS_SIGN_ID, MICROCODE_REVISION],
 ]);
 /** MSRs that are plain storage of 64 bits. */
-const PLAIN: ReadonlySet<number> = new Set<number>([MSR.STAR, MSR.MCG_STATUS, MSR.PERF_CTL, MSR.EBL_CR_POWERON]);
+const PLAIN: ReadonlySet<number> = new Set<number>([MSR.STAR, MSR.PERF_CTL, MSR.EBL_CR_POWERON]);
+/** MSRs of IA-32e mode. */
+const LONG_MODE: ReadonlySet<number> = new Set<number>([MSR.STAR, MSR.LSTAR, MSR.CSTAR, MSR.FMASK, MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE]);
+/** MSRs of which bits are defined; a write that sets another is #GP. */
+const DEFINED: ReadonlyMap<number, bigint> = new Map([
+  // RIPV, EIPV, MCIP. (No local machine checks: IA32_MCG_CAP[27].)
+  [MSR.MCG_STATUS, 7n],
+  // Last-branch records and single-stepping on branches; no branch trace store, no performance monitoring.
+  [MSR.DEBUGCTL, 3n],
+  // Read for the P5's sake; never set (SDM vol. 3B 15.10.1).
+  [MSR.P5_MC_ADDR, 0n],
+  [MSR.P5_MC_TYPE, 0n],
+]);
 /** MSRs whose value must be canonical. */
 const CANONICAL: ReadonlySet<number> = new Set<number>([MSR.LSTAR, MSR.CSTAR, MSR.KERNEL_GS_BASE, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP]);
 /** Read-only constants; writes are #GP. */
@@ -46,10 +57,18 @@ const CONSTANT: ReadonlyMap<number, bigint> = new Map([
 ]);
 /** IBRS, STIBP, BHI_DIS_S. */
 const SPEC_CTRL_DEFINED = 0x403n;
-const DEBUGCTL_DEFINED = 0x5fc3n;
-/** Fast strings, CPUID limit, XD disable. */
-const MISC_ENABLE_WRITABLE = 0x4_0040_0001n;
-const XD_DISABLE = 1n << 34n;
+/** IA32_MISC_ENABLE (SDM vol. 4 table 2-2). */
+const MISC_ENABLE = {
+  FAST_STRINGS: 1n << 0n,
+  /** What is switched by these is not here, or is the firmware's: thermal control, SpeedStep, xTPR messages. Kept, without effect. */
+  KEPT: (1n << 3n) | (1n << 16n) | (1n << 23n),
+  /** Read-only: performance monitoring available (no), branch trace store and PEBS unavailable. */
+  FIXED: (1n << 7n) | (1n << 11n) | (1n << 12n),
+  UNAVAILABLE: (1n << 11n) | (1n << 12n),
+  MONITOR: 1n << 18n,
+  LIMIT_CPUID: 1n << 22n,
+  XD_DISABLE: 1n << 34n,
+} as const;
 
 function memoryType(type: number, pat: boolean): boolean {
   return type === 0 || type === 1 || type === 4 || type === 5 || type === 6 || (pat && type === 7);
@@ -77,21 +96,59 @@ function setTscOffset(cpu: Cpu, offset: bigint): void {
   if (deadline !== 0n) cpu.localApic?.msrWrite(MSR.TSC_DEADLINE, deadline);
 }
 
+function miscEnable(cpu: Cpu): bigint {
+  const initial = MISC_ENABLE.FAST_STRINGS | MISC_ENABLE.UNAVAILABLE | (cpu.features.monitor ? MISC_ENABLE.MONITOR : 0n);
+  return cpu.msrs.get(MSR.MISC_ENABLE) ?? initial;
+}
+/** MONITOR and MWAIT: there, and not switched off. */
+export function monitorEnabled(cpu: Cpu): boolean {
+  return cpu.features.monitor && (miscEnable(cpu) & MISC_ENABLE.MONITOR) !== 0n;
+}
+/** Execute-disable: there, and not switched off. */
+export function executeDisable(cpu: Cpu): boolean {
+  return cpu.features.nx && (miscEnable(cpu) & MISC_ENABLE.XD_DISABLE) === 0n;
+}
+/** For systems that cannot stand more than three leaves of CPUID. */
+export function cpuidLimited(cpu: Cpu): boolean {
+  return (miscEnable(cpu) & MISC_ENABLE.LIMIT_CPUID) !== 0n;
+}
+function writeMiscEnable(cpu: Cpu, value: bigint): boolean {
+  const { FAST_STRINGS, KEPT, FIXED, MONITOR, LIMIT_CPUID, XD_DISABLE } = MISC_ENABLE;
+  const writable = FAST_STRINGS | KEPT | LIMIT_CPUID | (cpu.features.monitor ? MONITOR : 0n) | (cpu.features.nx ? XD_DISABLE : 0n);
+  // A feature that is not there cannot be switched on or off: its bit is read-only too.
+  if ((value & ~(writable | FIXED | MONITOR | XD_DISABLE)) !== 0n) return false;
+  cpu.msrs.set(MSR.MISC_ENABLE, (miscEnable(cpu) & ~writable) | (value & writable));
+  if (!executeDisable(cpu) && (cpu.efer & EFER.NXE) !== 0) writeEfer(cpu, BigInt(cpu.efer & ~EFER.NXE));
+  return true;
+}
+
+/** IA32_DEBUGCTL.BTF: a single step goes to the next branch taken. */
+export function stepsOnBranches(cpu: Cpu): boolean {
+  return ((cpu.msrs.get(MSR.DEBUGCTL) ?? 0n) & 2n) !== 0n;
+}
+/** A #DB is delivered: LBR and BTF are cleared (SDM vol. 3B 18.4.3, 18.4.4). */
+export function debugDelivered(cpu: Cpu): void {
+  if (cpu.msrs.has(MSR.DEBUGCTL)) cpu.msrs.set(MSR.DEBUGCTL, 0n);
+}
+
 /** MSRs that a local APIC answers: its base, the deadline timer, the x2APIC registers. */
 const isApicMsr = (n: number): boolean => n === MSR.APIC_BASE || n === MSR.TSC_DEADLINE || (n >= MSR.X2APIC_FIRST && n <= MSR.X2APIC_LAST);
 
 /** The value of an MSR; undefined: there is none of that number. */
 export function readMsr(cpu: Cpu, n: number): bigint | undefined {
   if (cpu.localApic !== undefined && isApicMsr(n)) return cpu.localApic.msrRead(n);
+  if (!cpu.features.longMode && LONG_MODE.has(n)) return undefined;
   switch (n) {
     case MSR.TSC:
       return readTsc(cpu);
     case MSR.EFER:
       return BigInt(cpu.efer);
     case MSR.FS_BASE:
-      return cpu.features.longMode ? cpu.base(FS) : undefined;
+      return cpu.base(FS);
     case MSR.GS_BASE:
-      return cpu.features.longMode ? cpu.base(GS) : undefined;
+      return cpu.base(GS);
+    case MSR.MISC_ENABLE:
+      return miscEnable(cpu);
     case MSR.TSC_ADJUST:
       return cpu.msrs.get(MSR.TSC) ?? 0n;
     case MSR.CORE_THREAD_COUNT: {
@@ -106,6 +163,7 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
   if (constant !== undefined) return constant;
   const known =
     PLAIN.has(n) ||
+    DEFINED.has(n) ||
     CANONICAL.has(n) ||
     isFixedMtrr(n) ||
     isVariableMtrr(n) ||
@@ -113,7 +171,6 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
     isBranchRecord(n) ||
     DEFAULTS.has(n) ||
     n === MSR.SYSENTER_CS ||
-    n === MSR.DEBUGCTL ||
     n === MSR.MTRR_DEF_TYPE ||
     n === MSR.FMASK ||
     n === MSR.TSC_AUX;
@@ -124,6 +181,7 @@ export function readMsr(cpu: Cpu, n: number): bigint | undefined {
 /** Stores an MSR with all its checks; false: #GP. */
 export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
   if (cpu.localApic !== undefined && isApicMsr(n)) return cpu.localApic.msrWrite(n, value);
+  if (!cpu.features.longMode && LONG_MODE.has(n)) return false;
   switch (n) {
     case MSR.TSC:
       setTscOffset(cpu, value - BigInt(Math.floor(cpu.options.readTsc())));
@@ -141,7 +199,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
       return writeEfer(cpu, value);
     case MSR.FS_BASE:
     case MSR.GS_BASE:
-      if (!cpu.features.longMode || !isCanonicalBig(value)) return false;
+      if (!isCanonicalBig(value)) return false;
       cpu.u64[CPU.segBase.u64 + (n === MSR.FS_BASE ? FS : GS)] = value;
       cpu.updateSegment(n === MSR.FS_BASE ? FS : GS);
       return true;
@@ -162,15 +220,8 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
     case MSR.MTRR_DEF_TYPE:
       if ((value & ~0xcffn) !== 0n || !memoryType(Number(value & 0xffn), false)) return false;
       break;
-    case MSR.DEBUGCTL:
-      if ((value & ~DEBUGCTL_DEFINED) !== 0n) return false;
-      break;
-    case MSR.MISC_ENABLE: {
-      const old = cpu.msrs.get(n) ?? DEFAULTS.get(n) ?? 0n;
-      cpu.msrs.set(n, (old & ~MISC_ENABLE_WRITABLE) | (value & MISC_ENABLE_WRITABLE));
-      if ((value & XD_DISABLE) !== 0n && (cpu.efer & EFER.NXE) !== 0) writeEfer(cpu, BigInt(cpu.efer & ~EFER.NXE));
-      return true;
-    }
+    case MSR.MISC_ENABLE:
+      return writeMiscEnable(cpu, value);
     case MSR.TSC_AUX:
     case MSR.FMASK:
       // FMASK's upper half is reserved but not checked on Intel; TSC_AUX's is.
@@ -189,6 +240,8 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
 /** The MSRs with checks of a whole family; true: store it. */
 function plainWrite(n: number, value: bigint): boolean {
   if (PLAIN.has(n)) return true;
+  const defined = DEFINED.get(n);
+  if (defined !== undefined) return (value & ~defined) === 0n;
   if (CANONICAL.has(n)) return isCanonicalBig(value);
   if (isFixedMtrr(n)) return memoryTypes(value, false);
   if (isVariableMtrr(n)) {
@@ -202,8 +255,7 @@ function plainWrite(n: number, value: bigint): boolean {
 
 function writeEfer(cpu: Cpu, value: bigint): boolean {
   const f = cpu.features;
-  const nx = f.nx && ((cpu.msrs.get(MSR.MISC_ENABLE) ?? 0n) & XD_DISABLE) === 0n;
-  const allowed = (f.longMode ? BigInt(EFER.SCE | EFER.LME | EFER.LMA) : 0n) | (nx ? BigInt(EFER.NXE) : 0n);
+  const allowed = (f.longMode ? BigInt(EFER.SCE | EFER.LME | EFER.LMA) : 0n) | (executeDisable(cpu) ? BigInt(EFER.NXE) : 0n);
   if ((value & ~allowed) !== 0n) return false;
   const old = cpu.efer;
   const v = (Number(value) & ~EFER.LMA) | (old & EFER.LMA);

@@ -5,7 +5,7 @@ import type { Cpu, SystemHelper } from "../cpu.ts";
 import { inUse } from "../fpu/image.ts";
 import { common, EXIT_VMCALL } from "../exits.ts";
 import { displacement, operandInfo } from "./exits.ts";
-import { readTsc } from "./msr.ts";
+import { monitorEnabled, readTsc } from "./msr.ts";
 import { effectiveOffset, gprHi, gprLo, isCanonicalBig, linearAdd, operandAddress, setArithmetic, writeGpr } from "./words.ts";
 
 /** HLT, PAUSE, caches, TLB, counters, MONITOR/MWAIT, XGETBV/XSETBV, random numbers, and what is never there. SDM vol. 2. */
@@ -121,7 +121,7 @@ const rdpmc: SystemHelper = (cpu, insn) => {
 
 const monitor: SystemHelper = (cpu, insn) => {
   const taken = cpu.intercepts.monitor;
-  if ((!cpu.features.monitor && !taken) || cpu.cpl !== 0) cpu.ud();
+  if ((!monitorEnabled(cpu) && !taken) || cpu.cpl !== 0) cpu.ud();
   if (taken) cpu.leave({ kind: "monitor", ...common("monitor", insn) });
   if (gprLo(cpu, 1) !== 0) cpu.gp(0);
   // A byte load at DS:rAX for its faults; nothing is watched: MWAIT may end at any time.
@@ -131,7 +131,7 @@ const monitor: SystemHelper = (cpu, insn) => {
 };
 const mwait: SystemHelper = (cpu, insn) => {
   const taken = cpu.intercepts.mwait;
-  if ((!cpu.features.monitor && !taken) || cpu.cpl !== 0) cpu.ud();
+  if ((!monitorEnabled(cpu) && !taken) || cpu.cpl !== 0) cpu.ud();
   if (taken) cpu.leave({ kind: "mwait", ...common("mwait", insn) });
   if ((gprLo(cpu, 1) & ~1) !== 0) cpu.gp(0);
   return "next";

@@ -6,7 +6,7 @@ import type { CodeFinder } from "../code/finder.ts";
 import { type Cpu, CS, SHADOW_SS } from "../cpu.ts";
 import { EXIT_BUDGET, EXIT_MTF, EXIT_TRIPLE } from "../exits.ts";
 import { CPU, REC } from "../state-layout.ts";
-import { raiseDebug, raiseFault } from "../sys/index.ts";
+import { raiseDebug, raiseFault, stepsOnBranches } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts } from "./callouts.ts";
 import type { GuestRun } from "./guest-run.ts";
@@ -110,12 +110,21 @@ export class Executor {
     const at = CPU.shadow.u32;
     const shadow = cpu.u32[at];
     cpu.singleStep = (cpu.systemFlags & FLAG.TF) !== 0;
+    const behind = cpu.singleStep && stepsOnBranches(cpu) ? this.#behind(rec) : undefined;
     const exit = this.#execute(rec, 1, true);
     if (exit !== undefined) return exit;
+    // (What goes on behind it, or stops between two iterations, with RF set, has not branched.)
+    if (behind !== undefined && (cpu.rip === behind || (cpu.systemFlags & FLAG.RF) !== 0)) cpu.singleStep = false;
     // A shadow covers one instruction. The next one may open another, not renew it.
     if (cpu.u32[at] === shadow) cpu.u32[at] = 0;
     if (cpu.singleStep && !this.#faulted && cpu.u32[at] !== SHADOW_SS) cpu.pendingDebug |= DR6.BS;
     return undefined;
+  }
+  /** RIP behind an instruction. */
+  #behind(rec: number): bigint {
+    const cpu = this.#cpu;
+    const next = cpu.rip + BigInt(cpu.u8[rec + REC.length]);
+    return cpu.codeSize === 64 ? BigInt.asUintN(64, next) : BigInt.asUintN(cpu.codeSize, next);
   }
   /** Instruction breakpoints in DR0-DR3 at the current address: #DB before the instruction. */
   #breakpointAt(): boolean {
