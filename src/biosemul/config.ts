@@ -1,3 +1,5 @@
+import { PORT } from "../isa/index.ts";
+
 /** What the firmware must know about the machine it runs on; the machine's configuration is the truth, not the chips. */
 export interface BiosConfig {
   /** All RAM, below and above 4 GiB together. */
@@ -61,7 +63,7 @@ export type BootDevice = "floppy" | "hard-disk" | "cdrom" | { readonly kind: "fl
 export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   ramBytes: 64 * 1024 * 1024,
   lowRamLimit: 0xc0000000,
-  comPorts: [0x3f8],
+  comPorts: [PORT.COM1],
   lptPorts: [],
   floppyTypes: [],
   cpus: 1,
@@ -78,7 +80,7 @@ export const DEFAULT_BIOS_CONFIG: BiosConfig = {
   smiCommandPort: 0xb2,
   acpiEnable: 0xa0,
   acpiDisable: 0xa1,
-  resetPort: 0xcf9,
+  resetPort: PORT.RESET_CONTROL,
   resetValue: 6,
   s3SleepType: 1,
   s5SleepType: 5,

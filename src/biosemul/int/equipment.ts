@@ -1,5 +1,5 @@
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA } from "../bda.ts";
 
 /** INT 11h: the equipment word. */
 export function int11(ctx: BiosContext): ServiceResult {

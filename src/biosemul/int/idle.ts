@@ -1,3 +1,4 @@
+import { PORT } from "../../isa/index.ts";
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { BiosContext } from "../api.ts";
@@ -8,7 +9,6 @@ const POLLS = 200;
 const SERIAL_POLLS = 20_000;
 /** A guest that runs more instructions than this between two polls has work to do. */
 const GAP = 700;
-const PIC1_MASK = 0x21;
 const IRQ0 = 0x01;
 
 export const IDLE_STATE = shape.record({
@@ -75,5 +75,5 @@ export class IdleWatch {
 
 /** Nothing wakes a guest that has masked the tick. */
 function timerOn(ctx: BiosContext): boolean {
-  return (ctx.ports.in8(PIC1_MASK) & IRQ0) === 0;
+  return (ctx.ports.in8(PORT.PIC1_DATA) & IRQ0) === 0;
 }

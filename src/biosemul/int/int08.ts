@@ -1,7 +1,6 @@
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA, TICKS_PER_DAY } from "../bda.ts";
-
-const FDC_DIGITAL_OUTPUT = 0x3f2;
+import { TICKS_PER_DAY } from "../bda.ts";
 
 /** INT 08h, IRQ0: counts the tick, rolls over at midnight, runs the diskette motor's time-out. INT 1Ch and EOI follow in ROM. */
 export function int08(ctx: BiosContext): ServiceResult {
@@ -16,7 +15,7 @@ export function int08(ctx: BiosContext): ServiceResult {
     mem.write8(BDA.FLOPPY_MOTOR_TICKS, motor - 1);
     if (motor === 1) {
       mem.write8(BDA.FLOPPY_MOTOR, mem.read8(BDA.FLOPPY_MOTOR) & 0xf0);
-      ctx.ports.out8(FDC_DIGITAL_OUTPUT, 0x0c);
+      ctx.ports.out8(PORT.FDC_DOR, 0x0c);
     }
   }
   return "done";

@@ -1,6 +1,6 @@
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import type { PhysicalMemory } from "../../vmm/index.ts";
-import { BDA } from "../bda.ts";
 import { clearKeys, pushKey } from "./key-ring.ts";
 import { keypadDigit, translateKey } from "./keymap.ts";
 
@@ -35,7 +35,6 @@ const LED_MASK = 0x07;
 const LED_ACK = 0x10;
 const LED_BUSY = 0x40;
 
-const KBC_DATA = 0x60;
 const ACK = 0xfa;
 const RESEND = 0xfe;
 const SET_LEDS = 0xed;
@@ -242,7 +241,7 @@ export function updateLeds(ctx: BiosContext): void {
   const state = mem.read8(BDA.KEY_LEDS);
   if ((state & LED_MASK) === wanted && (state & LED_BUSY) === 0) return;
   mem.write8(BDA.KEY_LEDS, LED_BUSY | wanted);
-  ctx.ports.out8(KBC_DATA, SET_LEDS);
+  ctx.ports.out8(PORT.KBC_DATA, SET_LEDS);
 }
 
 function ledStep(ctx: BiosContext, code: number): void {
@@ -255,6 +254,6 @@ function ledStep(ctx: BiosContext, code: number): void {
   }
   if ((state & LED_ACK) === 0) {
     mem.write8(BDA.KEY_LEDS, state | LED_ACK);
-    ctx.ports.out8(KBC_DATA, state & LED_MASK);
+    ctx.ports.out8(PORT.KBC_DATA, state & LED_MASK);
   } else mem.write8(BDA.KEY_LEDS, state & LED_MASK);
 }

@@ -1,5 +1,6 @@
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA, TICKS_PER_DAY } from "../bda.ts";
+import { TICKS_PER_DAY } from "../bda.ts";
 import { BAUD_DIVISORS } from "../rom/data.ts";
 import type { IdleWatch } from "./idle.ts";
 

@@ -1,10 +1,9 @@
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA } from "../bda.ts";
 import { dropKey, peekKey, pushKey } from "./key-ring.ts";
 import type { IdleWatch } from "./idle.ts";
 import { updateLeds } from "./int09.ts";
 
-const KBC_DATA = 0x60;
 const SET_TYPEMATIC = 0xf3;
 /** 0300 | 0305 | 0306 | 0A | 10-12: what INT 16h/09h says this BIOS can do (bit 6: 20h-22h). */
 const FUNCTIONS = 0x01 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40;
@@ -120,8 +119,8 @@ export class Int16 {
     this.#rate = rate;
     this.#delay = delay;
     // The two acknowledges come through IRQ1 and INT 09h drops them.
-    ctx.ports.out8(KBC_DATA, SET_TYPEMATIC);
-    ctx.ports.out8(KBC_DATA, (delay << 5) | rate);
+    ctx.ports.out8(PORT.KBC_DATA, SET_TYPEMATIC);
+    ctx.ports.out8(PORT.KBC_DATA, (delay << 5) | rate);
   }
 
   saveState(): { readonly rate: number; readonly delay: number } {

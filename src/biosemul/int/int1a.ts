@@ -1,5 +1,6 @@
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA, TICKS_PER_DAY } from "../bda.ts";
+import { TICKS_PER_DAY } from "../bda.ts";
 import { RTC, readCmos, writeCmos } from "./int70.ts";
 import type { PciBios } from "./pci-bios.ts";
 
@@ -9,8 +10,6 @@ const SET = 0x80;
 const DAYLIGHT = 0x01;
 const MODE_24H = 0x02;
 const CENTURY = 0x32;
-const PIC1_MASK = 0x21;
-const PIC2_MASK = 0xa1;
 
 /** INT 1Ah: the tick count, the real-time clock, and the PCI BIOS. TCG (BBh), PXE (5650h) and others are absent: CF=1, registers kept. */
 export class Int1a {
@@ -133,8 +132,8 @@ function setAlarm(ctx: BiosContext): ServiceResult {
   writeCmos(ctx, 5, regs.ch);
   writeCmos(ctx, 3, regs.cl);
   writeCmos(ctx, 1, regs.dh);
-  ctx.ports.out8(PIC2_MASK, ctx.ports.in8(PIC2_MASK) & 0xfe);
-  ctx.ports.out8(PIC1_MASK, ctx.ports.in8(PIC1_MASK) & 0xfb);
+  ctx.ports.out8(PORT.PIC2_DATA, ctx.ports.in8(PORT.PIC2_DATA) & 0xfe);
+  ctx.ports.out8(PORT.PIC1_DATA, ctx.ports.in8(PORT.PIC1_DATA) & 0xfb);
   readCmos(ctx, RTC.C);
   writeCmos(ctx, RTC.B, (b & ~SET) | RTC.ALARM);
   regs.ah = 0;

@@ -1,24 +1,22 @@
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA } from "../bda.ts";
 
 /** CMOS access; the index port is left at the harmless register 0Dh, NMI enabled. */
 export function readCmos(ctx: BiosContext, register: number): number {
-  ctx.ports.out8(0x70, register);
-  const value = ctx.ports.in8(0x71);
-  ctx.ports.out8(0x70, 0x0d);
+  ctx.ports.out8(PORT.CMOS_INDEX, register);
+  const value = ctx.ports.in8(PORT.CMOS_DATA);
+  ctx.ports.out8(PORT.CMOS_INDEX, 0x0d);
   return value & 0xff;
 }
 export function writeCmos(ctx: BiosContext, register: number, value: number): void {
-  ctx.ports.out8(0x70, register);
-  ctx.ports.out8(0x71, value & 0xff);
-  ctx.ports.out8(0x70, 0x0d);
+  ctx.ports.out8(PORT.CMOS_INDEX, register);
+  ctx.ports.out8(PORT.CMOS_DATA, value & 0xff);
+  ctx.ports.out8(PORT.CMOS_INDEX, 0x0d);
 }
 
 export const RTC = { A: 0x0a, B: 0x0b, C: 0x0c, D: 0x0d, PERIODIC: 0x40, ALARM: 0x20 } as const;
 /** Microseconds between periodic interrupts at 1024 Hz, rounded up as IBM's BIOS does. */
 const PERIOD_US = 976;
-const PIC2_MASK = 0xa1;
-const PIC1_MASK = 0x21;
 
 /** INT 70h, IRQ8: register C is read; the periodic interrupt counts the 15h/83h or 86h wait down. AL bit 5 asks for INT 4Ah. */
 export function rtcInterrupt(ctx: BiosContext): ServiceResult {
@@ -49,8 +47,8 @@ export function startWait(ctx: BiosContext, us: number, segment: number, offset:
   mem.write16(BDA.WAIT_FLAG_POINTER + 2, segment);
   mem.write32(BDA.WAIT_COUNT, us);
   mem.write8(BDA.WAIT_ACTIVE, 1);
-  ctx.ports.out8(PIC2_MASK, ctx.ports.in8(PIC2_MASK) & 0xfe);
-  ctx.ports.out8(PIC1_MASK, ctx.ports.in8(PIC1_MASK) & 0xfb);
+  ctx.ports.out8(PORT.PIC2_DATA, ctx.ports.in8(PORT.PIC2_DATA) & 0xfe);
+  ctx.ports.out8(PORT.PIC1_DATA, ctx.ports.in8(PORT.PIC1_DATA) & 0xfb);
   readCmos(ctx, RTC.C);
   writeCmos(ctx, RTC.B, readCmos(ctx, RTC.B) | RTC.PERIODIC);
 }

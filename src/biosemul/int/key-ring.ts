@@ -1,5 +1,5 @@
+import { BDA, MEM } from "../../isa/index.ts";
 import type { PhysicalMemory } from "../../vmm/index.ts";
-import { BDA } from "../bda.ts";
 
 /** The keyboard ring in the BIOS data area. Guest code may change its bounds or spoil them; every step stays inside 64 KB. */
 const RING_FALLBACK_START = 0x1e;
@@ -23,7 +23,7 @@ export function pushKey(mem: PhysicalMemory, key: number): boolean {
   const tail = mem.read16(BDA.KEY_TAIL);
   const next = after(mem, tail);
   if (next === mem.read16(BDA.KEY_HEAD)) return false;
-  mem.write16(0x400 + tail, key);
+  mem.write16(MEM.BDA + tail, key);
   mem.write16(BDA.KEY_TAIL, next);
   return true;
 }
@@ -31,7 +31,7 @@ export function pushKey(mem: PhysicalMemory, key: number): boolean {
 /** The next key without taking it, or -1. */
 export function peekKey(mem: PhysicalMemory): number {
   const head = mem.read16(BDA.KEY_HEAD);
-  return head === mem.read16(BDA.KEY_TAIL) ? -1 : mem.read16(0x400 + head);
+  return head === mem.read16(BDA.KEY_TAIL) ? -1 : mem.read16(MEM.BDA + head);
 }
 
 /** Drops the key that `peekKey` shows. */

@@ -1,36 +1,34 @@
+import { PORT } from "../../isa/index.ts";
 import type { PortIo } from "../api.ts";
 
-const ADDRESS = 0xcf8;
-const DATA = 0xcfc;
-
 function select(ports: PortIo, bus: number, devfn: number, register: number): void {
-  ports.out32(ADDRESS, (0x80000000 | ((bus & 0xff) << 16) | ((devfn & 0xff) << 8) | (register & 0xfc)) >>> 0);
+  ports.out32(PORT.PCI_ADDRESS, (0x80000000 | ((bus & 0xff) << 16) | ((devfn & 0xff) << 8) | (register & 0xfc)) >>> 0);
 }
 
 /** PCI configuration space by mechanism 1. `devfn`: device << 3 | function. */
 export function pciRead8(ports: PortIo, bus: number, devfn: number, register: number): number {
   select(ports, bus, devfn, register);
-  return ports.in8(DATA + (register & 3)) & 0xff;
+  return ports.in8(PORT.PCI_DATA + (register & 3)) & 0xff;
 }
 export function pciRead16(ports: PortIo, bus: number, devfn: number, register: number): number {
   select(ports, bus, devfn, register);
-  return ports.in16(DATA + (register & 2)) & 0xffff;
+  return ports.in16(PORT.PCI_DATA + (register & 2)) & 0xffff;
 }
 export function pciRead32(ports: PortIo, bus: number, devfn: number, register: number): number {
   select(ports, bus, devfn, register);
-  return ports.in32(DATA) >>> 0;
+  return ports.in32(PORT.PCI_DATA) >>> 0;
 }
 export function pciWrite8(ports: PortIo, bus: number, devfn: number, register: number, value: number): void {
   select(ports, bus, devfn, register);
-  ports.out8(DATA + (register & 3), value & 0xff);
+  ports.out8(PORT.PCI_DATA + (register & 3), value & 0xff);
 }
 export function pciWrite16(ports: PortIo, bus: number, devfn: number, register: number, value: number): void {
   select(ports, bus, devfn, register);
-  ports.out16(DATA + (register & 2), value & 0xffff);
+  ports.out16(PORT.PCI_DATA + (register & 2), value & 0xffff);
 }
 export function pciWrite32(ports: PortIo, bus: number, devfn: number, register: number, value: number): void {
   select(ports, bus, devfn, register);
-  ports.out32(DATA, value >>> 0);
+  ports.out32(PORT.PCI_DATA, value >>> 0);
 }
 
 /** Calls `visit` for every function present on buses 0..lastBus until it returns true. */

@@ -1,8 +1,9 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** AH=12 (alternate select), 1A (display combination) and 1B (functionality and state). */
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
-import { FLAGS, getAttr, getIndexed, PORT, setIndexed, VIDEO } from "./state.ts";
+import { FLAGS, getAttr, getIndexed, setIndexed } from "./state.ts";
 import { textLines } from "./font-load.ts";
 
 /** Display combination codes (active, alternate) by DCC index; in the ROM's DCC table too. */
@@ -35,24 +36,24 @@ export function alternateSelect(ctx: BiosContext): void {
   };
   switch (r.bl) {
     case 0x10:
-      r.bh = (mem.read16(VIDEO.CRTC_PORT) & 0xff) === 0xb4 ? 1 : 0;
+      r.bh = (mem.read16(BDA.CRTC_PORT) & 0xff) === 0xb4 ? 1 : 0;
       r.bl = 3;
-      r.ch = mem.read8(VIDEO.SWITCHES) >> 4;
-      r.cl = mem.read8(VIDEO.SWITCHES) & 15;
+      r.ch = mem.read8(BDA.EGA_SWITCHES) >> 4;
+      r.cl = mem.read8(BDA.EGA_SWITCHES) & 15;
       return;
     case 0x20:
       // Alternate print screen: INT 05h's default prints any number of rows already.
       return;
     case 0x30: {
       if (r.al > 2) return;
-      const old = mem.read8(VIDEO.VGA_FLAGS) & ~(FLAGS.LINES_200 | FLAGS.LINES_400);
-      mem.write8(VIDEO.VGA_FLAGS, old | (r.al === 0 ? FLAGS.LINES_200 : r.al === 2 ? FLAGS.LINES_400 : 0));
-      mem.write8(VIDEO.SWITCHES, (mem.read8(VIDEO.SWITCHES) & 0xf0) | (r.al === 0 ? 8 : 9));
+      const old = mem.read8(BDA.VGA_FLAGS) & ~(FLAGS.LINES_200 | FLAGS.LINES_400);
+      mem.write8(BDA.VGA_FLAGS, old | (r.al === 0 ? FLAGS.LINES_200 : r.al === 2 ? FLAGS.LINES_400 : 0));
+      mem.write8(BDA.EGA_SWITCHES, (mem.read8(BDA.EGA_SWITCHES) & 0xf0) | (r.al === 0 ? 8 : 9));
       r.al = 0x12;
       return;
     }
     case 0x31:
-      flag(VIDEO.VGA_FLAGS, FLAGS.NO_PALETTE, (r.al & 1) !== 0);
+      flag(BDA.VGA_FLAGS, FLAGS.NO_PALETTE, (r.al & 1) !== 0);
       return;
     case 0x32: {
       const misc = ctx.ports.in8(PORT.MISC_READ);
@@ -61,10 +62,10 @@ export function alternateSelect(ctx: BiosContext): void {
       return;
     }
     case 0x33:
-      flag(VIDEO.VGA_FLAGS, FLAGS.GREY_SUM, (r.al & 1) === 0);
+      flag(BDA.VGA_FLAGS, FLAGS.GREY_SUM, (r.al & 1) === 0);
       return;
     case 0x34:
-      flag(VIDEO.EGA_INFO, 1, (r.al & 1) !== 0);
+      flag(BDA.EGA_INFO, 1, (r.al & 1) !== 0);
       return;
     case 0x35:
       r.al = 0x12;
@@ -80,7 +81,7 @@ export function alternateSelect(ctx: BiosContext): void {
 }
 
 function displayCombination(ctx: BiosContext): readonly [number, number] {
-  return DCC_TABLE[ctx.mem.read8(VIDEO.DCC_INDEX)] ?? [0xff, 0xff];
+  return DCC_TABLE[ctx.mem.read8(BDA.DCC_INDEX)] ?? [0xff, 0xff];
 }
 
 /** AH=1Ah. */
@@ -93,7 +94,7 @@ export function displayCombinationService(ctx: BiosContext): void {
     r.bh = alternate;
   } else if (r.al === 1) {
     const index = DCC_TABLE.findIndex(([a, b]) => (a === r.bl && b === r.bh) || (a === r.bh && b === r.bl));
-    ctx.mem.write8(VIDEO.DCC_INDEX, index < 0 ? 0xff : index);
+    ctx.mem.write8(BDA.DCC_INDEX, index < 0 ? 0xff : index);
     r.al = 0x1a;
   }
 }
@@ -107,13 +108,13 @@ export function functionalityState(ctx: BiosContext): void {
   if (r.bx !== 0) return;
   const mem = ctx.mem;
   const at = ctx.linear(r.selector("es"), r.di);
-  const mode = findMode(mem.read8(VIDEO.MODE));
+  const mode = findMode(mem.read8(BDA.VIDEO_MODE));
   for (let i = 0; i < 64; i++) mem.write8(at + i, 0);
   mem.write16(at, ROM_TABLE.STATIC);
   mem.write16(at + 2, VIDEO_ROM_SEGMENT);
-  for (let i = 0; i < 30; i++) mem.write8(at + 4 + i, mem.read8(VIDEO.MODE + i));
-  mem.write8(at + 0x22, mem.read8(VIDEO.ROWS) + 1);
-  mem.write16(at + 0x23, mem.read16(VIDEO.CELL_HEIGHT));
+  for (let i = 0; i < 30; i++) mem.write8(at + 4 + i, mem.read8(BDA.VIDEO_MODE + i));
+  mem.write8(at + 0x22, mem.read8(BDA.ROWS) + 1);
+  mem.write16(at + 0x23, mem.read16(BDA.CELL_HEIGHT));
   const [active, alternate] = displayCombination(ctx);
   mem.write8(at + 0x25, active);
   mem.write8(at + 0x26, alternate);
@@ -124,9 +125,9 @@ export function functionalityState(ctx: BiosContext): void {
   const map = getIndexed(ctx, PORT.SEQ, 3);
   mem.write8(at + 0x2b, (map & 3) | ((map >> 2) & 4));
   mem.write8(at + 0x2c, ((map >> 2) & 3) | ((map >> 3) & 4));
-  const flags = mem.read8(VIDEO.VGA_FLAGS);
+  const flags = mem.read8(BDA.VGA_FLAGS);
   const blink = (getAttr(ctx, 0x10) & 8) !== 0 ? 0x20 : 0;
-  const emulation = (mem.read8(VIDEO.EGA_INFO) & 1) === 0 ? 0x10 : 0;
+  const emulation = (mem.read8(BDA.EGA_INFO) & 1) === 0 ? 0x10 : 0;
   mem.write8(at + 0x2d, 1 | (flags & 0x0e) | emulation | blink);
   mem.write8(at + 0x31, 3);
   mem.write8(at + 0x32, 0x20);

@@ -1,7 +1,8 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** Character generator: moving fonts into plane 2 and fitting the screen geometry to the character height (AH=11h). */
 import type { BiosContext } from "../api.ts";
 import { FONT_8X14, FONT_8X16, FONT_8X8 } from "../font/index.ts";
-import { cellHeightOf, columnsOf, crtcPort, FLAGS, getIndexed, IVT, PORT, rowsOf, setIndexed, setVector, VIDEO } from "./state.ts";
+import { cellHeightOf, columnsOf, crtcPort, FLAGS, getIndexed, IVT, rowsOf, setIndexed, setVector } from "./state.ts";
 import { setCursorShapeRaw } from "./cursor.ts";
 import { findMode } from "./modes.ts";
 import { ROM_FONT, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
@@ -55,7 +56,7 @@ export function loadRomFont(ctx: BiosContext, height: number, block: number): vo
 
 /** Scan lines of text modes as AH=12 BL=30 chose them. */
 export function textLines(ctx: BiosContext): 200 | 350 | 400 {
-  const flags = ctx.mem.read8(VIDEO.VGA_FLAGS);
+  const flags = ctx.mem.read8(BDA.VGA_FLAGS);
   if ((flags & FLAGS.LINES_200) !== 0) return 200;
   return (flags & FLAGS.LINES_400) !== 0 ? 400 : 350;
 }
@@ -67,10 +68,10 @@ export function fitTextScreen(ctx: BiosContext, height: number): void {
   const lines = textLines(ctx);
   const double = (getIndexed(ctx, port, 9) & 0x80) !== 0;
   const rows = Math.max(1, Math.floor(lines / h));
-  ctx.mem.write16(VIDEO.CELL_HEIGHT, h);
-  ctx.mem.write8(VIDEO.ROWS, rows - 1);
+  ctx.mem.write16(BDA.CELL_HEIGHT, h);
+  ctx.mem.write8(BDA.ROWS, rows - 1);
   const bytes = columnsOf(ctx) * rows * 2;
-  ctx.mem.write16(VIDEO.PAGE_SIZE, (bytes + 0x7ff) & ~0x7ff);
+  ctx.mem.write16(BDA.PAGE_SIZE, (bytes + 0x7ff) & ~0x7ff);
   setIndexed(ctx, port, 9, (getIndexed(ctx, port, 9) & 0xe0) | (h - 1));
   const display = rows * h * (double ? 2 : 1) - 1;
   const protect = getIndexed(ctx, port, 0x11);
@@ -79,10 +80,10 @@ export function fitTextScreen(ctx: BiosContext, height: number): void {
   setIndexed(ctx, port, 7, overflow | ((display >> 7) & 2) | ((display >> 3) & 0x40));
   setIndexed(ctx, port, 0x12, display & 0xff);
   setIndexed(ctx, port, 0x11, protect);
-  if ((ctx.mem.read8(VIDEO.MODE) & 0x7f) === 7) setIndexed(ctx, port, 0x14, h - 1);
+  if ((ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f) === 7) setIndexed(ctx, port, 0x14, h - 1);
   if (h >= 14) setCursorShapeRaw(ctx, h - 3, h - 2);
   else if (h >= 3) setCursorShapeRaw(ctx, h - 2, h - 1);
-  ctx.mem.write16(VIDEO.CURSOR_SHAPE, h >= 14 ? ((h - 3) << 8) | (h - 2) : (Math.max(h - 2, 0) << 8) | (h - 1));
+  ctx.mem.write16(BDA.CURSOR_SHAPE, h >= 14 ? ((h - 3) << 8) | (h - 2) : (Math.max(h - 2, 0) << 8) | (h - 1));
 }
 
 const ROWS_BY_CODE = [0, 14, 25, 43];
@@ -127,9 +128,9 @@ export function characterGenerator(ctx: BiosContext): void {
       const height = sub === 0x21 ? r.cx : sub === 0x22 ? 14 : sub === 0x23 ? 8 : 16;
       if (sub === 0x21) setVector(ctx, IVT.FONT, r.selector("es"), r.bp);
       else setVector(ctx, IVT.FONT, VIDEO_ROM_SEGMENT, height === 14 ? ROM_FONT.F14 : height === 8 ? ROM_FONT.F8 : ROM_FONT.F16);
-      mem.write16(VIDEO.CELL_HEIGHT, height);
+      mem.write16(BDA.CELL_HEIGHT, height);
       const rows = r.bl === 0 ? r.dl : (ROWS_BY_CODE[r.bl & 3] ?? 25);
-      mem.write8(VIDEO.ROWS, rows - 1);
+      mem.write8(BDA.ROWS, rows - 1);
       return;
     }
     case 0x30:
@@ -174,13 +175,13 @@ function fontInformation(ctx: BiosContext): void {
   }
   r.setRealSegment("es", segment);
   r.bp = offset;
-  r.cx = ctx.mem.read16(VIDEO.CELL_HEIGHT);
+  r.cx = ctx.mem.read16(BDA.CELL_HEIGHT);
   r.dl = rowsOf(ctx) - 1;
 }
 
 /** Height to use for a graphics glyph and where its rows are; CGA modes take characters 80h-FFh through IVT 1Fh. */
 export function glyphAddress(ctx: BiosContext, ch: number): number {
-  const mode = findMode(ctx.mem.read8(VIDEO.MODE));
+  const mode = findMode(ctx.mem.read8(BDA.VIDEO_MODE));
   const high = ch >= 0x80 && (mode?.kind === "cga2" || mode?.kind === "cga4");
   const vector = high ? IVT.FONT_HIGH : IVT.FONT;
   const base = ctx.linear(ctx.mem.read16(vector + 2), ctx.mem.read16(vector));

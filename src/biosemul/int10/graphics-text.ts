@@ -1,9 +1,10 @@
+import { BDA } from "../../isa/index.ts";
 /** Characters, scrolling and pixels in graphics modes. */
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { glyphAddress } from "./font-load.ts";
 import { findMode } from "./modes.ts";
-import { cellHeightOf, VIDEO } from "./state.ts";
+import { cellHeightOf } from "./state.ts";
 import { openSurface, type Surface } from "./surface.ts";
 
 export function drawCharacter(ctx: BiosContext, env: VideoEnv, page: number, row: number, column: number, ch: number, color: number): void {
@@ -88,7 +89,7 @@ export function writePixel(ctx: BiosContext, env: VideoEnv): void {
   const r = ctx.regs;
   const surface = openSurface(ctx, env, r.bh & 7);
   if (surface === undefined) return;
-  const xor = (r.al & 0x80) !== 0 && findMode(ctx.mem.read8(VIDEO.MODE))?.kind !== "linear8";
+  const xor = (r.al & 0x80) !== 0 && findMode(ctx.mem.read8(BDA.VIDEO_MODE))?.kind !== "linear8";
   if (r.cx < surface.width && r.dx < surface.height) surface.put(r.cx, r.dx, r.al, xor);
   surface.done();
 }

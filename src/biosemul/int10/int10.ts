@@ -1,3 +1,5 @@
+import { BDA } from "../../isa/index.ts";
+import { OWN_DATA } from "./state.ts";
 import type { BiosContext, BiosHandler } from "../api.ts";
 import { alternateSelect, displayCombinationService, functionalityState } from "./configuration.ts";
 import { readCursor, selectPage, setCursorPosition, setCursorShape } from "./cursor.ts";
@@ -9,7 +11,6 @@ import { ENTRY } from "../rom/layout.ts";
 import { ROM_FONT, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
 import { saveRestoreService } from "./save-restore.ts";
 import { setMode } from "./set-mode.ts";
-import { VIDEO } from "./state.ts";
 import { readCell, scrollWindow, teletype, writeCells, writeString } from "./text.ts";
 import { vbeService } from "./vbe.ts";
 
@@ -51,14 +52,14 @@ export function createInt10(options: Int10Options): Int10 {
     init: (ctx) => {
       const { mem } = ctx;
       for (const { vector, segment, offset } of DATA_VECTORS) mem.write32(vector * 4, ((segment << 16) | offset) >>> 0);
-      mem.write8(VIDEO.EGA_INFO, 0x60);
-      mem.write8(VIDEO.SWITCHES, 0xf9);
-      mem.write8(VIDEO.VGA_FLAGS, 0x51);
-      mem.write8(VIDEO.DCC_INDEX, 8);
-      mem.write8(VIDEO.DPMS, 0);
+      mem.write8(BDA.EGA_INFO, 0x60);
+      mem.write8(BDA.EGA_SWITCHES, 0xf9);
+      mem.write8(BDA.VGA_FLAGS, 0x51);
+      mem.write8(BDA.DCC_INDEX, 8);
+      mem.write8(OWN_DATA.DPMS, 0);
       setMode(ctx, 3);
       // Scrolls the empty screen once: what V8 compiles of the printing path before a guest's first scroll it would compile again after it.
-      ctx.mem.write16(VIDEO.CURSOR_POSITION, ctx.mem.read8(VIDEO.ROWS) << 8);
+      ctx.mem.write16(BDA.CURSOR_POSITION, ctx.mem.read8(BDA.ROWS) << 8);
       teletype(ctx, 0x0a, env);
       setCursorPosition(ctx, 0, 0, 0);
     },
@@ -113,8 +114,8 @@ function dispatch(ctx: BiosContext, ax: number, env: VideoEnv): void {
       readPixel(ctx, env);
       return;
     case 0x0f:
-      r.ax = (ctx.mem.read8(VIDEO.COLUMNS) << 8) | (ctx.mem.read8(VIDEO.MODE) & 0x7f) | (ctx.mem.read8(VIDEO.EGA_INFO) & 0x80);
-      r.bh = ctx.mem.read8(VIDEO.ACTIVE_PAGE);
+      r.ax = (ctx.mem.read8(BDA.COLUMNS) << 8) | (ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f) | (ctx.mem.read8(BDA.EGA_INFO) & 0x80);
+      r.bh = ctx.mem.read8(BDA.ACTIVE_PAGE);
       return;
     case 0x10:
       paletteService(ctx);

@@ -1,15 +1,16 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** AH=0B (CGA colours) and AH=10 (attribute palette and DAC). */
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { greySum } from "./palettes.ts";
-import { FLAGS, getAttr, PORT, setAttr, setDac, VIDEO } from "./state.ts";
+import { FLAGS, getAttr, setAttr, setDac } from "./state.ts";
 
 /** AH=0B: BH=0 border and background in BL, BH=1 one of the two 4-colour palettes. */
 export function setCgaColor(ctx: BiosContext): void {
   const r = ctx.regs;
-  const mode = findMode(ctx.mem.read8(VIDEO.MODE));
+  const mode = findMode(ctx.mem.read8(BDA.VIDEO_MODE));
   const graphics = mode !== undefined && mode.kind !== "text";
-  const cga = ctx.mem.read8(VIDEO.CGA_PALETTE);
+  const cga = ctx.mem.read8(BDA.CGA_PALETTE);
   if (r.bh === 0) {
     const color = (r.bl & 7) | ((r.bl & 8) << 1);
     setAttr(ctx, 0x11, color);
@@ -17,10 +18,10 @@ export function setCgaColor(ctx: BiosContext): void {
       setAttr(ctx, 0, color);
       if (mode.kind === "cga4") for (let i = 1; i <= 3; i++) setAttr(ctx, i, (getAttr(ctx, i) & ~0x10) | (r.bl & 0x10));
     }
-    ctx.mem.write8(VIDEO.CGA_PALETTE, (cga & ~0x1f) | (r.bl & 0x1f));
+    ctx.mem.write8(BDA.CGA_PALETTE, (cga & ~0x1f) | (r.bl & 0x1f));
   } else if (r.bh === 1) {
     if (mode?.kind === "cga4") for (let i = 1; i <= 3; i++) setAttr(ctx, i, (getAttr(ctx, i) & ~1) | (r.bl & 1));
-    ctx.mem.write8(VIDEO.CGA_PALETTE, (cga & ~0x20) | ((r.bl & 1) << 5));
+    ctx.mem.write8(BDA.CGA_PALETTE, (cga & ~0x20) | ((r.bl & 1) << 5));
   }
 }
 
@@ -31,7 +32,7 @@ function readDac(ctx: BiosContext, index: number): readonly [number, number, num
 
 /** Writes a colour, summed to grey when AH=12 BL=33 asked for it. */
 function writeDac(ctx: BiosContext, index: number, r: number, g: number, b: number): void {
-  if ((ctx.mem.read8(VIDEO.VGA_FLAGS) & FLAGS.GREY_SUM) !== 0) {
+  if ((ctx.mem.read8(BDA.VGA_FLAGS) & FLAGS.GREY_SUM) !== 0) {
     const y = greySum(r & 0x3f, g & 0x3f, b & 0x3f);
     setDac(ctx, index, y, y, y);
   } else setDac(ctx, index, r, g, b);
@@ -65,7 +66,7 @@ export function paletteService(ctx: BiosContext): void {
     case 0x03: {
       const on = (r.bl & 1) !== 0;
       setAttr(ctx, 0x10, (getAttr(ctx, 0x10) & ~8) | (on ? 8 : 0));
-      mem.write8(VIDEO.CGA_MODE, (mem.read8(VIDEO.CGA_MODE) & ~0x20) | (on ? 0x20 : 0));
+      mem.write8(BDA.CGA_MODE, (mem.read8(BDA.CGA_MODE) & ~0x20) | (on ? 0x20 : 0));
       return;
     }
     case 0x07:

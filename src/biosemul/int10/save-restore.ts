@@ -1,6 +1,7 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** Video state in a caller's buffer: AH=1C (VGA) and the parts that AX=4F04 shares. */
 import type { BiosContext } from "../api.ts";
-import { getAttr, PORT, resetFlipFlop, setIndexed, VIDEO } from "./state.ts";
+import { getAttr, resetFlipFlop, setIndexed, OWN_DATA } from "./state.ts";
 
 export const SAVE = { HARDWARE: 1, DATA_AREA: 2, DAC: 4 } as const;
 const HARDWARE_BYTES = 0x60;
@@ -21,7 +22,7 @@ function saveHardware(ctx: BiosContext, at: number): void {
   const crtcIndex = ports.in8(crtc);
   const gcIndex = ports.in8(PORT.GC);
   let p = at;
-  for (const v of [seqIndex, crtcIndex, gcIndex, 0x20, ports.in8(0x3ca), misc]) mem.write8(p++, v);
+  for (const v of [seqIndex, crtcIndex, gcIndex, 0x20, ports.in8(PORT.FEATURE_READ), misc]) mem.write8(p++, v);
   for (let i = 0; i <= 4; i++) mem.write8(p++, indexed(ctx, PORT.SEQ, i));
   for (let i = 0; i <= 0x18; i++) mem.write8(p++, indexed(ctx, crtc, i));
   for (let i = 0; i <= 0x14; i++) mem.write8(p++, getAttr(ctx, i));
@@ -64,13 +65,13 @@ function restoreHardware(ctx: BiosContext, at: number): void {
 
 /** Data area part: 449-466, 484-48A, 4A8-4AB, our VBE word, vectors 1Fh and 43h. */
 const DATA_PIECES: readonly (readonly [number, number])[] = [
-  [VIDEO.MODE, 0x1e],
-  [VIDEO.ROWS, 7],
-  [VIDEO.SAVE_POINTER, 4],
-  [VIDEO.VBE_MODE, 2],
+  [BDA.VIDEO_MODE, 0x1e],
+  [BDA.ROWS, 7],
+  [BDA.VIDEO_SAVE_POINTER, 4],
+  [OWN_DATA.VBE_MODE, 2],
   [0x7c, 4],
   [0x10c, 4],
-  [0x410, 1],
+  [BDA.EQUIPMENT, 1],
 ];
 
 function moveDataArea(ctx: BiosContext, at: number, restore: boolean): void {
@@ -78,8 +79,8 @@ function moveDataArea(ctx: BiosContext, at: number, restore: boolean): void {
   for (const [address, bytes] of DATA_PIECES) {
     for (let i = 0; i < bytes; i++, p++) {
       if (!restore) ctx.mem.write8(p, ctx.mem.read8(address + i));
-      else if (address !== 0x410) ctx.mem.write8(address + i, ctx.mem.read8(p));
-      else ctx.mem.write8(0x410, (ctx.mem.read8(0x410) & ~0x30) | (ctx.mem.read8(p) & 0x30));
+      else if (address !== BDA.EQUIPMENT) ctx.mem.write8(address + i, ctx.mem.read8(p));
+      else ctx.mem.write8(BDA.EQUIPMENT, (ctx.mem.read8(BDA.EQUIPMENT) & ~0x30) | (ctx.mem.read8(p) & 0x30));
     }
   }
 }

@@ -1,10 +1,11 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** AH=00: programs a standard mode from its parameter table and fills in the data area. */
 import type { BiosContext } from "../api.ts";
 import { loadRomFont, textLines } from "./font-load.ts";
 import { findMode, PARAMETER_TABLES, tableIndex, type VideoModeDef } from "./modes.ts";
 import { dacColors, greySum } from "./palettes.ts";
 import { ROM_FONT, ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
-import { FLAGS, IVT, PORT, resetFlipFlop, setDispi, setIndexed, setVector, VIDEO } from "./state.ts";
+import { FLAGS, IVT, resetFlipFlop, setDispi, setIndexed, setVector, OWN_DATA } from "./state.ts";
 
 /** Loads registers from a 64-byte table; the screen stays dark until the attribute index with bit 5 is written. */
 export function programRegisters(ctx: BiosContext, t: Uint8Array): void {
@@ -62,7 +63,7 @@ export function setMode(ctx: BiosContext, request: number): VideoModeDef | undef
   const m = findMode(request);
   if (m === undefined) return undefined;
   const mem = ctx.mem;
-  const flags = mem.read8(VIDEO.VGA_FLAGS);
+  const flags = mem.read8(BDA.VGA_FLAGS);
   const lines = textLines(ctx);
   const table = PARAMETER_TABLES[tableIndex(m, m.mode === 7 && lines === 200 ? 400 : lines)] ?? PARAMETER_TABLES[0x18];
   if (table === undefined) return undefined;
@@ -91,21 +92,21 @@ function setFontVectors(ctx: BiosContext, m: VideoModeDef, cell: number): void {
 function fillDataArea(ctx: BiosContext, m: VideoModeDef, table: Uint8Array, keep: boolean): void {
   const mem = ctx.mem;
   const cell = table[2] ?? 16;
-  mem.write8(VIDEO.MODE, m.mode);
-  mem.write16(VIDEO.COLUMNS, m.columns);
-  mem.write16(VIDEO.PAGE_SIZE, m.pageBytes);
-  mem.write16(VIDEO.PAGE_START, 0);
-  for (let page = 0; page < 8; page++) mem.write16(VIDEO.CURSOR_POSITION + page * 2, 0);
-  mem.write16(VIDEO.CURSOR_SHAPE, m.kind === "text" ? (m.mode === 7 ? 0x0b0c : 0x0607) : 0);
-  mem.write8(VIDEO.ACTIVE_PAGE, 0);
-  mem.write16(VIDEO.CRTC_PORT, ((table[9] ?? 1) & 1) !== 0 ? 0x3d4 : 0x3b4);
-  mem.write8(VIDEO.CGA_MODE, m.cgaMode);
-  mem.write8(VIDEO.CGA_PALETTE, m.mode === 6 ? 0x3f : 0x30);
-  mem.write8(VIDEO.ROWS, m.rows - 1);
-  mem.write16(VIDEO.CELL_HEIGHT, cell);
-  const info = mem.read8(VIDEO.EGA_INFO);
-  mem.write8(VIDEO.EGA_INFO, (info & 0x7f) | (keep ? 0x80 : 0));
-  mem.write16(VIDEO.SAVE_POINTER, ROM_TABLE.SAVE_POINTERS);
-  mem.write16(VIDEO.SAVE_POINTER + 2, VIDEO_ROM_SEGMENT);
-  mem.write16(VIDEO.VBE_MODE, 0);
+  mem.write8(BDA.VIDEO_MODE, m.mode);
+  mem.write16(BDA.COLUMNS, m.columns);
+  mem.write16(BDA.PAGE_SIZE, m.pageBytes);
+  mem.write16(BDA.PAGE_START, 0);
+  for (let page = 0; page < 8; page++) mem.write16(BDA.CURSOR_POSITION + page * 2, 0);
+  mem.write16(BDA.CURSOR_SHAPE, m.kind === "text" ? (m.mode === 7 ? 0x0b0c : 0x0607) : 0);
+  mem.write8(BDA.ACTIVE_PAGE, 0);
+  mem.write16(BDA.CRTC_PORT, ((table[9] ?? 1) & 1) !== 0 ? 0x3d4 : 0x3b4);
+  mem.write8(BDA.CGA_MODE, m.cgaMode);
+  mem.write8(BDA.CGA_PALETTE, m.mode === 6 ? 0x3f : 0x30);
+  mem.write8(BDA.ROWS, m.rows - 1);
+  mem.write16(BDA.CELL_HEIGHT, cell);
+  const info = mem.read8(BDA.EGA_INFO);
+  mem.write8(BDA.EGA_INFO, (info & 0x7f) | (keep ? 0x80 : 0));
+  mem.write16(BDA.VIDEO_SAVE_POINTER, ROM_TABLE.SAVE_POINTERS);
+  mem.write16(BDA.VIDEO_SAVE_POINTER + 2, VIDEO_ROM_SEGMENT);
+  mem.write16(OWN_DATA.VBE_MODE, 0);
 }

@@ -1,28 +1,12 @@
-/** Video fields of the BIOS data area (linear addresses) and VGA register access through ports. */
+import { BDA, PORT } from "../../isa/index.ts";
+/** Video fields of the BIOS data area and VGA register access through ports. */
 import type { BiosContext } from "../api.ts";
 
-export const VIDEO = {
-  EQUIPMENT: 0x410,
-  MODE: 0x449,
-  COLUMNS: 0x44a,
-  PAGE_SIZE: 0x44c,
-  PAGE_START: 0x44e,
-  CURSOR_POSITION: 0x450,
-  CURSOR_SHAPE: 0x460,
-  ACTIVE_PAGE: 0x462,
-  CRTC_PORT: 0x463,
-  CGA_MODE: 0x465,
-  CGA_PALETTE: 0x466,
-  ROWS: 0x484,
-  CELL_HEIGHT: 0x485,
-  EGA_INFO: 0x487,
-  SWITCHES: 0x488,
-  VGA_FLAGS: 0x489,
-  DCC_INDEX: 0x48a,
-  SAVE_POINTER: 0x4a8,
-  /** Our own use of the reserved area: the VBE mode set last with its flag bits, 0 when none. */
+/** Our own use of the data area's reserved cells. */
+export const OWN_DATA = {
+  /** The VBE mode set last with its flag bits, 0 when none. */
   VBE_MODE: 0x4ba,
-  /** Our own: the DPMS state set last (AX=4F10h). */
+  /** The DPMS state set last (AX=4F10h). */
   DPMS: 0x4bc,
 } as const;
 
@@ -33,21 +17,6 @@ export const MODE_VBE = 0x7f;
 export const FLAGS = { VGA: 0x01, GREY_SUM: 0x02, MONO: 0x04, NO_PALETTE: 0x08, LINES_400: 0x10, LINES_200: 0x80 } as const;
 
 export const IVT = { FONT_HIGH: 0x1f * 4, FONT: 0x43 * 4 } as const;
-
-export const PORT = {
-  ATTR: 0x3c0,
-  ATTR_READ: 0x3c1,
-  MISC_WRITE: 0x3c2,
-  SEQ: 0x3c4,
-  PEL_MASK: 0x3c6,
-  DAC_READ: 0x3c7,
-  DAC_WRITE: 0x3c8,
-  DAC_DATA: 0x3c9,
-  MISC_READ: 0x3cc,
-  GC: 0x3ce,
-  DISPI_INDEX: 0x1ce,
-  DISPI_DATA: 0x1cf,
-} as const;
 
 /** Writes an index/data register pair with one 16-bit OUT. */
 export function setIndexed(ctx: BiosContext, port: number, index: number, value: number): void {
@@ -60,17 +29,17 @@ export function getIndexed(ctx: BiosContext, port: number, index: number): numbe
 }
 
 export function crtcPort(ctx: BiosContext): number {
-  return saneCrtcPort(ctx.mem.read16(VIDEO.CRTC_PORT));
+  return saneCrtcPort(ctx.mem.read16(BDA.CRTC_PORT));
 }
 /** A guest can write anything to the data area; only the two real addresses are used. */
 export function saneCrtcPort(port: number): number {
-  return port === 0x3b4 ? 0x3b4 : 0x3d4;
+  return port === PORT.CRTC_MONO ? PORT.CRTC_MONO : PORT.CRTC_COLOR;
 }
 
 /** Input status 1 read: the attribute controller expects an index next. Both ports, since one of them is silent. */
 export function resetFlipFlop(ctx: BiosContext): void {
-  ctx.ports.in8(0x3ba);
-  ctx.ports.in8(0x3da);
+  ctx.ports.in8(PORT.INPUT_STATUS_MONO);
+  ctx.ports.in8(PORT.INPUT_STATUS_COLOR);
 }
 
 /** Reads attribute register `index`; the screen stays on. */
@@ -99,18 +68,18 @@ export function setDac(ctx: BiosContext, index: number, r: number, g: number, b:
 }
 
 export function getDispi(ctx: BiosContext, index: number): number {
-  ctx.ports.out16(PORT.DISPI_INDEX, index);
-  return ctx.ports.in16(PORT.DISPI_DATA);
+  ctx.ports.out16(PORT.VBE_INDEX, index);
+  return ctx.ports.in16(PORT.VBE_DATA);
 }
 
 export function setDispi(ctx: BiosContext, index: number, value: number): void {
-  ctx.ports.out16(PORT.DISPI_INDEX, index);
-  ctx.ports.out16(PORT.DISPI_DATA, value & 0xffff);
+  ctx.ports.out16(PORT.VBE_INDEX, index);
+  ctx.ports.out16(PORT.VBE_DATA, value & 0xffff);
 }
 
 /** Columns of the screen, kept sane against a data area that a guest scribbled over. */
 export function columnsOf(ctx: BiosContext): number {
-  return saneColumns(ctx.mem.read16(VIDEO.COLUMNS));
+  return saneColumns(ctx.mem.read16(BDA.COLUMNS));
 }
 export function saneColumns(columns: number): number {
   return columns === 0 || columns > 512 ? 80 : columns;
@@ -118,11 +87,11 @@ export function saneColumns(columns: number): number {
 
 /** Text rows of the screen. */
 export function rowsOf(ctx: BiosContext): number {
-  return ctx.mem.read8(VIDEO.ROWS) + 1;
+  return ctx.mem.read8(BDA.ROWS) + 1;
 }
 
 export function cellHeightOf(ctx: BiosContext): number {
-  const h = ctx.mem.read8(VIDEO.CELL_HEIGHT);
+  const h = ctx.mem.read8(BDA.CELL_HEIGHT);
   return h === 0 || h > 32 ? 16 : h;
 }
 

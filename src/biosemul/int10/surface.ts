@@ -1,9 +1,10 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** Pixel access of graphics modes, one class for each memory organisation. Coordinates are clipped by the callers. */
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { findMode } from "./modes.ts";
 import { TEXT_RGB } from "./palettes.ts";
-import { getDispi, MODE_VBE, PORT, setDispi, setIndexed, VIDEO } from "./state.ts";
+import { getDispi, MODE_VBE, setDispi, setIndexed } from "./state.ts";
 
 export interface Surface {
   readonly width: number;
@@ -361,7 +362,7 @@ class VbeSurface implements Surface {
 
 /** The surface of the mode that is on, or undefined in text modes. `page` counts in planar modes only. */
 export function openSurface(ctx: BiosContext, env: VideoEnv, page: number): Surface | undefined {
-  const number = ctx.mem.read8(VIDEO.MODE) & 0x7f;
+  const number = ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f;
   if (number === MODE_VBE) {
     if ((getDispi(ctx, 4) & 1) === 0) return undefined;
     if (getDispi(ctx, 3) !== 4) return new VbeSurface(ctx, env);
@@ -377,7 +378,7 @@ export function openSurface(ctx: BiosContext, env: VideoEnv, page: number): Surf
     case "linear8":
       return new Linear8Surface(ctx);
     case "planar":
-      return new PlanarSurface(ctx, page * ctx.mem.read16(VIDEO.PAGE_SIZE), m.columns, m.width, m.height, false);
+      return new PlanarSurface(ctx, page * ctx.mem.read16(BDA.PAGE_SIZE), m.columns, m.width, m.height, false);
     default:
       return undefined;
   }

@@ -1,9 +1,10 @@
+import { BDA } from "../../isa/index.ts";
 /** Text-mode characters, scrolling and teletype (AH=06-0A, 0E, 13). Hot: a printing guest calls AH=0E for every character. */
 import type { BiosContext } from "../api.ts";
 import { placeCursor, setCursorPosition, showCursor } from "./cursor.ts";
 import type { VideoEnv } from "./env.ts";
 import { drawCharacter, readCharacter, scrollGraphics } from "./graphics-text.ts";
-import { columnsOf, rowsOf, saneColumns, saneCrtcPort, VIDEO } from "./state.ts";
+import { columnsOf, rowsOf, saneColumns, saneCrtcPort } from "./state.ts";
 
 const BELL = 7;
 const BACKSPACE = 8;
@@ -12,7 +13,7 @@ const RETURN = 13;
 
 /** Linear address of text page 0, or 0 in graphics modes. */
 function textBase(ctx: BiosContext): number {
-  return textBaseOf(ctx.mem.read8(VIDEO.MODE) & 0x7f);
+  return textBaseOf(ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f);
 }
 function textBaseOf(mode: number): number {
   return mode <= 3 ? 0xb8000 : mode === 7 ? 0xb0000 : 0;
@@ -20,7 +21,7 @@ function textBaseOf(mode: number): number {
 
 /** The page a service works on; numbers past the last page mean the shown one. */
 function pageOf(ctx: BiosContext, page: number): number {
-  return page < 8 ? page : ctx.mem.read8(VIDEO.ACTIVE_PAGE) & 7;
+  return page < 8 ? page : ctx.mem.read8(BDA.ACTIVE_PAGE) & 7;
 }
 
 /**
@@ -30,12 +31,12 @@ function pageOf(ctx: BiosContext, page: number): number {
 export function teletype(ctx: BiosContext, ch: number, env: VideoEnv): void {
   const { mem } = ctx;
   // The data area in double words: one call a character reads all of it.
-  const modeAndColumns = mem.read32(VIDEO.MODE - 1);
-  const sizeAndStart = mem.read32(VIDEO.PAGE_SIZE);
-  const pageAndPort = mem.read32(VIDEO.ACTIVE_PAGE);
+  const modeAndColumns = mem.read32(BDA.VIDEO_MODE - 1);
+  const sizeAndStart = mem.read32(BDA.PAGE_SIZE);
+  const pageAndPort = mem.read32(BDA.ACTIVE_PAGE);
   const active = pageAndPort & 0xff;
   const page = active & 7;
-  const at = mem.read16(VIDEO.CURSOR_POSITION + page * 2);
+  const at = mem.read16(BDA.CURSOR_POSITION + page * 2);
   let column = at & 0xff;
   let row = at >> 8;
   const columns = saneColumns(modeAndColumns >>> 16);
@@ -63,12 +64,12 @@ export function teletype(ctx: BiosContext, ch: number, env: VideoEnv): void {
         row++;
       }
   }
-  const lastRow = mem.read8(VIDEO.ROWS);
+  const lastRow = mem.read8(BDA.ROWS);
   if (row > lastRow) {
     row = lastRow;
     scrollForTeletype(ctx, env, page, base, row, columns);
   }
-  mem.write16(VIDEO.CURSOR_POSITION + page * 2, (row << 8) | column);
+  mem.write16(BDA.CURSOR_POSITION + page * 2, (row << 8) | column);
   if (page === active) placeCursor(ctx, saneCrtcPort((pageAndPort >>> 8) & 0xffff), (sizeAndStart >>> 17) + row * columns + column);
 }
 
@@ -77,7 +78,7 @@ function scrollForTeletype(ctx: BiosContext, env: VideoEnv, page: number, base: 
     scrollGraphics(ctx, env, page, 1, 0, 0, 0, lastRow, columns - 1, false);
     return;
   }
-  const start = base + ((page * ctx.mem.read16(VIDEO.PAGE_SIZE)) & 0x7fff);
+  const start = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE)) & 0x7fff);
   const rowBytes = columns * 2;
   // The new line takes the attribute that is at the cursor's line.
   const attribute = ctx.video.read8(start + lastRow * rowBytes + 1);
@@ -88,7 +89,7 @@ function scrollForTeletype(ctx: BiosContext, env: VideoEnv, page: number, base: 
 /** AH=06 (up) and AH=07 (down): window corners in CX, DX; AL lines, 0 clears; BH the attribute of new lines. */
 export function scrollWindow(ctx: BiosContext, env: VideoEnv, down: boolean): void {
   const r = ctx.regs;
-  const page = ctx.mem.read8(VIDEO.ACTIVE_PAGE) & 7;
+  const page = ctx.mem.read8(BDA.ACTIVE_PAGE) & 7;
   const columns = columnsOf(ctx);
   const rows = rowsOf(ctx);
   const top = r.ch;
@@ -105,7 +106,7 @@ export function scrollWindow(ctx: BiosContext, env: VideoEnv, down: boolean): vo
     return;
   }
   const video = ctx.video;
-  const start = base + ((page * ctx.mem.read16(VIDEO.PAGE_SIZE)) & 0x7fff);
+  const start = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE)) & 0x7fff);
   const rowBytes = columns * 2;
   const width = right - left + 1;
   const cell = (attribute << 8) | 0x20;
@@ -128,13 +129,13 @@ export function scrollWindow(ctx: BiosContext, env: VideoEnv, down: boolean): vo
 export function readCell(ctx: BiosContext, env: VideoEnv): void {
   const r = ctx.regs;
   const page = pageOf(ctx, r.bh);
-  const at = ctx.mem.read16(VIDEO.CURSOR_POSITION + page * 2);
+  const at = ctx.mem.read16(BDA.CURSOR_POSITION + page * 2);
   const base = textBase(ctx);
   if (base === 0) {
     r.ax = readCharacter(ctx, env, page, at >> 8, at & 0xff);
     return;
   }
-  const cell = base + ((page * ctx.mem.read16(VIDEO.PAGE_SIZE) + ((at >> 8) * columnsOf(ctx) + (at & 0xff)) * 2) & 0x7fff);
+  const cell = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE) + ((at >> 8) * columnsOf(ctx) + (at & 0xff)) * 2) & 0x7fff);
   r.ax = ctx.video.read8(cell) | (ctx.video.read8(cell + 1) << 8);
 }
 
@@ -142,7 +143,7 @@ export function readCell(ctx: BiosContext, env: VideoEnv): void {
 export function writeCells(ctx: BiosContext, env: VideoEnv, withAttribute: boolean): void {
   const r = ctx.regs;
   const page = pageOf(ctx, r.bh);
-  const at = ctx.mem.read16(VIDEO.CURSOR_POSITION + page * 2);
+  const at = ctx.mem.read16(BDA.CURSOR_POSITION + page * 2);
   const ch = r.al;
   const columns = columnsOf(ctx);
   const base = textBase(ctx);
@@ -153,7 +154,7 @@ export function writeCells(ctx: BiosContext, env: VideoEnv, withAttribute: boole
     for (let i = 0; i < count; i++) drawCharacter(ctx, env, page, row, (at & 0xff) + i, ch, r.bl);
     return;
   }
-  const offset = (page * ctx.mem.read16(VIDEO.PAGE_SIZE) + ((at >> 8) * columns + (at & 0xff)) * 2) & 0x7fff;
+  const offset = (page * ctx.mem.read16(BDA.PAGE_SIZE) + ((at >> 8) * columns + (at & 0xff)) * 2) & 0x7fff;
   const count = Math.min(r.cx, (0x8000 - offset) >> 1);
   const cell = base + offset;
   if (withAttribute) ctx.video.fill16(cell, count, (r.bl << 8) | ch);
@@ -171,7 +172,7 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
   const segment = r.selector("es");
   let from = r.bp;
   let attribute = r.bl;
-  const saved = ctx.mem.read16(VIDEO.CURSOR_POSITION + page * 2);
+  const saved = ctx.mem.read16(BDA.CURSOR_POSITION + page * 2);
   let column = r.dl;
   let row = r.dh === 0xff ? saved >> 8 : r.dh;
   if (r.dh === 0xff) column = saved & 0xff;
@@ -199,7 +200,7 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
         break;
       default:
         if (base !== 0) {
-          const cell = base + ((page * ctx.mem.read16(VIDEO.PAGE_SIZE) + (row * columns + column) * 2) & 0x7fff);
+          const cell = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE) + (row * columns + column) * 2) & 0x7fff);
           ctx.video.write8(cell, ch);
           ctx.video.write8(cell + 1, attribute);
         } else if (unseen <= 0) drawCharacter(ctx, env, page, row, column, ch, attribute);
@@ -216,7 +217,7 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
     }
   }
   if ((flags & 1) !== 0) setCursorPosition(ctx, page, row, column);
-  else if (page === ctx.mem.read8(VIDEO.ACTIVE_PAGE)) showCursor(ctx, saved >> 8, saved & 0xff);
+  else if (page === ctx.mem.read8(BDA.ACTIVE_PAGE)) showCursor(ctx, saved >> 8, saved & 0xff);
 }
 
 /** How often AH=13 will scroll. */

@@ -1,3 +1,4 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** AX=4F02h: mode set through the dispi registers; 132-column and 60-line text modes through the VGA's own. */
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
@@ -6,7 +7,7 @@ import { PARAMETER_TABLES } from "./modes.ts";
 import { dacColors } from "./palettes.ts";
 import { ROM_FONT, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
 import { loadDac, programRegisters, screenOn, setMode } from "./set-mode.ts";
-import { getDispi, IVT, MODE_VBE, PORT, setDispi, setIndexed, setVector, VIDEO } from "./state.ts";
+import { getDispi, IVT, MODE_VBE, setDispi, setIndexed, setVector, OWN_DATA } from "./state.ts";
 import { cellHeight } from "./vbe-info.ts";
 import { findVbeMode, type VbeModeDef } from "./vbe-modes.ts";
 
@@ -42,9 +43,9 @@ export function setVbeMode(ctx: BiosContext, env: VideoEnv, request: number): bo
   if (m.bpp === 0) setTextMode(ctx, m, keep);
   else if (m.bpp === 4 && (request & 0x4000) !== 0) return false;
   else setGraphicsMode(ctx, m, request);
-  ctx.mem.write16(VIDEO.VBE_MODE, request & 0xc1ff);
-  const info = ctx.mem.read8(VIDEO.EGA_INFO);
-  ctx.mem.write8(VIDEO.EGA_INFO, (info & 0x7f) | (keep ? 0x80 : 0));
+  ctx.mem.write16(OWN_DATA.VBE_MODE, request & 0xc1ff);
+  const info = ctx.mem.read8(BDA.EGA_INFO);
+  ctx.mem.write8(BDA.EGA_INFO, (info & 0x7f) | (keep ? 0x80 : 0));
   return true;
 }
 
@@ -62,22 +63,22 @@ function setGraphicsMode(ctx: BiosContext, m: VbeModeDef, request: number): void
   const { mem } = ctx;
   const cell = cellHeight(m.height);
   fillDataArea(ctx, MODE_VBE, m.width >> 3, Math.floor(m.height / cell), cell, 0);
-  mem.write16(VIDEO.CURSOR_SHAPE, 0);
+  mem.write16(BDA.CURSOR_SHAPE, 0);
   setVector(ctx, IVT.FONT, VIDEO_ROM_SEGMENT, cell === 16 ? ROM_FONT.F16 : cell === 14 ? ROM_FONT.F14 : ROM_FONT.F8);
   screenOn(ctx);
 }
 
 function fillDataArea(ctx: BiosContext, mode: number, columns: number, rows: number, cell: number, pageBytes: number): void {
   const { mem } = ctx;
-  mem.write8(VIDEO.MODE, mode);
-  mem.write16(VIDEO.COLUMNS, columns);
-  mem.write16(VIDEO.PAGE_SIZE, pageBytes);
-  mem.write16(VIDEO.PAGE_START, 0);
-  for (let page = 0; page < 8; page++) mem.write16(VIDEO.CURSOR_POSITION + page * 2, 0);
-  mem.write8(VIDEO.ACTIVE_PAGE, 0);
-  mem.write16(VIDEO.CRTC_PORT, 0x3d4);
-  mem.write8(VIDEO.ROWS, rows - 1);
-  mem.write16(VIDEO.CELL_HEIGHT, cell);
+  mem.write8(BDA.VIDEO_MODE, mode);
+  mem.write16(BDA.COLUMNS, columns);
+  mem.write16(BDA.PAGE_SIZE, pageBytes);
+  mem.write16(BDA.PAGE_START, 0);
+  for (let page = 0; page < 8; page++) mem.write16(BDA.CURSOR_POSITION + page * 2, 0);
+  mem.write8(BDA.ACTIVE_PAGE, 0);
+  mem.write16(BDA.CRTC_PORT, PORT.CRTC_COLOR);
+  mem.write8(BDA.ROWS, rows - 1);
+  mem.write16(BDA.CELL_HEIGHT, cell);
 }
 
 /** Mode 3 with other timings: 132 columns of 8 dots, 25 rows of 16 lines or 43, 50 and 60 of 8. */
@@ -109,7 +110,7 @@ function setTextMode(ctx: BiosContext, m: VbeModeDef, keep: boolean): void {
   loadDac(ctx, dacColors("ega64"), false);
   const bytes = m.width * m.height * 2;
   fillDataArea(ctx, 3, m.width, m.height, cell, (bytes + 0x7ff) & ~0x7ff);
-  ctx.mem.write16(VIDEO.CURSOR_SHAPE, 0x0607);
+  ctx.mem.write16(BDA.CURSOR_SHAPE, 0x0607);
   if (!keep) ctx.video.fill16(0xb8000, 0x4000, 0x0720);
   loadRomFont(ctx, cell, 0);
   setIndexed(ctx, PORT.SEQ, 3, 0);

@@ -1,3 +1,4 @@
+import { BDA, PORT } from "../../isa/index.ts";
 /** AX=4Fxx: VESA BIOS extensions 3.0 on the Bochs dispi registers. Source: VBE core functions standard 3.0. */
 import type { BiosContext } from "../api.ts";
 import { buildEdid } from "./edid.ts";
@@ -5,7 +6,7 @@ import type { VideoEnv } from "./env.ts";
 import { DISPI, setVbeMode, vbeDepth, vbeOn } from "./vbe-set-mode.ts";
 import { ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
 import { moveState, stateBytes } from "./save-restore.ts";
-import { getDispi, getIndexed, PORT, setDispi, setIndexed, VIDEO } from "./state.ts";
+import { getDispi, getIndexed, setDispi, setIndexed, OWN_DATA } from "./state.ts";
 import { modeInfo } from "./vbe-info.ts";
 import { PROTECTED_MODE_BYTES } from "./video-rom.ts";
 
@@ -37,8 +38,8 @@ export function vbeService(ctx: BiosContext, env: VideoEnv): void {
       r.ax = setVbeMode(ctx, env, r.bx) ? OK : FAILED;
       return;
     case 0x03: {
-      const vbe = ctx.mem.read16(VIDEO.VBE_MODE);
-      r.bx = vbe !== 0 ? vbe : (ctx.mem.read8(VIDEO.MODE) & 0x7f) | ((ctx.mem.read8(VIDEO.EGA_INFO) & 0x80) << 8);
+      const vbe = ctx.mem.read16(OWN_DATA.VBE_MODE);
+      r.bx = vbe !== 0 ? vbe : (ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f) | ((ctx.mem.read8(BDA.EGA_INFO) & 0x80) << 8);
       r.ax = OK;
       return;
     }
@@ -252,11 +253,11 @@ function powerManagement(ctx: BiosContext): number {
       if (r.bh !== 0 && r.bh !== 1 && r.bh !== 2 && r.bh !== 4) return FAILED;
       const clocking = getIndexed(ctx, PORT.SEQ, 1);
       setIndexed(ctx, PORT.SEQ, 1, r.bh === 0 ? clocking & ~0x20 : clocking | 0x20);
-      ctx.mem.write8(VIDEO.DPMS, r.bh);
+      ctx.mem.write8(OWN_DATA.DPMS, r.bh);
       return OK;
     }
     case 2:
-      r.bh = ctx.mem.read8(VIDEO.DPMS);
+      r.bh = ctx.mem.read8(OWN_DATA.DPMS);
       return OK;
     default:
       return FAILED;

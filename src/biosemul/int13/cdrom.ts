@@ -1,7 +1,8 @@
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { EL_TORITO_MEDIA, emulatedGeometry, readBootCatalog, specificationPacket } from "./el-torito.ts";
 import type { Emulation } from "./el-torito.ts";
-import { BDA, STATUS } from "./status.ts";
+import { STATUS } from "./status.ts";
 import { FIRST_CD, finish } from "./services.ts";
 import type { DiskServices } from "./services.ts";
 import { diskToMemory } from "./transfer.ts";

@@ -1,3 +1,4 @@
+import { PORT } from "../../isa/index.ts";
 import { ataGeometry } from "../../backends/api/index.ts";
 import type { BiosContext } from "../api.ts";
 import { STATUS } from "./status.ts";
@@ -71,16 +72,16 @@ function packetOperation(ctx: BiosContext, view: DiskView, operation: 0x42 | 0x4
 /** Where a PCI IDE function is on bus 0 by its class code 0101h, for the interface path; -1 when there is none. */
 function findPciIde(ctx: BiosContext): number {
   const { ports } = ctx;
-  const saved = ports.in32(0xcf8);
+  const saved = ports.in32(PORT.PCI_ADDRESS);
   let found = -1;
-  ports.out32(0xcf8, 0x80000000);
-  if (ports.in32(0xcf8) === 0x80000000) {
+  ports.out32(PORT.PCI_ADDRESS, 0x80000000);
+  if (ports.in32(PORT.PCI_ADDRESS) === 0x80000000) {
     for (let devfn = 0; devfn < 256 && found < 0; devfn++) {
-      ports.out32(0xcf8, (0x80000000 | (devfn << 8) | 8) >>> 0);
-      if (ports.in32(0xcfc) >>> 16 === 0x0101) found = devfn;
+      ports.out32(PORT.PCI_ADDRESS, (0x80000000 | (devfn << 8) | 8) >>> 0);
+      if (ports.in32(PORT.PCI_DATA) >>> 16 === 0x0101) found = devfn;
     }
   }
-  ports.out32(0xcf8, saved);
+  ports.out32(PORT.PCI_ADDRESS, saved);
   return found;
 }
 

@@ -1,6 +1,7 @@
+import { BDA } from "../../isa/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import type { BiosContext } from "../api.ts";
-import { BDA, STATUS } from "./status.ts";
+import { STATUS } from "./status.ts";
 import { finish, floppySectorByte } from "./services.ts";
 import type { DiskServices, DiskView } from "./services.ts";
 import { disketteTableOffset, DISK_ROM, mediaState, readDisketteParameters } from "./tables.ts";
@@ -20,7 +21,7 @@ function recordOperation(ctx: BiosContext, view: DiskView, table: DisketteParame
   for (const [i, v] of [st0, st1, 0, cylinder, regs.dh, regs.cl, table.sizeCode].entries()) mem.write8(BDA.FDC_RESULT + i, v);
   mem.write8(BDA.FLOPPY_RECALIBRATE, mem.read8(BDA.FLOPPY_RECALIBRATE) | (1 << unit));
   mem.write8(BDA.FLOPPY_MOTOR, (mem.read8(BDA.FLOPPY_MOTOR) & 0x40) | (1 << unit));
-  mem.write8(BDA.FLOPPY_MOTOR_TIMEOUT, table.motorTicks);
+  mem.write8(BDA.FLOPPY_MOTOR_TICKS, table.motorTicks);
   if (unit < 2 && !view.emulated) {
     mem.write8(BDA.FLOPPY_MEDIA + unit, mediaState(view.floppyType));
     mem.write8(BDA.FLOPPY_CYLINDER + unit, cylinder);

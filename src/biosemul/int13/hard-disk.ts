@@ -1,5 +1,6 @@
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
-import { BDA, STATUS } from "./status.ts";
+import { STATUS } from "./status.ts";
 import { chsToLba, finish } from "./services.ts";
 import type { DiskServices, DiskView } from "./services.ts";
 import { diskToMemory, memoryToDisk } from "./transfer.ts";

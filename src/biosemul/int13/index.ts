@@ -38,6 +38,6 @@ export { EL_TORITO_MEDIA, emulatedGeometry, readBootCatalog } from "./el-torito.
 export type { BootCatalog, BootCatalogEntry, Emulation } from "./el-torito.ts";
 export { DISK_SERVICES_STATE, DiskServices, FIRST_CD, floppySectorByte } from "./services.ts";
 export type { DiskServicesStateV1, DiskView } from "./services.ts";
-export { BDA as DISK_BDA, STATUS as DISK_STATUS } from "./status.ts";
+export { STATUS as DISK_STATUS } from "./status.ts";
 export { DISK_ROM, fixedDiskTable, installDiskData, setFloppyCount } from "./tables.ts";
 export { diskToMemory } from "./transfer.ts";

@@ -1,3 +1,4 @@
+import { BDA } from "../../isa/index.ts";
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import { sectorIndex } from "../../backends/api/index.ts";
@@ -5,7 +6,6 @@ import type { BlockBackend, FloppyLayout } from "../../backends/api/index.ts";
 import type { BiosContext, BiosDrive } from "../api.ts";
 import { EL_TORITO_MEDIA, EMULATION } from "./el-torito.ts";
 import type { Emulation } from "./el-torito.ts";
-import { BDA } from "./status.ts";
 import { setFloppyCount } from "./tables.ts";
 
 /** DL of the first CD drive; the next ones follow. */

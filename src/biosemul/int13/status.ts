@@ -22,21 +22,3 @@ export const STATUS = {
   EJECT_FAILED: 0xb5,
   WRITE_FAULT: 0xcc,
 } as const;
-
-/** BIOS data area cells the disk services keep (linear addresses). */
-export const BDA = {
-  EQUIPMENT: 0x410,
-  FLOPPY_RECALIBRATE: 0x43e,
-  FLOPPY_MOTOR: 0x43f,
-  FLOPPY_MOTOR_TIMEOUT: 0x440,
-  FLOPPY_STATUS: 0x441,
-  FDC_RESULT: 0x442,
-  DISK_STATUS: 0x474,
-  DISK_COUNT: 0x475,
-  DISK_CONTROL: 0x476,
-  /** Data rate used last in bits 7:6 (0 500, 1 300, 2 250 kbit/s, 3 1 Mbit/s). */
-  FLOPPY_RATE: 0x48b,
-  FLOPPY_MEDIA: 0x490,
-  FLOPPY_CYLINDER: 0x494,
-  EBDA_SEGMENT: 0x40e,
-} as const;

@@ -1,8 +1,8 @@
+import { BDA } from "../../isa/index.ts";
 import { ataGeometry } from "../../backends/api/index.ts";
 import type { DiskGeometry } from "../../backends/api/index.ts";
 import type { PhysicalMemory } from "../../vmm/index.ts";
 import type { BiosDrive } from "../api.ts";
-import { BDA } from "./status.ts";
 
 /**
  * Disk tables live in the ROM inside the room the IBM layout gives to the fixed-disk type table (FE401-FE6F1; types 16 and up are not used there), so no
@@ -153,10 +153,10 @@ export function installDiskData(mem: PhysicalMemory, drives: readonly BiosDrive[
   mem.write8(BDA.DISK_CONTROL, disks.length === 0 ? 0 : 0xc8); // retries off, more than eight heads
   mem.write8(BDA.FLOPPY_RECALIBRATE, 0);
   mem.write8(BDA.FLOPPY_MOTOR, 0);
-  mem.write8(BDA.FLOPPY_MOTOR_TIMEOUT, 0);
+  mem.write8(BDA.FLOPPY_MOTOR_TICKS, 0);
   mem.write8(BDA.FLOPPY_STATUS, 0);
   // 48Fh: a nibble a drive, "determined, 80 tracks, multi-rate" (PS/2 reference).
-  mem.write8(0x48f, floppies.reduce((sum, d) => sum | ((d.floppyType === 1 ? 4 : 7) << (d.unit * 4)), 0) & 0xff);
+  mem.write8(BDA.FLOPPY_DRIVES, floppies.reduce((sum, d) => sum | ((d.floppyType === 1 ? 4 : 7) << (d.unit * 4)), 0) & 0xff);
   for (const d of floppies) {
     if (d.unit > 1) continue;
     mem.write8(BDA.FLOPPY_MEDIA + d.unit, d.backend === undefined ? 0 : mediaState(d.floppyType));

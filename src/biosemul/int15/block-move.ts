@@ -1,3 +1,4 @@
+import { PORT } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import type { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 
@@ -79,7 +80,7 @@ export function enterProtectedMode(ctx: BiosContext, dropFrame: (bytes: number) 
     ctx.setCarry(true);
     return "done";
   }
-  ctx.ports.out8(0x92, (ctx.ports.in8(0x92) | 2) & 0xfe);
+  ctx.ports.out8(PORT.SYSTEM_A, (ctx.ports.in8(PORT.SYSTEM_A) | 2) & 0xfe);
   programPic(ctx, 0x20, regs.bh, 4);
   programPic(ctx, 0xa0, regs.bl, 2);
   dropFrame(6);

@@ -1,5 +1,5 @@
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA } from "../bda.ts";
 
 const GAME_PORT = 0x201;
 const GAME_ADAPTER = 0x1000;

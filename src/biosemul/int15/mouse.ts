@@ -1,10 +1,9 @@
+import { EBDA, PORT } from "../../isa/index.ts";
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { EBDA, ebdaSegment } from "../bda.ts";
+import { ebdaSegment } from "../bda.ts";
 
-const KBC_DATA = 0x60;
-const KBC_STATUS = 0x64;
 const STATUS_FULL = 0x01;
 const STATUS_AUX = 0x20;
 const WRITE_COMMAND_BYTE = 0x60;
@@ -86,7 +85,7 @@ export class MouseServices {
       this.#awaitingAck = false;
       this.#polls = 0;
       this.#sleeps = 0;
-      ctx.ports.out8(KBC_STATUS, ENABLE_AUX);
+      ctx.ports.out8(PORT.KBC_STATUS, ENABLE_AUX);
       commandByte(ctx, COMMAND_TALK);
       return 0;
     };
@@ -124,16 +123,16 @@ export class MouseServices {
     for (;;) {
       if (!this.#awaitingAck && this.#replies.length >= this.#expected && this.#send.length === 0) return "done";
       if (!this.#awaitingAck && this.#send.length > 0) {
-        ctx.ports.out8(KBC_STATUS, WRITE_AUX);
-        ctx.ports.out8(KBC_DATA, this.#send[0] ?? 0);
+        ctx.ports.out8(PORT.KBC_STATUS, WRITE_AUX);
+        ctx.ports.out8(PORT.KBC_DATA, this.#send[0] ?? 0);
         this.#awaitingAck = true;
       }
-      if ((ctx.ports.in8(KBC_STATUS) & (STATUS_FULL | STATUS_AUX)) !== (STATUS_FULL | STATUS_AUX)) {
+      if ((ctx.ports.in8(PORT.KBC_STATUS) & (STATUS_FULL | STATUS_AUX)) !== (STATUS_FULL | STATUS_AUX)) {
         if (this.#polls++ < POLLS) return "poll";
         this.#polls = 0;
         return this.#sleeps++ < SLEEPS ? "wait" : ERROR.INTERFACE;
       }
-      const byte = ctx.ports.in8(KBC_DATA) & 0xff;
+      const byte = ctx.ports.in8(PORT.KBC_DATA) & 0xff;
       if (!this.#awaitingAck) this.#replies.push(byte);
       else if (byte === ACK) {
         this.#awaitingAck = false;
@@ -214,8 +213,8 @@ export class MouseServices {
     const area = ebda(ctx);
     regs.si = 0;
     const full = STATUS_FULL | STATUS_AUX;
-    if ((ctx.ports.in8(KBC_STATUS) & full) !== full) return "done";
-    const byte = ctx.ports.in8(KBC_DATA) & 0xff;
+    if ((ctx.ports.in8(PORT.KBC_STATUS) & full) !== full) return "done";
+    const byte = ctx.ports.in8(PORT.KBC_DATA) & 0xff;
     const flags2 = mem.read8(area + EBDA.MOUSE_FLAGS2);
     if ((flags2 & HANDLER_INSTALLED) === 0) return "done";
     const flags1 = mem.read8(area + EBDA.MOUSE_FLAGS1);
@@ -267,8 +266,8 @@ function ebda(ctx: BiosContext): number {
 }
 
 function commandByte(ctx: BiosContext, value: number): void {
-  ctx.ports.out8(KBC_STATUS, WRITE_COMMAND_BYTE);
-  ctx.ports.out8(KBC_DATA, value);
+  ctx.ports.out8(PORT.KBC_STATUS, WRITE_COMMAND_BYTE);
+  ctx.ports.out8(PORT.KBC_DATA, value);
 }
 
 function fail(ctx: BiosContext, code: number): ServiceResult {

@@ -1,7 +1,8 @@
+import { BDA } from "../../isa/index.ts";
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
-import { BDA, TICKS_PER_DAY } from "../bda.ts";
+import { TICKS_PER_DAY } from "../bda.ts";
 import { startWait, stopWait } from "../int/int70.ts";
 
 const WAIT_IN_USE = 0x83;

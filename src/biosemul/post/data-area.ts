@@ -1,5 +1,6 @@
+import { BDA, EBDA, MEM } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
-import { BASE_MEMORY_KB, BDA, EBDA, EBDA_SEGMENT } from "../bda.ts";
+import { BASE_MEMORY_KB, EBDA_SEGMENT } from "../bda.ts";
 import type { BiosConfig } from "../config.ts";
 import { readCmos } from "../int/int70.ts";
 import type { RomImage } from "../rom/image.ts";
@@ -35,7 +36,7 @@ export function installVectors(ctx: BiosContext, rom: RomImage): void {
 export function installDataAreas(ctx: BiosContext, config: BiosConfig, rom: RomImage): void {
   const { mem } = ctx;
   const warm = mem.read16(BDA.RESET_FLAG) === WARM_BOOT;
-  mem.write(0x400, new Uint8Array(0x105));
+  mem.write(MEM.BDA, new Uint8Array(0x105));
   mem.write(EBDA_BASE, new Uint8Array(1024));
   if (warm) mem.write16(BDA.RESET_FLAG, WARM_BOOT);
   for (let i = 0; i < 4; i++) mem.write16(BDA.COM + i * 2, config.comPorts[i] ?? 0);

@@ -1,3 +1,4 @@
+import { PORT } from "../../isa/index.ts";
 import type { PortIo } from "../api.ts";
 import type { BiosConfig } from "../config.ts";
 import { eachPciFunction, pciRead16, pciRead32, pciRead8, pciWrite16, pciWrite32, pciWrite8 } from "../int/pci-config.ts";
@@ -13,7 +14,6 @@ const IO_SPACE = 1;
 const MEMORY_SPACE = 2;
 const IO_START = 0xc000;
 const IO_END = 0x10000;
-const ELCR = 0x4d0;
 const PIIX4_PM = 0x71138086;
 const PIIX4_PM_BASE = 0x40;
 const PIIX4_PM_ENABLE = 0x80;
@@ -68,8 +68,8 @@ export function initPci(ports: PortIo, config: BiosConfig): void {
     return false;
   });
   const level = config.pirqIrqs.reduce((mask, irq) => mask | (1 << irq), config.acpi ? 1 << config.sciIrq : 0);
-  ports.out8(ELCR, level & 0xf8);
-  ports.out8(ELCR + 1, (level >>> 8) & 0xde);
+  ports.out8(PORT.ELCR, level & 0xf8);
+  ports.out8(PORT.ELCR + 1, (level >>> 8) & 0xde);
   const bridge = config.isaBridgeSlot;
   if (bridge !== undefined) config.pirqIrqs.forEach((irq, i) => pciWrite8(ports, 0, bridge << 3, PIRQ_ROUTE + i, irq));
 }

@@ -1,7 +1,6 @@
 import type { GuestRegisters } from "../../vmm/index.ts";
-import { PORT } from "../../isa/index.ts";
+import { BDA, PORT } from "../../isa/index.ts";
 import type { ServiceResult } from "../api.ts";
-import { BDA } from "../bda.ts";
 import { bootRegisters } from "../boot/index.ts";
 import type { BiosConfig } from "../config.ts";
 import type { Context } from "../context.ts";
