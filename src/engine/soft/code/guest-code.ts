@@ -5,7 +5,7 @@ import { Blocks } from "./blocks.ts";
 import type { InterpreterImage } from "./image.ts";
 import { InsnPool } from "./insn-pool.ts";
 import { RecordWriter } from "./lower.ts";
-import { helperFor } from "./semantics.ts";
+import { helperFor } from "./helpers.ts";
 import { Stops } from "./stops.ts";
 
 /** The decoded code of a VM, which its CPUs share. */

@@ -6,7 +6,8 @@ import { defaultFeatures } from "../sys/features.ts";
 import { everyForm } from "./handlers.ts";
 import { handlerIn } from "./lower.ts";
 import { handlerShape } from "./shape.ts";
-import { findHelper, generatedFor, implementedNames } from "./semantics.ts";
+import { findHelper } from "./helpers.ts";
+import { generatedFor, implementedNames } from "./semantics.ts";
 
 /** Families that this CPU never has: #UD is what they do. */
 const ABSENT = new Set(["sha", "xsaves", "clwb"]);
