@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { MSR } from "../../../isa/index.ts";
 import { cpuidLeaf } from "./cpuid.ts";
 import { readMsr, writeMsr } from "./index.ts";
-import { TestMachine } from "./testing.ts";
+import { TestMachine } from "./machine.testing.ts";
 
 /**
  * Model-specific registers by the SDM (vol. 4 table 2-2, vol. 3B 15.3): value after RESET, values that a write takes (and what is read then, where
