@@ -10,7 +10,7 @@ import { cpuPlace } from "./state-layout.ts";
 import { Translator, type TranslatorOptions } from "./translate/index.ts";
 import { BankedVcpu, CpuBank } from "./vcpu/banked.ts";
 import type { CoreImports } from "./vcpu/executor.ts";
-import { SoftIntercepts } from "./vcpu/intercepts.ts";
+import { SoftIntercepts } from "./intercepts.ts";
 import { SoftVcpu } from "./vcpu/vcpu.ts";
 
 export interface EngineOptions {

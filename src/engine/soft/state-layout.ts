@@ -1,4 +1,4 @@
-import { layout, u8, u16, u32, u64, u128 } from "../../base/index.ts";
+import { layout, u16, u32, u64, u128 } from "../../base/index.ts";
 
 /**
  * Where things lie in the engine's WebAssembly memory. CPU state at the bottom (address 0 is never a valid field,
@@ -9,7 +9,7 @@ export const CPU = layout(64, {
   gpr: u64(16),
   zero: u64(),
   rip: u64(),
-  /** Lazy arithmetic flags, see ir/flags.ts. */
+  /** Lazy arithmetic flags, see `flags-state.ts`. */
   flagRes: u64(),
   flagAux: u32(),
   /** RFLAGS without CF PF AF ZF SF OF (bit 1 set). */
@@ -60,9 +60,7 @@ export const CPU = layout(64, {
   jumpCache: u32(),
   /** Key of blocks valid now: code size and generation; compared by the jump cache. */
   blockKey: u32(),
-  /** Instructions retired before this run's budget was loaded live in JS; here: the ones of the block in progress that were pre-charged. */
-  blockCount: u32(),
-  /** Pending-work bits for the run loop, see run.ts. */
+  /** Pending-work bits for the run loop: PENDING of `cpu-state.ts`. */
   pending: u32(),
   /** Block ended by STI / MOV SS / POP SS: interrupts are blocked for one instruction. 1 STI, 2 MOV SS. */
   shadow: u32(),
@@ -90,7 +88,6 @@ export const CPU = layout(64, {
   regionStale: u32(),
   /** Times that a region was entered, modulo 2^32. */
   regionRuns: u32(),
-  flagsSpare: u8(4),
 });
 
 /** CR0 and CR4 as one 64-bit value: EM, TS, OSFXSR; and what they are when XMM registers may be used. */

@@ -123,7 +123,7 @@ export class BlockDecoder {
     const bytes = this.#bytes;
     bytes.set(this.#cpu.u8.subarray(host, host + head));
     for (let i = 0; i < MAX_LENGTH; i++) {
-      const v = this.#mmu.readGpa(second + i, 1);
+      const v = this.#mmu.access.read(second + i, 1);
       if (v < 0) return undefined;
       bytes[head + i] = v;
     }

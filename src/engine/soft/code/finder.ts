@@ -1,5 +1,6 @@
 import type { CodeSize } from "../../../isa/index.ts";
-import { CS, type Cpu } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { CS } from "../cpu-state.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 import { type Block, MAX_BLOCK, SCRATCH_FIRST } from "./block.ts";

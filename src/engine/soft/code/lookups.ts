@@ -1,5 +1,6 @@
 import { PAGE_ACCESS } from "../../../isa/index.ts";
-import { CS, type Cpu } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { CS } from "../cpu-state.ts";
 import type { CodeLookups } from "../mmu/code-watch.ts";
 import type { Mmu } from "../mmu/mmu.ts";
 import { CPU, JUMP, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, REC } from "../state-layout.ts";

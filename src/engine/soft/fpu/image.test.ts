@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
 import { CR4, decode } from "../../../isa/index.ts";
-import { type Cpu, VM_EXIT } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { VM_EXIT } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { protectedMachine, type TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";

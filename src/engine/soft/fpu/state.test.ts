@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
-import { VM_EXIT } from "../cpu.ts";
+import { VM_EXIT } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { protectedMachine, TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";

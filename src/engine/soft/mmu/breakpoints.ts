@@ -1,5 +1,5 @@
 import { CR4 } from "../../../isa/index.ts";
-import type { Cpu } from "../cpu.ts";
+import type { CpuState } from "../cpu-state.ts";
 
 /** R/W fields of DR7. */
 const EXECUTE = 0,
@@ -14,14 +14,14 @@ const LENGTH = [1, 2, 8, 4] as const;
  * an access meets them when it touches one of these. Conditions are bits 3:0 of DR6, of enabled breakpoints only.
  */
 export class Breakpoints {
-  readonly #cpu: Cpu;
+  readonly #cpu: CpuState;
   #dr7 = 0x400n;
   /** Some breakpoint is enabled: instructions are run one at a time. */
   armed = false;
   /** Some data breakpoint is: no access may take the fast path. */
   data = false;
 
-  constructor(cpu: Cpu) {
+  constructor(cpu: CpuState) {
     this.#cpu = cpu;
   }
   /** DR7 may have changed. */

@@ -1,7 +1,7 @@
-import { CR0, CR4, EFER, FLAG } from "../../../isa/index.ts";
+import { ACCESS, CR0, CR4, EFER, FLAG } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { AR_L, CS } from "../cpu.ts";
+import { CS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
@@ -77,7 +77,7 @@ function writeCr0(cpu: Cpu, value: number): void {
   const changed = old ^ v;
   if ((changed & CR0.PG) !== 0) {
     if ((v & CR0.PG) !== 0) {
-      if ((cpu.efer & EFER.LME) !== 0 && ((cpu.cr4 & CR4.PAE) === 0 || (cpu.access(CS) & AR_L) !== 0)) cpu.gp(0);
+      if ((cpu.efer & EFER.LME) !== 0 && ((cpu.cr4 & CR4.PAE) === 0 || (cpu.access(CS) & ACCESS.L) !== 0)) cpu.gp(0);
     } else if (cpu.code64 || (cpu.cr4 & CR4.PCIDE) !== 0) cpu.gp(0);
   }
   if ((changed & (CR0.PG | CR0.CD | CR0.NW)) !== 0 && paePaging(v, cpu.cr4, cpu.efer)) {

@@ -1,7 +1,7 @@
 import { combineFaults, VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { VM_EXIT } from "../cpu.ts";
+import { VM_EXIT } from "../cpu-state.ts";
 import { EXIT_TRIPLE, plain } from "../exits.ts";
 import { throughTable } from "./gates.ts";
 import { debugDelivered } from "./msr.ts";
@@ -51,21 +51,15 @@ export function deliverAll(cpu: Cpu, type: EventType, vector: number, errorCode:
   let code = errorCode;
   let length = instructionLength;
   for (;;) {
-    cpu.delivering = v;
     try {
       deliverEvent(cpu, currentType, v, code, length);
       // Whatever was held off is so no longer (SDM vol. 3A 6.8.3).
       cpu.shadow = 0;
-      cpu.delivering = -1;
       return;
     } catch (thrown) {
-      if (thrown !== cpu.fault) {
-        cpu.delivering = -1;
-        if (thrown === VM_EXIT) return;
-        throw thrown;
-      }
+      if (thrown === VM_EXIT) return;
+      if (thrown !== cpu.fault) throw thrown;
     }
-    cpu.delivering = -1;
     const outcome = currentType === "hardware-exception" ? combineFaults(v, cpu.fault.vector) : "serial";
     length = 0;
     currentType = "hardware-exception";

@@ -1,6 +1,6 @@
-import { VECTOR } from "../../../isa/index.ts";
+import { ACCESS, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS } from "../cpu.ts";
+import { CS, DS, ES, FS, GS, LDTR, SS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, wide } from "./words.ts";
 import { hostForLoad, load, store } from "./memory.ts";
@@ -149,7 +149,7 @@ export function loadSeg(cpu: Cpu, s: number, selector: number, base: number, lim
 
 /** CS and SS (undefined: null, for 64-bit code) of a change of privilege to `cpl`, from checked descriptors. */
 export function loadCodeAndStack(cpu: Cpu, code: Descriptor, stack: Descriptor | undefined, stackSelector: number, cpl: number): void {
-  if (stack === undefined) setSeg(cpu, SS, stackSelector, 0, 0, AR_UNUSABLE | (cpl << 5));
+  if (stack === undefined) setSeg(cpu, SS, stackSelector, 0, 0, ACCESS.UNUSABLE | (cpl << 5));
   else setSeg(cpu, SS, stackSelector, stack.base, stack.limit, touch(cpu, stack));
   setSeg(cpu, CS, (code.selector & 0xfffc) | cpl, code.base, code.limit, touch(cpu, code));
   cpu.updateMode();
@@ -157,12 +157,12 @@ export function loadCodeAndStack(cpu: Cpu, code: Descriptor, stack: Descriptor |
 
 /** Makes a data segment register null: unusable until loaded. */
 export function loadNull(cpu: Cpu, s: number, selector: number): void {
-  loadSeg(cpu, s, selector, 0, 0, AR_UNUSABLE);
+  loadSeg(cpu, s, selector, 0, 0, ACCESS.UNUSABLE);
 }
 
 /** Null SS of 64-bit code; SS.DPL carries the CPL. */
 export function loadNullStack(cpu: Cpu, selector: number, cpl: number): void {
-  loadSeg(cpu, SS, selector, 0, 0, AR_UNUSABLE | (cpl << 5));
+  loadSeg(cpu, SS, selector, 0, 0, ACCESS.UNUSABLE | (cpl << 5));
 }
 
 /** Virtual-8086 values of a segment register. */
@@ -226,10 +226,10 @@ export function dropInnerSegments(cpu: Cpu): void {
   for (const s of [ES, DS, FS, GS]) {
     const access = cpu.access(s);
     const conforming = (access & 0xc) === 0xc;
-    const unusable = (access & AR_UNUSABLE) !== 0;
+    const unusable = (access & ACCESS.UNUSABLE) !== 0;
     if (!unusable && (((access >> 5) & 3) >= cpl || conforming)) continue;
     cpu.setSelector(s, 0);
-    cpu.u32[CPU.segAccess.u32 + s] = access | AR_UNUSABLE;
+    cpu.u32[CPU.segAccess.u32 + s] = access | ACCESS.UNUSABLE;
     cpu.updateSegment(s);
   }
 }
@@ -246,5 +246,3 @@ export function checkTarget(cpu: Cpu, d: Descriptor, ip: number, code = 0): void
     if (!isCanonical(ip)) cpu.gp(code);
   } else if (ip < 0 || ip > d.limit) cpu.gp(code);
 }
-
-export { AR_UNUSABLE };

@@ -1,6 +1,7 @@
-import { CR0, CR4, EFER, FLAG, FLAGS_DEFINED } from "../../../isa/index.ts";
+import { ACCESS, CR0, CR4, EFER, FLAG, FLAGS_DEFINED } from "../../../isa/index.ts";
 import type { InjectedEvent } from "../../api/index.ts";
-import { AR_DB, AR_L, AR_UNUSABLE, type Cpu, CS, SS, TR } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { CS, SS, TR } from "../cpu-state.ts";
 import { cr4Defined } from "./control.ts";
 import { isCanonicalBig } from "./words.ts";
 
@@ -48,9 +49,9 @@ function segments(cpu: Cpu): string | undefined {
     return undefined;
   }
   const code = cpu.access(CS);
-  if (cpu.longMode && (code & AR_L) !== 0 && (code & AR_DB) !== 0) return "CS with L and D in IA-32e mode";
-  if (cpu.protectedMode && (code & (AR_UNUSABLE | 0x90)) !== 0x90) return "CS is unusable, not present, or no segment of code or data";
-  if (cpu.longMode && (cpu.access(TR) & (AR_UNUSABLE | 0x1f)) !== 0xb) return "TR is not a busy 64-bit TSS";
+  if (cpu.longMode && (code & ACCESS.L) !== 0 && (code & ACCESS.DB) !== 0) return "CS with L and D in IA-32e mode";
+  if (cpu.protectedMode && (code & (ACCESS.UNUSABLE | 0x90)) !== 0x90) return "CS is unusable, not present, or no segment of code or data";
+  if (cpu.longMode && (cpu.access(TR) & (ACCESS.UNUSABLE | 0x1f)) !== 0xb) return "TR is not a busy 64-bit TSS";
   return cpu.halted && cpu.protectedMode && ((cpu.access(SS) >> 5) & 3) !== 0 ? "halted with SS.DPL above 0" : undefined;
 }
 

@@ -1,7 +1,7 @@
 import { VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { CS, SS } from "../cpu.ts";
+import { CS, SS } from "../cpu-state.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { checkTarget, dropInnerSegments, loadCode, loadCodeAndStack, readDescriptor, readHighHalf, readStack, touch } from "./descriptor.ts";
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";

@@ -4,7 +4,7 @@ import { CPU } from "../state-layout.ts";
 import { cpuidLeaf, readMsr, writeMsr } from "./index.ts";
 import { protectedMachine, SEL, TestMachine, toLong, toUser } from "./machine.testing.ts";
 import { loadSeg } from "./descriptor.ts";
-import { CS, FS, GS } from "../cpu.ts";
+import { CS, FS, GS } from "../cpu-state.ts";
 
 const done = { kind: "done" };
 const fault = (vector: number, errorCode?: number): object => ({ kind: "fault", vector, errorCode });
@@ -63,7 +63,7 @@ describe("SMAP", () => {
   it("the TLB in use is fast: no slow arm for kernel data while SMAP is on", () => {
     const m = long();
     setCr4(m, CR4.PAE | CR4.SMAP);
-    expect(m.cpu.u32[CPU.tlbBase.u32]).not.toBe(m.cpu.mmu.neverTlb);
+    expect(m.cpu.u32[CPU.tlbBase.u32]).not.toBe(m.cpu.mmu.tlb.never);
   });
   it("STAC is #UD at CPL 3", () => {
     const m = protectedMachine();

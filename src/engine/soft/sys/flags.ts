@@ -1,6 +1,6 @@
 import { CR4, FLAG } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { SHADOW_STI } from "../cpu.ts";
+import { SHADOW_STI } from "../cpu-state.ts";
 import { peekItem, push, setFlags, setSp, spAdd, spOf } from "./words.ts";
 
 /** PUSHF, POPF, CLI, STI with the IOPL, virtual-8086 (VME) and protected-mode virtual-interrupt (PVI) rules. SDM vol. 2, vol. 3B 20.3-20.4. */

@@ -1,6 +1,6 @@
 import { VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { TR } from "../cpu.ts";
+import { TR } from "../cpu-state.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { inSegment, readStack } from "./descriptor.ts";
 import { isCanonical, linear, wide } from "./words.ts";

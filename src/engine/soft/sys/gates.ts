@@ -1,7 +1,7 @@
 import { FLAG, SELECTOR_ERROR, SYSTEM_TYPE, VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { CS, DS, ES, FS, GS, SS } from "../cpu.ts";
+import { CS, DS, ES, FS, GS, SS } from "../cpu-state.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { checkTarget, loadCode, loadCodeAndStack, loadNull, readDescriptor, touch } from "./descriptor.ts";
 import { innerStack, pushFrame, pushFrame64, tssPointer64 } from "./frames.ts";

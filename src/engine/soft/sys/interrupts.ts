@@ -2,7 +2,7 @@ import { CR4, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { EventType } from "../../api/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { CS, DS, ES, FS, GS, SS, TR } from "../cpu.ts";
+import { CS, DS, ES, FS, GS, SS, TR } from "../cpu-state.ts";
 import { deliverEvent, returnFromTask } from "./deliver.ts";
 import { deliverVirtual } from "./gates.ts";
 import { checkTarget, loadCode, loadV86, touch } from "./descriptor.ts";

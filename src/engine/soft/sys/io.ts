@@ -2,7 +2,7 @@ import { FLAG } from "../../../isa/index.ts";
 import type { AccessSize, VmEntry, VmExit } from "../../api/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { ES, TR } from "../cpu.ts";
+import { ES, TR } from "../cpu-state.ts";
 import { common } from "../exits.ts";
 import { addressSizeCode } from "./exits.ts";
 import { gprHi, gprLo, linear, setGprPair, wide } from "./words.ts";
@@ -116,7 +116,7 @@ export function insElement(cpu: Cpu, insn: Insn): void {
   const size = accessSize(insn.opSize);
   checkIoPermission(cpu, port, size);
   const user = cpu.cpl === 3;
-  const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, 7, insn.addrSize), size, true);
+  const la = cpu.segmentAddress(ES, indexOf(cpu, 7, insn.addrSize), size, true);
   cpu.mmu.probeWrite(la, size, user);
   const value = cpu.intercepts.unconditionalIo ? -1 : cpu.io.portRead(port, size);
   if (value === -1) {
@@ -133,7 +133,7 @@ export function outsElement(cpu: Cpu, insn: Insn): void {
   const port = cpu.r16(2);
   const size = accessSize(insn.opSize);
   checkIoPermission(cpu, port, size);
-  const la = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, 6, insn.addrSize), size, false);
+  const la = cpu.segmentAddress(insn.segment, indexOf(cpu, 6, insn.addrSize), size, false);
   const value = load(cpu, la, size, cpu.cpl === 3) >>> 0;
   if (cpu.intercepts.unconditionalIo || !cpu.io.portWrite(port, size, value)) {
     const q = qualification(size, false, true, insn.rep !== 0, false, port);
@@ -157,7 +157,7 @@ export function completeIo(cpu: Cpu, entry: VmEntry, exit: VmExit): boolean | un
     const addrSize = 16 << ((exit.instructionInfo >> 7) & 3);
     if (exit.kind === "io-in") {
       if (entry.kind === "io-in") {
-        const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, 7, addrSize), exit.size, true);
+        const la = cpu.segmentAddress(ES, indexOf(cpu, 7, addrSize), exit.size, true);
         store(cpu, la, exit.size, exit.size === 4 ? entry.value >>> 0 : entry.value & ((1 << (exit.size * 8)) - 1), cpu.cpl === 3);
       }
       addIndex(cpu, 7, addrSize, step(cpu, exit.size));

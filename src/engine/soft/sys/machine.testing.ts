@@ -1,7 +1,8 @@
 import type { EngineVmOptions, GuestIo, VmExit } from "../../api/index.ts";
 import { decode } from "../../../isa/index.ts";
-import { Cpu, CS, SS, VM_EXIT } from "../cpu.ts";
-import { SoftIntercepts } from "../vcpu/intercepts.ts";
+import { Cpu } from "../cpu.ts";
+import { CS, SS, VM_EXIT } from "../cpu-state.ts";
+import { SoftIntercepts } from "../intercepts.ts";
 import { Mmu } from "../mmu/mmu.ts";
 import { PhysicalMap } from "../mmu/physical.ts";
 import { loadSeg } from "./descriptor.ts";

@@ -1,6 +1,6 @@
 import { CR0, EFER, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { FS, GS } from "../cpu.ts";
+import { FS, GS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DS, ES } from "../cpu.ts";
+import { DS, ES } from "../cpu-state.ts";
 import { loadSeg } from "./descriptor.ts";
 import { completeIo } from "./index.ts";
 import { protectedMachine, SEL, TestMachine, toLong } from "./machine.testing.ts";

@@ -1,6 +1,6 @@
 import { CR0, EFER } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { CS, LDTR, TR } from "../cpu.ts";
+import { CS, LDTR, TR } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { SIGNATURE } from "./cpuid.ts";
 import { loadSeg } from "./descriptor.ts";
@@ -62,7 +62,6 @@ function common(cpu: Cpu): void {
   cpu.shutdown = false;
   cpu.nmiBlocked = false;
   cpu.pendingDebug = 0;
-  cpu.delivering = -1;
   cpu.exit = undefined;
   for (let s = 0; s < 6; s++) loadSeg(cpu, s, 0, 0, 0xffff, 0x93);
   loadSeg(cpu, CS, 0xf000, 0xffff0000, 0xffff, 0x9b);

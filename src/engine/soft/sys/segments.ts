@@ -1,6 +1,6 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { DS, ES, FS, GS, SHADOW_SS, SS } from "../cpu.ts";
+import { DS, ES, FS, GS, SHADOW_SS, SS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { loadDataSegment } from "./descriptor.ts";
 import { linearAdd, operandAddress, peek, push, readWord, setSp, spAdd, spOf, writeGpr, writeWord } from "./words.ts";
@@ -46,7 +46,7 @@ const pushSreg: SystemHelper = (cpu, insn) => {
 };
 
 function stackPush32(cpu: Cpu, sp: number): number {
-  return cpu.mmu.segmentAddress(SS, sp, 4, true);
+  return cpu.segmentAddress(SS, sp, 4, true);
 }
 
 const popSreg: SystemHelper = (cpu, insn) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CS, DS, ES, FS, LDTR, SS, TR } from "../cpu.ts";
+import { CS, DS, ES, FS, LDTR, SS, TR } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { loadSeg } from "./descriptor.ts";
 import { cpuidLeaf, deliverAll, deliverEvent, raiseFault } from "./index.ts";

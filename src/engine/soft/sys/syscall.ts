@@ -1,6 +1,6 @@
 import { CR4, DR6, EFER, FLAG, FLAGS_DEFINED, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { CS, FS, GS, SS } from "../cpu.ts";
+import { CS, FS, GS, SS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { setSeg } from "./descriptor.ts";
 import { gprHi, gprLo, gprWide, isCanonical, isCanonicalBig, setFlags, setGprPair } from "./words.ts";

@@ -1,9 +1,9 @@
-import { CR4, EXIT_REASON, EXIT_REASON_LDTR_TR, FLAG, VECTOR } from "../../../isa/index.ts";
+import { ACCESS, CR4, EXIT_REASON, EXIT_REASON_LDTR_TR, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { LDTR, TR } from "../cpu.ts";
+import { LDTR, TR } from "../cpu-state.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { AR_UNUSABLE, loadSeg, readDescriptor, readHighHalf, setBusy } from "./descriptor.ts";
+import { loadSeg, readDescriptor, readHighHalf, setBusy } from "./descriptor.ts";
 import { common } from "../exits.ts";
 import { displacement, operandInfo } from "./exits.ts";
 import { isCanonicalBig, linearAdd, isCanonical, operandAddress, readWord, setArithmetic, writeGpr, writeWord } from "./words.ts";
@@ -83,7 +83,7 @@ const lldt: SystemHelper = (cpu, insn) => {
   const selector = readWord(cpu, insn, 0);
   const code = selector & 0xfffc;
   if (code === 0) {
-    loadSeg(cpu, LDTR, selector, 0, 0, AR_UNUSABLE);
+    loadSeg(cpu, LDTR, selector, 0, 0, ACCESS.UNUSABLE);
     return "next";
   }
   if ((selector & 4) !== 0) cpu.gp(code);

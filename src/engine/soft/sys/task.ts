@@ -1,6 +1,6 @@
-import { CR0, CR4, DR6, FLAG, FLAGS_DEFINED, VECTOR } from "../../../isa/index.ts";
+import { ACCESS, CR0, CR4, DR6, FLAG, FLAGS_DEFINED, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu.ts";
+import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu-state.ts";
 import { plain } from "../exits.ts";
 import { CPU } from "../state-layout.ts";
 import { loadCr3, pdptesValid } from "./control.ts";
@@ -162,8 +162,8 @@ function enterSegments(cpu: Cpu, selectors: readonly number[], ldt: number, flag
   const cs = selectors[1];
   const cpl = v86 ? 3 : cs & 3;
   // First only the selectors, so that a fault finds the new task's.
-  for (let i = 0; i < 6; i++) loadSeg(cpu, SEGMENT_ORDER[i], selectors[i] ?? 0, 0, 0, AR_UNUSABLE | (i === 2 ? cpl << 5 : 0));
-  loadSeg(cpu, LDTR, ldt, 0, 0, AR_UNUSABLE);
+  for (let i = 0; i < 6; i++) loadSeg(cpu, SEGMENT_ORDER[i], selectors[i] ?? 0, 0, 0, ACCESS.UNUSABLE | (i === 2 ? cpl << 5 : 0));
+  loadSeg(cpu, LDTR, ldt, 0, 0, ACCESS.UNUSABLE);
   if ((ldt & 4) !== 0) cpu.raise(VECTOR.TS, (ldt & 0xfffc) | ext);
   if ((ldt & 0xfffc) !== 0) {
     const d = readDescriptor(cpu, ldt, VECTOR.TS, ext);

@@ -1,7 +1,7 @@
 import { FLAG } from "../../../isa/index.ts";
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
-import { SS } from "../cpu.ts";
+import { SS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 import { hostForLoad, load, store } from "./memory.ts";
 
@@ -102,7 +102,7 @@ export function stackAddress(cpu: Cpu, sp: number, size: number, write: boolean)
   if (top === 0) {
     if (sp + size - 1 <= cpu.u32[at]) return (cpu.u32[BASE32 + SS * 2] + sp) >>> 0;
   } else if (top > 0 && isCanonical(sp) && isCanonical(sp + size - 1)) return sp;
-  return cpu.mmu.segmentAddress(SS, sp, size, write);
+  return cpu.segmentAddress(SS, sp, size, write);
 }
 /** Reads 2 or 4 bytes `offset` above the stack pointer. */
 export function peek(cpu: Cpu, offset: number, size: number): number {
@@ -189,7 +189,7 @@ export function effectiveOffset(cpu: Cpu, insn: Insn, op: MemoryOperand): number
 export function operandAddress(cpu: Cpu, insn: Insn, n: number, size: number, write: boolean): number {
   const op = insn.operands[n];
   if (op.kind !== "mem") return 0;
-  return cpu.mmu.segmentAddress(op.segment, effectiveOffset(cpu, insn, op), size, write);
+  return cpu.segmentAddress(op.segment, effectiveOffset(cpu, insn, op), size, write);
 }
 /** A 16-bit register or memory operand. */
 export function readWord(cpu: Cpu, insn: Insn, n: number): number {

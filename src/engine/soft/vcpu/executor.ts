@@ -3,7 +3,8 @@ import type { VmExit } from "../../api/index.ts";
 import { MAX_BLOCK } from "../code/block.ts";
 import { RUN_OUT_OF_BUDGET } from "../code/codes.ts";
 import type { CodeFinder } from "../code/finder.ts";
-import { type Cpu, CS, SHADOW_SS } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { CS, SHADOW_SS } from "../cpu-state.ts";
 import { EXIT_BUDGET, EXIT_MTF, EXIT_TRIPLE } from "../exits.ts";
 import { CPU, REC } from "../state-layout.ts";
 import { raiseDebug, raiseFault, stepsOnBranches } from "../sys/index.ts";
@@ -161,10 +162,10 @@ export class Executor {
   #again(): VmExit | undefined {
     const { mmu } = this.#cpu;
     this.#arms.again = false;
-    mmu.repeating = true;
+    mmu.access.repeating = true;
     const rec = this.#out.find(1);
     const exit = rec === 0 ? this.#takeOrFault() : this.#execute(rec, 1, true);
-    mmu.repeating = false;
+    mmu.access.repeating = false;
     return exit;
   }
 

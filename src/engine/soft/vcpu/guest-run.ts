@@ -2,7 +2,8 @@ import { FLAG } from "../../../isa/index.ts";
 import { MAX_BLOCK } from "../code/block.ts";
 import { STALE_LEAVE } from "../code/codes.ts";
 import type { GuestCode } from "../code/guest-code.ts";
-import { type Cpu, PENDING } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { PENDING } from "../cpu-state.ts";
 import { CPU, REC, REC_BYTES } from "../state-layout.ts";
 
 /** Taken from the budget to make generated code stop at its next control transfer. */

@@ -1,6 +1,8 @@
 import { CR0, FLAG, VECTOR } from "../../../isa/index.ts";
 import { IN_REGION } from "../code/codes.ts";
-import { type Cpu, SS } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { SS } from "../cpu-state.ts";
+import { segmentAllows } from "../mmu/segmentation.ts";
 import { CPU } from "../state-layout.ts";
 import type { GuestRun } from "./guest-run.ts";
 
@@ -44,7 +46,7 @@ export class SlowArms {
       return place;
     },
     segmentSlow: (lo: number, hi: number, flags: number): number =>
-      this.#cpu.mmu.segmentAllows(flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
+      segmentAllows(this.#cpu, flags & 0x7f, (hi >>> 0) * 0x100000000 + (lo >>> 0), flags >>> 8, (flags & 0x80) !== 0) ? 0 : 1,
     raise: (vector: number, errorCode: number): number => {
       this.#cpu.fault.vector = vector;
       this.#cpu.fault.errorCode = errorCode < 0 ? undefined : errorCode;
@@ -79,12 +81,12 @@ export class SlowArms {
     const rec = u32[CPU.curRec.u32];
     const budget = i32[CPU.budget.u32];
     // What the devices answer to one instruction.
-    if (rec !== this.#readBy || budget !== this.#readAt) mmu.answers.length = 0;
+    if (rec !== this.#readBy || budget !== this.#readAt) mmu.access.answers.length = 0;
     this.#readBy = rec;
     this.#readAt = budget;
-    mmu.noting = true;
+    mmu.access.noting = true;
     const complete = this.#read(lo, hi, sizeSegment);
-    mmu.noting = false;
+    mmu.access.noting = false;
     if (!complete || u32[CPU.regionStale.u32] === 0) return complete;
     this.again = true;
     return false;

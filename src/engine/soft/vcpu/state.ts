@@ -1,7 +1,8 @@
 import type { Field } from "../../../base/index.ts";
 import { VmmError } from "../../../base/index.ts";
 import type { VcpuStateV1 } from "../../api/index.ts";
-import { CS, type Cpu, PENDING, SS } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { CS, PENDING, SS } from "../cpu-state.ts";
 import { CPU } from "../state-layout.ts";
 
 /** A CPU as a plain record and back. New state of the CPU that outlives a run goes here too. */
@@ -70,8 +71,8 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
     nmiBlocked: cpu.nmiBlocked,
     shadow: word(CPU.shadow),
     debug: cpu.pendingDebug,
-    mmioRead: cpu.mmu.answer ?? null,
-    mmioWritten: cpu.mmu.written ?? null,
+    mmioRead: cpu.mmu.access.answer ?? null,
+    mmioWritten: cpu.mmu.access.written ?? null,
     apicPage: cpu.apicPage < 0 ? null : cpu.apicPage * 4096,
     ignne: cpu.ignne,
     random: hex(cpu.randomState),
@@ -131,9 +132,8 @@ export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   cpu.ignne = s.ignne ?? false;
   cpu.randomState = big(s.random ?? "0");
   cpu.exit = undefined;
-  cpu.delivering = -1;
-  cpu.mmu.answer = s.mmioRead ?? undefined;
-  cpu.mmu.written = s.mmioWritten ?? undefined;
+  cpu.mmu.access.answer = s.mmioRead ?? undefined;
+  cpu.mmu.access.written = s.mmioWritten ?? undefined;
   cpu.apicPage = s.apicPage === null ? -1 : Math.floor(s.apicPage / 4096);
   // CS and SS decide the code size and the privilege that the others' fast limits depend on.
   const loads = [CS, SS, 0, 3, 4, 5, 6, 7];

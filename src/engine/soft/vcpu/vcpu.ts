@@ -1,7 +1,8 @@
 import { DR6, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { EngineStats, EngineVcpu, EventType, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import type { CodeFinder } from "../code/finder.ts";
-import { type Cpu, PENDING, SHADOW_SS, VM_EXIT } from "../cpu.ts";
+import type { Cpu } from "../cpu.ts";
+import { PENDING, SHADOW_SS, VM_EXIT } from "../cpu-state.ts";
 import {
   EXIT_BUDGET,
   EXIT_EARLY,
@@ -19,7 +20,7 @@ import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, resetCpu, st
 import type { Translator } from "../translate/index.ts";
 import { type CoreImports, Executor } from "./executor.ts";
 import { GuestRun } from "./guest-run.ts";
-import type { SoftIntercepts } from "./intercepts.ts";
+import type { SoftIntercepts } from "../intercepts.ts";
 import { VcpuRegisters } from "./registers.ts";
 import { loadCpu, saveCpu } from "./state.ts";
 
@@ -92,7 +93,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
       case "run":
       case "skip":
         if (entry.kind === "skip" && last !== undefined) {
-          if (last.kind === "mmio-write") cpu.mmu.written = last.gpa;
+          if (last.kind === "mmio-write") cpu.mmu.access.written = last.gpa;
           else if (last.kind === "io-out" || last.kind === "io-in") this.#completeIo(entry, last);
           else if (last.instructionLength > 0) {
             cpu.rip = BigInt.asUintN(cpu.code64 ? 64 : 32, cpu.rip + BigInt(last.instructionLength));
@@ -111,7 +112,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
         if (last !== undefined) this.#completeIo(entry, last);
         break;
       case "mmio-read":
-        if (last !== undefined && last.kind === "mmio-read") cpu.mmu.answer = { gpa: last.gpa, value: entry.value };
+        if (last !== undefined && last.kind === "mmio-read") cpu.mmu.access.answer = { gpa: last.gpa, value: entry.value };
         break;
     }
   }

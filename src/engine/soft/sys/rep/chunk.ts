@@ -1,6 +1,6 @@
 import { FLAG } from "../../../../isa/index.ts";
 import type { Cpu } from "../../cpu.ts";
-import { FS, GS } from "../../cpu.ts";
+import { FS, GS } from "../../cpu-state.ts";
 import { CPU } from "../../state-layout.ts";
 import { addIndex } from "../io.ts";
 import { gprHi, gprLo, isCanonical } from "../words.ts";

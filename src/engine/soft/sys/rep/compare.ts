@@ -1,7 +1,7 @@
 import { FLAG } from "../../../../isa/index.ts";
 import type { Insn } from "../../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../../cpu.ts";
-import { ES } from "../../cpu.ts";
+import { ES } from "../../cpu-state.ts";
 import { writeArithmeticFlags } from "../../flags-state.ts";
 import { countIsZero, indexOf } from "../io.ts";
 import { load } from "../memory.ts";
@@ -90,7 +90,7 @@ export const repScas: SystemHelper = (cpu, insn) => {
   }
   const met = cpu.pendingDebug;
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
-    const la = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
+    const la = cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const wide = size === 8 ? cpu.mmu.read64(la, user) : 0n;
     const lo = size === 8 ? Number(wide & 0xffff_ffffn) : load(cpu, la, size, user) >>> 0;
     const hi = size === 8 ? Number(wide >> 32n) : 0;
@@ -140,9 +140,9 @@ export const repCmps: SystemHelper = (cpu, insn) => {
   const met = cpu.pendingDebug;
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
     // ES:RDI is read first.
-    const la2 = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
+    const la2 = cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, false);
     const y = size === 8 ? cpu.mmu.read64(la2, user) : BigInt(load(cpu, la2, size, user) >>> 0);
-    const la1 = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
+    const la1 = cpu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(load(cpu, la1, size, user) >>> 0);
     const low = (v: bigint): number => Number(v & 0xffff_ffffn);
     advanceIndices(cpu, a, 1, size, down, true, true);

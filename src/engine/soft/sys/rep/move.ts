@@ -1,5 +1,5 @@
 import type { Cpu, SystemHelper } from "../../cpu.ts";
-import { ES } from "../../cpu.ts";
+import { ES } from "../../cpu-state.ts";
 import { countIsZero, indexOf } from "../io.ts";
 import { load, store } from "../memory.ts";
 import { gprHi, gprLo } from "../words.ts";
@@ -63,13 +63,13 @@ export const repMovs: SystemHelper = (cpu, insn) => {
   }
   const met = cpu.pendingDebug;
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
-    const from = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
+    const from = cpu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     if (size === 8) {
       const v = cpu.mmu.read64(from, user);
-      cpu.mmu.write64(cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), v, user);
+      cpu.mmu.write64(cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), v, user);
     } else {
       const v = load(cpu, from, size, user);
-      store(cpu, cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), size, v, user);
+      store(cpu, cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), size, v, user);
     }
     advanceIndices(cpu, a, 1, size, down, true, true);
   }
@@ -119,7 +119,7 @@ export const repStos: SystemHelper = (cpu, insn) => {
   }
   const met = cpu.pendingDebug;
   for (let left = n < 1 ? 1 : Math.min(n, SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
-    const to = cpu.mmu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true);
+    const to = cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true);
     if (size === 8) cpu.mmu.write64(to, cpu.r64(0), user);
     else store(cpu, to, size, size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0), user);
     advanceIndices(cpu, a, 1, size, down, false, true);
@@ -137,7 +137,7 @@ export const repLods: SystemHelper = (cpu, insn) => {
   // Every element is read (it may be a device); the last one stays.
   const met = cpu.pendingDebug;
   for (let left = Math.min(allowance(cpu, a), SINGLES); left > 0 && cpu.pendingDebug === met; left--) {
-    const from = cpu.mmu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
+    const from = cpu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     if (size === 8) cpu.setR64(0, cpu.mmu.read64(from, user));
     else {
       const v = load(cpu, from, size, user);

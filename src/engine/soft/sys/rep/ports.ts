@@ -1,6 +1,6 @@
 import type { Insn } from "../../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../../cpu.ts";
-import { ES } from "../../cpu.ts";
+import { ES } from "../../cpu-state.ts";
 import { accessSize, addIndex, checkIoPermission, countIsZero, indexOf, insElement, outsElement } from "../io.ts";
 import { advanceIndices, allowance, bulkAddress, finish, isDown, loadLow, narrow, pageRoom, RCX, RDI, RSI, segmentRoom, SINGLES } from "./chunk.ts";
 

@@ -1,4 +1,4 @@
-import type { Intercepts } from "../../api/index.ts";
+import type { Intercepts } from "../api/index.ts";
 
 /** Looked at by the run loop, between instructions. */
 const BETWEEN_INSTRUCTIONS = ["externalInterrupt", "interruptWindow", "nmiWindow", "unconditionalIo", "mtf", "preemptionTimer"] as const;
