@@ -145,10 +145,22 @@ test("--boot starts one disk of several, and refuses one that is not there", () 
 });
 
 test("--trace insn shows an interrupt as a line of its own, and no instruction with another's state", () => {
-  // cli; ds = 0; vector 8 = 7C12h; sti; loop: inc bx; jmp loop; handler (7C12h): push ax; mov al,20h; out 20h,al; pop ax; iret
+  // cli; ds = 0; vector 8 = 7C12h; sti; loop: inc bx; jmp loop; handler (7C12h): push ax; mov ax,0E41h; int 10h; mov al,20h; out 20h,al; pop ax; iret
   const code = [0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xc7, 0x06, 0x20, 0x00, 0x12, 0x7c, 0xa3, 0x22, 0x00, 0xfb, 0x43, 0xeb, 0xfd];
-  fs.writeFileSync(path.join(dir, "irq.img"), bootDisk([...code, 0x50, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf]));
-  whyve("run", "irq.img", "--snapshot-disk", "--clock", "virtual,ns=1000", "--trace", "insn:addr=7c0f-7c10=trace.txt", "--timeout", "1.5");
+  fs.writeFileSync(path.join(dir, "irq.img"), bootDisk([...code, 0x50, 0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf]));
+  whyve(
+    "run",
+    "irq.img",
+    "--snapshot-disk",
+    "--clock",
+    "virtual,ns=1000",
+    "--trace",
+    "insn:addr=7c0f-7c10=trace.txt",
+    "--until",
+    "A",
+    "--timeout",
+    "60",
+  );
   const lines = fs.readFileSync(path.join(dir, "trace.txt"), "utf8").trim().split("\n");
   const at = lines.findIndex((line) => /^0000:7C\w\w {2}\(interrupt; its handler is at 0000:7C13 now\)$/.test(line));
   assert.ok(at > 0, "an interrupt");
