@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { bootDisk } from "../support/floppy.mjs";
+import { until } from "../support/until.mjs";
 import { whyve, workDirectory } from "./support.mjs";
 
 const HALT = [0xfa, 0xf4]; // cli; hlt
@@ -108,7 +109,7 @@ test("--snapshot-disk and --read-only leave the image as it was", async (t) => {
 test("an image in use is refused, but may be read", async (t) => {
   const file = image(t, SPIN);
   const first = whyve(["run", file, "--timeout", "6"]);
-  while (!fs.existsSync(`${file}.lock`)) await new Promise((resolve) => setTimeout(resolve, 50));
+  await until(() => fs.existsSync(`${file}.lock`), "the lock of the first run");
   const second = await whyve(["run", file]);
   assert.match(second.stderr, /in use by process \d+/);
   assert.equal(second.code, 1);

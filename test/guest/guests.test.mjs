@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { boot } from "../support/machine.mjs";
+import { until } from "../support/until.mjs";
 import { guest, needs, workDirectory } from "./support.mjs";
 
 const start = (disk, options = {}) => boot({ disk, snapshot: true, clock: "virtual", ...options });
@@ -40,7 +41,7 @@ test("bootRogue draws its dungeon", needs("bootsectors/bootrogue.img"), async ()
 
 test("TetrOS draws a well of grey cells in 40 columns", needs("bootsectors/tetros.img"), async () => {
   const vm = await start(guest("bootsectors/tetros.img"));
-  while (vm.screen.mode().width !== 40 || !vm.screen.snapshot().attributes.includes(0x88)) await new Promise((r) => setTimeout(r, 20));
+  await until(() => vm.screen.mode().width === 40 && vm.screen.snapshot().attributes.includes(0x88), "40 columns with grey cells", 60_000);
   assert.equal(vm.screen.snapshot().columns, 40);
   await vm.dispose();
 });

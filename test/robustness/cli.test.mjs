@@ -9,6 +9,7 @@ import * as path from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bootDisk } from "../support/floppy.mjs";
+import { until } from "../support/until.mjs";
 
 const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-cli-"));
@@ -217,10 +218,6 @@ test("--timeout ends a guest that spins with interrupts off, on either clock, an
   }
 });
 
-const waitFor = async (condition) => {
-  for (let i = 0; i < 600 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
-};
-
 for (const [signal, expected] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
@@ -230,7 +227,7 @@ for (const [signal, expected] of [
     const file = image(`${signal}.img`, SPIN);
     const { code, stderr } = await whyve(
       ["run", file],
-      (child) => void waitFor(() => fs.existsSync(`${file}.lock`)).then(() => setTimeout(() => child.kill(signal), 700)),
+      (child) => void until(() => fs.existsSync(`${file}.lock`), "a file of the run").then(() => setTimeout(() => child.kill(signal), 700)),
     );
     assert.doesNotMatch(stderr, /\n\s+at /);
     assert.equal(code, expected);
@@ -262,7 +259,7 @@ test("one writer an image: the second is refused, readers are welcome, a dead ow
   const file = image("locked.img", SPIN);
   let second, reader;
   const first = await whyve(["run", file], (child) => {
-    void waitFor(() => fs.existsSync(`${file}.lock`)).then(async () => {
+    void until(() => fs.existsSync(`${file}.lock`), "a file of the run").then(async () => {
       second = await whyve(["run", file]);
       reader = await whyve(["run", file, "--read-only", "--timeout", "0.2"]);
       child.kill("SIGKILL");
@@ -367,7 +364,7 @@ test("whyve ctl pauses, resumes and ends a machine that takes no keys", async (t
   const vm = spawn(process.execPath, [CLI, "run", spin, "--snapshot-disk", "--display", "none", "--name", "deaf"], { env, stdio: "ignore" });
   t.after(() => vm.kill("SIGKILL"));
   const ended = new Promise((resolve) => vm.on("exit", resolve));
-  await waitFor(() => fs.existsSync(path.join(home, "whyve", "deaf.sock")));
+  await until(() => fs.existsSync(path.join(home, "whyve", "deaf.sock")), "a file of the run");
   const typing = spawn(process.execPath, [CLI, "ctl", "deaf", "type", "x".repeat(500)], { env, stdio: "ignore" });
   t.after(() => typing.kill("SIGKILL"));
   await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -520,7 +517,7 @@ test("--serial on a socket: what the guest printed before is there, bytes go bot
   const file = path.join(home, "com1");
   let text = "";
   const { code, stderr } = await whyve(["run", echo, "--snapshot-disk", "--serial", `unix:${file}`, "--until", "AIBM", "--timeout", "30"], () => {
-    void waitFor(() => fs.existsSync(file)).then(() => {
+    void until(() => fs.existsSync(file), "a file of the run").then(() => {
       const socket = connect(file);
       socket.on("data", (d) => (text += d)).on("error", () => {});
       setTimeout(() => socket.write("HAL"), 500);

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { step } from "../../tools/fuzz/bios.mjs";
 import { disks, fuzzMachine, MEMORY_BYTES, runToEnd } from "../../tools/fuzz/machine.mjs";
 import { Random } from "../../tools/fuzz/random.mjs";
+import { until } from "../support/until.mjs";
 
 const GUEST_NS = 1_000_000;
 const le16 = (n) => [n & 0xff, (n >> 8) & 0xff];
@@ -495,7 +496,7 @@ for (const [by, code] of Object.entries(RESETS)) {
     vm.start();
     const kept = [];
     for (const resets of [10, 40]) {
-      while ((vm.stats()["resets"] ?? 0) < resets) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => (vm.stats()["resets"] ?? 0) >= resets, `${resets} resets`);
       kept.push(vm.stats()["engine.keptInstructions"]);
     }
     await vm.dispose();

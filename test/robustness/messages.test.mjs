@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bootDisk } from "../support/floppy.mjs";
+import { until } from "../support/until.mjs";
 
 const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-say-"));
@@ -77,14 +78,6 @@ function background(t, args) {
   child.stderr.on("data", (text) => (stderr += text));
   const ended = new Promise((resolve) => child.on("close", (code) => resolve({ code, stderr })));
   return { child, ended, said: () => stderr };
-}
-
-async function until(condition, what) {
-  for (let i = 0; i < 400; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  assert.fail(`${what} did not come about within 10 s`);
 }
 
 test("without a terminal a run says once what it does, and a signal's end is told", async (t) => {

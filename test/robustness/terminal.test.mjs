@@ -13,6 +13,7 @@ import { coloursOf, sizeOf } from "../../dist/cli/terminal/host-terminal.js";
 import { TerminalDisplay } from "../../dist/cli/terminal/terminal.js";
 import { bootDisk } from "../support/floppy.mjs";
 import { boot } from "../support/machine.mjs";
+import { until } from "../support/until.mjs";
 
 const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-tty-"));
@@ -58,14 +59,6 @@ class FakeTerminal {
   type(text) {
     this.onInput(Buffer.from(text, "latin1"));
   }
-}
-
-async function until(condition, what) {
-  for (let i = 0; i < 400; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`${what} did not come about within 8 s`);
 }
 
 async function display(t, terminal) {

@@ -139,12 +139,12 @@ describe("TCP out of the guest", () => {
     const { guest } = await plug();
     const first = client(guest, port);
     await first.connect();
-    while (sockets.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+    await expect.poll(() => sockets.length).toBe(1);
     sockets[0]?.resetAndDestroy();
     await first.until(() => first.state === "reset");
     const second = client(guest, port);
     await second.connect();
-    while (sockets.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    await expect.poll(() => sockets.length).toBe(2);
     const closed = new Promise<void>((resolve) => sockets[1]?.on("close", resolve));
     second.reset();
     await closed;
