@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileURLToPath } from "node:url";
+import { errorsMarkdown } from "../dist/base/index.js";
 import { biosServicesMarkdown } from "../dist/biosemul/index.js";
 import { implementedNames } from "../dist/engine/soft/code/semantics.js";
 import { manPage } from "../dist/cli/reference/man.js";
@@ -22,6 +23,7 @@ const PAGES = {
     ROOT,
     typed.map(([name, { types }]) => [path.posix.join("whyve", name), types]),
   ),
+  "docs/errors.md": errorsMarkdown(),
   "docs/options.md": optionsMarkdown(),
 };
 

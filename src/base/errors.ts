@@ -1,7 +1,9 @@
+import type { ErrorCode } from "./error-codes.ts";
+
 /** What the host (not the guest) got wrong: a configuration, a file, an API misuse. Match on `code`. */
 export class VmmError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "VmmError";
     this.code = code;

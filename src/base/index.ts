@@ -1,5 +1,7 @@
 export { VmmError, assert, unreachable } from "./errors.ts";
 export { closest } from "./closest.ts";
+export { ERROR_CODES, errorsMarkdown } from "./error-codes.ts";
+export type { ErrorCode } from "./error-codes.ts";
 export { ManualClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { layout, u8, u16, u32, u64, u128 } from "./layout.ts";

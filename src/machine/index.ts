@@ -2,7 +2,8 @@
  * whyve's automation API: `boot()` makes a PC from disk images, lets it run, and gives a program its screen, keyboard,
  * serial lines, memory and registers.
  */
-export { VmmError } from "../base/index.ts";
+export { ERROR_CODES, VmmError } from "../base/index.ts";
+export type { ErrorCode } from "../base/index.ts";
 export { boot, createMachine } from "./boot.ts";
 export type { BootOptions, ShareSource } from "./boot.ts";
 export type { ImageSource } from "./media.ts";

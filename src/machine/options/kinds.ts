@@ -1,4 +1,5 @@
 import { closest, VmmError } from "../../base/index.ts";
+import type { ErrorCode } from "../../base/index.ts";
 
 /** What a value may be. `where` is its name in messages: "images[0].bus". */
 export interface Kind {
@@ -7,7 +8,7 @@ export interface Kind {
   /** What is wrong, in words; undefined: nothing. */
   problem(value: unknown, where: string): string | undefined;
   /** The code of the error, when it is not the call's. */
-  readonly code?: string;
+  readonly code?: ErrorCode;
 }
 
 /** A kind for every option of an interface: one that has none does not compile. */
@@ -20,7 +21,7 @@ export type Argument = readonly [name: string, kind: Kind, value: unknown];
  * What the types say, for callers without them: throws one line that names the call, the option and what is right, instead of an error from far
  * inside, or none at all.
  */
-export function checkOptions<T>(call: string, table: OptionTable<T>, options: unknown, code: string, example = "{}"): void {
+export function checkOptions<T>(call: string, table: OptionTable<T>, options: unknown, code: ErrorCode, example = "{}"): void {
   if (!isRecord(options)) throw new VmmError(code, `${call} takes an object such as ${example}, not ${show(options)}`);
   const found = firstProblem(table, options, "");
   if (found === undefined) return;
@@ -57,7 +58,7 @@ function instead(wrong: string, known: readonly string[]): string {
 }
 
 /** A kind by a test. */
-export function kind(says: string, accepts: (value: unknown) => boolean, code?: string): Kind {
+export function kind(says: string, accepts: (value: unknown) => boolean, code?: ErrorCode): Kind {
   return {
     says,
     problem: (value, where) => (accepts(value) ? undefined : `${where} is ${show(value)}; use ${says}`),
@@ -65,16 +66,16 @@ export function kind(says: string, accepts: (value: unknown) => boolean, code?: 
   };
 }
 
-export const text = (says = "a string", code?: string): Kind => kind(says, (v) => typeof v === "string", code);
+export const text = (says = "a string", code?: ErrorCode): Kind => kind(says, (v) => typeof v === "string", code);
 export const flag = kind("true or false", (v) => typeof v === "boolean");
 export const anything: Kind = { says: "anything", problem: () => undefined };
 /** A whole number from `least` to `most`. */
-export const integer = (least: number, most: number, says = `a whole number from ${least} to ${most}`, code?: string): Kind =>
+export const integer = (least: number, most: number, says = `a whole number from ${least} to ${most}`, code?: ErrorCode): Kind =>
   kind(says, (v) => typeof v === "number" && Number.isSafeInteger(v) && v >= least && v <= most, code);
-export const finite = (says: string, code?: string): Kind => kind(says, (v) => typeof v === "number" && Number.isFinite(v), code);
+export const finite = (says: string, code?: ErrorCode): Kind => kind(says, (v) => typeof v === "number" && Number.isFinite(v), code);
 export const bytes = kind("a Uint8Array", (v) => v instanceof Uint8Array);
 /** One of a few words. */
-export const choice = (words: readonly (string | number)[], code?: string): Kind =>
+export const choice = (words: readonly (string | number)[], code?: ErrorCode): Kind =>
   kind(`${words.slice(0, -1).map(quoted).join(", ")} or ${quoted(words.at(-1))}`, (v) => words.some((word) => word === v), code);
 /** An object of the caller's with these methods. */
 export const withMethods = (says: string, ...names: readonly string[]): Kind =>
@@ -82,7 +83,7 @@ export const withMethods = (says: string, ...names: readonly string[]): Kind =>
 export const callback = kind("a function", (v) => typeof v === "function");
 
 /** A list whose entries are all of a kind. */
-export function list(says: string, entry: Kind, code?: string): Kind {
+export function list(says: string, entry: Kind, code?: ErrorCode): Kind {
   return {
     says,
     ...(code !== undefined && { code }),
@@ -111,7 +112,7 @@ export function fields<T>(says: string, table: OptionTable<T>, required: readonl
 }
 
 /** One of several kinds, chosen by looking at the value; undefined: none of them. */
-export function either(says: string, choose: (value: unknown) => Kind | undefined, code?: string): Kind {
+export function either(says: string, choose: (value: unknown) => Kind | undefined, code?: ErrorCode): Kind {
   return {
     says,
     ...(code !== undefined && { code }),
