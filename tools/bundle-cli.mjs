@@ -27,7 +27,7 @@ export const prebuilt = () => ({
   },
 };
 /** Node's own modules that a plain run does not touch are loaded at their first use. */
-const LAZY = ["child_process", "crypto", "dgram", "dns", "net", "os", "perf_hooks", "readline", "zlib"];
+const LAZY = ["child_process", "crypto", "dgram", "dns", "net", "os", "perf_hooks", "readline", "v8", "zlib"];
 const lazyBuiltins = {
   name: "lazy-builtins",
   setup(bundle) {

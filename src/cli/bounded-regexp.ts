@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import { createContext, Script } from "node:vm";
 import type { Context } from "node:vm";
 import { UsageError } from "./errors.ts";
@@ -6,13 +7,24 @@ import { UsageError } from "./errors.ts";
 const LIMIT_MS = 2000;
 /** Without any of these a pattern cannot backtrack. */
 const REPEATS = /[*+?{]/;
+/**
+ * V8 goes on with its automaton, in linear time and with the same matches, when a pattern has backtracked 50,000 times; it cannot for look-around and
+ * back references. The versions of V8 that are known to have the flag: others would complain of it on standard error.
+ */
+const LINEAR = "--enable-experimental-regexp-engine-on-excessive-backtracks";
+const LINEAR_IN = [11, 12, 13];
 
 const SCRIPT = "look()";
 let shared: { readonly context: Context & { look?: () => void }; readonly script: Script } | undefined;
 
+function prepare(): NonNullable<typeof shared> {
+  if (LINEAR_IN.includes(Number.parseInt(process.versions.v8, 10))) setFlagsFromString(LINEAR);
+  return { context: createContext({}), script: new Script(SCRIPT) };
+}
+
 /**
- * A pattern from the command line. JavaScript's engine backtracks, and while it does nothing else happens here: no time-out, no Ctrl-C. So a look
- * is given up after two seconds, which ends the run with a line that says which pattern it was.
+ * A pattern from the command line. JavaScript's engine backtracks, and while it does nothing else happens here: no time-out, no Ctrl-C. Most such patterns
+ * are matched in linear time all the same (above); a look of another one is given up after two seconds, which ends the run with a line that says which it was.
  */
 class BoundedRegExp extends RegExp {
   readonly #flag: string;
@@ -21,7 +33,7 @@ class BoundedRegExp extends RegExp {
     this.#flag = flag;
   }
   override exec(text: string): RegExpExecArray | null {
-    shared ??= { context: createContext({}), script: new Script(SCRIPT) };
+    shared ??= prepare();
     let found: RegExpExecArray | null = null;
     shared.context.look = () => void (found = super.exec(text));
     try {
@@ -30,7 +42,7 @@ class BoundedRegExp extends RegExp {
       // An error of the other context: no instance of our `Error`.
       if (!(typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT")) throw error;
       throw new UsageError(
-        `${this.#flag} "${this.source}": no answer within ${LIMIT_MS / 1000} s on ${text.length} characters; repetition inside repetition, such as (a+)+, takes for ever: write it without`,
+        `${this.#flag} "${this.source}": no answer within ${LIMIT_MS / 1000} s on ${text.length} characters; repetition inside repetition, such as (a+)+, takes for ever beside look-around and back references: write it without`,
       );
     }
     return found;

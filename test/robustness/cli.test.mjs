@@ -312,13 +312,22 @@ const MANY_A = [0xb8, 0x41, 0x0e, 0xb9, 60, 0, 0xcd, 0x10, 0xb8, 0x41, 0x0e, 0xe
 test("a pattern that would backtrack for ever ends the run with a line that says so", async () => {
   const many = image("many.img", MANY_A);
   const runs = [
-    ["--until", "(A+)+B"],
-    ["--until", "(A|A)*B", "--clock", "virtual"],
-    ["--type", "(A+)+B=>x"],
+    ["--until", "(A+)+(?=B)"],
+    ["--until", "(A|A)*(?=B)", "--clock", "virtual"],
+    ["--type", "(A+)+(?<=B)C=>x"],
+    ["--fail-on", "((A+)+)\\1B"],
   ].map((args) => refused(["run", many, "--snapshot-disk", ...args], /no answer within 2 s on \d+ characters; repetition inside repetition/));
   await Promise.all(runs);
-  const { code } = await whyve(["run", many, "--snapshot-disk", "--until", "A+$", "--timeout", "60"]);
-  assert.equal(code, 0);
+  // Without look-around they are matched in linear time: no match, and no end before --timeout's.
+  const [found, ...none] = await Promise.all(
+    [
+      ["--until", "A+$", "--timeout", "60"],
+      ["--until", "(A+)+B", "--timeout", "2"],
+      ["--type", "(A|A)*B=>x", "--until", "C", "--timeout", "2"],
+    ].map((args) => whyve(["run", many, "--snapshot-disk", ...args])),
+  );
+  assert.deepEqual([found.code, ...none.map((run) => run.code)], [0, 3, 3]);
+  for (const { stderr } of none) assert.match(stderr, /^whyve: time is up after 2 s: .*has not matched/);
 });
 
 test("a guest that ends while keys are typed ends the run, and does not pass for one that did what was waited for", async () => {
