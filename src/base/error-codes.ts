@@ -20,6 +20,8 @@ export const ERROR_CODES = {
   CONFIG_TRAP_STYLE: "`trapStyle` is none",
   CONFIG_TRIPLE_FAULT: "`tripleFault` is none",
 
+  ENGINE_TRAIT: "the engine cannot do what is asked of it",
+
   FILE_EXISTS: "a file is there already, and replacing it was not asked for",
   FILE_UNWRITABLE: "a file cannot be made or written",
 
