@@ -19,7 +19,7 @@ export { FLAG, FLAGS_ARITHMETIC, FLAGS_DEFINED } from "./facts/flags.ts";
 export { APIC_BASE, MSR } from "./facts/msr.ts";
 export { ACCESS, PAGE_SHIFT, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./facts/paging.ts";
 export { BDA, EBDA } from "./facts/bios-data.ts";
-export { IRQ, MEM, PIT_HZ, PORT } from "./facts/pc-map.ts";
+export { IRQ, MEM, PIT_HZ, PORT, UART_REGISTER } from "./facts/pc-map.ts";
 export {
   GPR,
   GPR16_NAMES,

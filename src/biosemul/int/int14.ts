@@ -1,17 +1,10 @@
-import { BDA } from "../../isa/index.ts";
+import { BDA, UART_REGISTER } from "../../isa/index.ts";
 import type { BiosContext, ServiceResult } from "../api.ts";
 import { TICKS_PER_DAY } from "../bda.ts";
 import { BAUD_DIVISORS } from "../rom/data.ts";
 import type { IdleWatch } from "./idle.ts";
 
-/** Offsets from the UART's base. */
-const DATA = 0;
-const DLM = 1;
-const IER = 1;
-const LCR = 3;
-const MCR = 4;
-const LSR = 5;
-const MSR = 6;
+const { DATA, DLM, IER, LCR, MCR, LSR, MSR } = UART_REGISTER;
 const LCR_DLAB = 0x80;
 const LSR_READY = 0x01;
 const LSR_ERRORS = 0x1e;

@@ -1,4 +1,4 @@
-import { PORT } from "../../isa/index.ts";
+import { PORT, UART_REGISTER } from "../../isa/index.ts";
 import type { BiosContext, PortIo } from "../api.ts";
 import type { BiosConfig } from "../config.ts";
 import { RTC, readCmos, writeCmos } from "../int/int70.ts";
@@ -21,8 +21,8 @@ export function initChips(ctx: BiosContext, config: BiosConfig): void {
   ports.out8(PORT.FPU_RESET, 0); // FPU reset
   for (const base of config.comPorts) {
     if (base === 0) continue;
-    ports.out8(base + 1, 0);
-    ports.out8(base + 4, 0);
+    ports.out8(base + UART_REGISTER.IER, 0);
+    ports.out8(base + UART_REGISTER.MCR, 0);
   }
   for (const base of config.lptPorts) if (base !== 0) ports.out8(base + 2, 0x0c);
 }

@@ -61,6 +61,9 @@ export const PORT = {
   SHUTDOWN: 0x8900,
 } as const;
 
+/** Offsets of a 16550's registers from its base; with LCR.DLAB set, the first two are the divisor. National PC16550D data sheet, table II. */
+export const UART_REGISTER = { DATA: 0, IER: 1, IIR: 2, FCR: 2, LCR: 3, MCR: 4, LSR: 5, MSR: 6, SCRATCH: 7, DLL: 0, DLM: 1 } as const;
+
 /** ISA interrupt lines, 0..15. */
 export const IRQ = {
   PIT: 0,
