@@ -2,7 +2,9 @@ import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
-import { SET2_TO_SET1 } from "../common/scan-translation.ts";
+import { ANSWER, COMMAND } from "./commands.ts";
+import { breakCodes, makeCodes } from "./scan-codes.ts";
+import type { KeyboardMode } from "./scan-codes.ts";
 import { BREAK, TYPEMATIC, defaultSet3Types, isKeyName, KEYS } from "./keys.ts";
 import type { KeyCodes, KeyName } from "./keys.ts";
 
@@ -20,21 +22,16 @@ export interface Ps2KeyboardOptions {
   readonly enabled?: boolean;
 }
 
-const ACK = 0xfa;
-const RESEND = 0xfe;
-const BAT_PASSED = 0xaa;
 /** The keyboard's buffer, in bytes; one more holds the overrun code. */
 const BUFFER_BYTES = 16;
 const MAX_REPLIES = 16;
-/** Basic assurance test. A real one takes 300 to 500 ms; nobody needs the wait, only that the ACK comes first. */
+/** Basic assurance test. A real one takes 300 to 500 ms; nobody needs the wait, only that the ANSWER.ACK comes first. */
 const BAT_NS = 10_000_000;
 /** 10.9 characters a second after 500 ms. */
 const DEFAULT_RATE = 0x2b;
 const LED_SCROLL = 1;
 const LED_NUM = 2;
 const LED_CAPS = 4;
-const BREAK_PREFIX = 0xf0;
-const EXTENDED = 0xe0;
 /** Keys of the keyboard. */
 const MAX_DOWN = Object.keys(KEYS).length;
 
@@ -87,7 +84,7 @@ export class Ps2Keyboard implements Ps2Device {
     this.#leds = options.leds;
     this.#enabled = options.enabled ?? true;
     this.#repeat = options.clock.createTimer("ps2-keyboard-repeat", () => this.#onRepeat());
-    this.#bat = options.clock.createTimer("ps2-keyboard-bat", () => this.#reply(BAT_PASSED));
+    this.#bat = options.clock.createTimer("ps2-keyboard-bat", () => this.#reply(ANSWER.PASSED));
   }
 
   /**
@@ -96,16 +93,15 @@ export class Ps2Keyboard implements Ps2Device {
    */
   key(code: KeyName | (string & {}), down: boolean): boolean {
     if (!isKeyName(code)) return false;
-    const codes: KeyCodes = KEYS[code];
     if (down === this.#down.has(code)) return true;
     if (down) {
       this.#down.add(code);
-      this.#send(this.#make(code, codes));
+      this.#send(makeCodes(code, this.#mode()));
       this.#startRepeat(code);
     } else {
       this.#down.delete(code);
       if (this.#repeating === code) this.#stopRepeat();
-      this.#send(this.#release(code, codes));
+      this.#send(breakCodes(code, this.#mode()));
     }
     return true;
   }
@@ -147,7 +143,7 @@ export class Ps2Keyboard implements Ps2Device {
   receive(value: number): void {
     const expect = this.#expect;
     this.#expect = 0;
-    if (expect !== 0 && value < 0xed) this.#argument(expect, value);
+    if (expect !== 0 && value < COMMAND.SET_LEDS) this.#argument(expect, value);
     else this.#command(value);
   }
 
@@ -194,86 +190,85 @@ export class Ps2Keyboard implements Ps2Device {
 
   #command(value: number): void {
     switch (value) {
-      case 0xed:
-      case 0xf0:
-      case 0xf3:
-      case 0xfb:
-      case 0xfc:
-      case 0xfd:
+      case COMMAND.SET_LEDS:
+      case COMMAND.SCAN_CODE_SET:
+      case COMMAND.RATE:
+      case COMMAND.KEY_TYPEMATIC:
+      case COMMAND.KEY_MAKE_BREAK:
+      case COMMAND.KEY_MAKE:
         this.#expect = value;
-        if (value === 0xf0 || value >= 0xfb) this.#clearScans();
-        this.#reply(ACK);
+        if (value === COMMAND.SCAN_CODE_SET || value >= COMMAND.KEY_TYPEMATIC) this.#clearScans();
+        this.#reply(ANSWER.ACK);
         break;
-      case 0xee:
-        this.#reply(0xee);
+      case COMMAND.ECHO:
+        this.#reply(ANSWER.ECHO);
         break;
-      case 0xf2:
-        this.#reply(ACK);
-        this.#reply(0xab);
-        this.#reply(0x83);
+      case COMMAND.IDENTIFY:
+        this.#reply(ANSWER.ACK);
+        for (const byte of ANSWER.ID) this.#reply(byte);
         break;
-      case 0xf4:
+      case COMMAND.ENABLE:
         this.#clearScans();
         this.#enabled = true;
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
-      case 0xf5:
+      case COMMAND.DEFAULTS_AND_STOP:
         this.#defaults();
         this.#enabled = false;
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
-      case 0xf6:
+      case COMMAND.DEFAULTS:
         this.#defaults();
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
-      case 0xf7:
+      case COMMAND.ALL_TYPEMATIC:
         this.#allTypes(TYPEMATIC);
         break;
-      case 0xf8:
+      case COMMAND.ALL_MAKE_BREAK:
         this.#allTypes(BREAK);
         break;
-      case 0xf9:
+      case COMMAND.ALL_MAKE:
         this.#allTypes(0);
         break;
-      case 0xfa:
+      case COMMAND.ALL_TYPEMATIC_MAKE_BREAK:
         this.#allTypes(TYPEMATIC | BREAK);
         break;
-      case 0xfe:
+      case COMMAND.RESEND:
         if (this.#replies.length < MAX_REPLIES) this.#replies.unshift(this.#lastSent);
         this.#notify();
         break;
-      case 0xff:
+      case COMMAND.RESET:
         this.#reset();
         break;
       default:
-        this.#reply(RESEND);
+        this.#reply(ANSWER.RESEND);
         break;
     }
   }
 
   #argument(command: number, value: number): void {
     switch (command) {
-      case 0xed:
+      case COMMAND.SET_LEDS:
         this.#setLeds(value & 7);
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
-      case 0xf0:
-        this.#reply(value <= 3 ? ACK : RESEND);
+      case COMMAND.SCAN_CODE_SET:
+        this.#reply(value <= 3 ? ANSWER.ACK : ANSWER.RESEND);
         if (value === 0) this.#reply(this.#set);
         else if (value <= 3) {
           this.#set = value;
           this.#stopRepeat();
-        } else this.#expect = 0xf0;
+        } else this.#expect = COMMAND.SCAN_CODE_SET;
         break;
-      case 0xf3:
+      case COMMAND.RATE:
         this.#rate = value & 0x7f;
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
       default:
-        // FBh..FDh take set 3 codes until the next command.
-        this.#set3Types[value] = command === 0xfb ? TYPEMATIC : command === 0xfc ? BREAK : 0;
+        // KEY_TYPEMATIC to KEY_MAKE take set 3 codes until the next command.
+        this.#set3Types[value] = command === COMMAND.KEY_TYPEMATIC ? TYPEMATIC : command === COMMAND.KEY_MAKE_BREAK ? BREAK : 0;
         this.#expect = command;
-        this.#reply(ACK);
+        this.#reply(ANSWER.ACK);
         break;
     }
   }
@@ -281,7 +276,7 @@ export class Ps2Keyboard implements Ps2Device {
   #allTypes(type: number): void {
     this.#clearScans();
     this.#set3Types.fill(type);
-    this.#reply(ACK);
+    this.#reply(ANSWER.ACK);
   }
 
   #defaults(): void {
@@ -297,7 +292,7 @@ export class Ps2Keyboard implements Ps2Device {
     this.#defaults();
     this.#enabled = true;
     this.#setLeds(0);
-    this.#reply(ACK);
+    this.#reply(ANSWER.ACK);
     this.#bat.arm(this.#clock.nowNs() + BAT_NS);
   }
 
@@ -333,82 +328,8 @@ export class Ps2Keyboard implements Ps2Device {
     this.#notify();
   }
 
-  #held(code: KeyName): boolean {
-    return this.#down.has(code);
-  }
-
-  #make(code: string, codes: KeyCodes): readonly number[] {
-    if (this.#set === 3) return codes.set3 === 0 ? [] : [codes.set3];
-    return this.#inSet(this.#make2(code, codes));
-  }
-
-  #release(code: string, codes: KeyCodes): readonly number[] {
-    if (this.#set === 3) return codes.set3 !== 0 && ((this.#set3Types[codes.set3] ?? 0) & BREAK) !== 0 ? [BREAK_PREFIX, codes.set3] : [];
-    return this.#inSet(this.#break2(code, codes));
-  }
-
-  #make2(code: string, codes: KeyCodes): readonly number[] {
-    const control = this.#held("ControlLeft") || this.#held("ControlRight");
-    if (code === "Pause") {
-      return control ? [EXTENDED, 0x7e, EXTENDED, BREAK_PREFIX, 0x7e] : [0xe1, 0x14, 0x77, 0xe1, BREAK_PREFIX, 0x14, BREAK_PREFIX, 0x77];
-    }
-    if (code === "PrintScreen") {
-      if (this.#held("AltLeft") || this.#held("AltRight")) return [0x84];
-      return control || this.#shifted() ? [EXTENDED, 0x7c] : [EXTENDED, 0x12, EXTENDED, 0x7c];
-    }
-    const plain = codes.extended ? [EXTENDED, codes.set2] : [codes.set2];
-    return [...this.#wrapBefore(codes), ...plain];
-  }
-
-  #break2(code: string, codes: KeyCodes): readonly number[] {
-    if (code === "Pause" || code === "Lang1" || code === "Lang2") return [];
-    if (code === "PrintScreen") {
-      if (this.#held("AltLeft") || this.#held("AltRight")) return [BREAK_PREFIX, 0x84];
-      const control = this.#held("ControlLeft") || this.#held("ControlRight");
-      const plain = [EXTENDED, BREAK_PREFIX, 0x7c];
-      return control || this.#shifted() ? plain : [...plain, EXTENDED, BREAK_PREFIX, 0x12];
-    }
-    const plain = codes.extended ? [EXTENDED, BREAK_PREFIX, codes.set2] : [BREAK_PREFIX, codes.set2];
-    return [...plain, ...this.#wrapAfter(codes)];
-  }
-
-  #shifted(): boolean {
-    return this.#held("ShiftLeft") || this.#held("ShiftRight");
-  }
-
-  /** Grey keys look like keypad keys to old software, so the keyboard takes Shift away, or adds it under Num Lock. */
-  #wrapBefore(codes: KeyCodes): readonly number[] {
-    if (codes.wrap === undefined) return [];
-    if (this.#shifted()) {
-      const left = this.#held("ShiftLeft") ? [EXTENDED, BREAK_PREFIX, 0x12] : [];
-      return this.#held("ShiftRight") ? [...left, EXTENDED, BREAK_PREFIX, 0x59] : left;
-    }
-    return codes.wrap === "nav" && (this.#ledBits & LED_NUM) !== 0 ? [EXTENDED, 0x12] : [];
-  }
-
-  #wrapAfter(codes: KeyCodes): readonly number[] {
-    if (codes.wrap === undefined) return [];
-    if (this.#shifted()) {
-      const right = this.#held("ShiftRight") ? [EXTENDED, 0x59] : [];
-      return this.#held("ShiftLeft") ? [...right, EXTENDED, 0x12] : right;
-    }
-    return codes.wrap === "nav" && (this.#ledBits & LED_NUM) !== 0 ? [EXTENDED, BREAK_PREFIX, 0x12] : [];
-  }
-
-  /** Set 2 bytes as the chosen set has them. */
-  #inSet(bytes: readonly number[]): readonly number[] {
-    if (this.#set !== 1) return bytes;
-    const out: number[] = [];
-    let release = 0;
-    for (const b of bytes) {
-      if (b === BREAK_PREFIX) {
-        release = 0x80;
-        continue;
-      }
-      out.push((SET2_TO_SET1[b] ?? 0) | release);
-      release = 0;
-    }
-    return out;
+  #mode(): KeyboardMode {
+    return { set: this.#set, numLock: (this.#ledBits & LED_NUM) !== 0, set3Types: this.#set3Types, held: this.#down };
   }
 
   #startRepeat(code: KeyName): void {
@@ -428,7 +349,7 @@ export class Ps2Keyboard implements Ps2Device {
     const code = this.#repeating;
     if (code === undefined) return;
     // A guest that does not read gets no backlog of repeats.
-    if (this.#scans.length === 0) this.#send(this.#make(code, KEYS[code]));
+    if (this.#scans.length === 0) this.#send(makeCodes(code, this.#mode()));
     // Period = (8 + A) * 2^B * 4.17 ms.
     const periodNs = (8 + (this.#rate & 7)) * 2 ** ((this.#rate >> 3) & 3) * 4_170_000;
     this.#repeat.arm(this.#clock.nowNs() + periodNs);
