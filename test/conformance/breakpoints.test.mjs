@@ -122,6 +122,15 @@ const PLAIN = [
   ["fldcw", (m) => [0xd9, modrm(m, 5)], r(2), (m) => m.memory.write16(X, 0x37f)],
   ["fnstsw m", (m) => [0xdd, modrm(m, 7)], w(2)],
   ["fadd m64", (m) => [0xdc, modrm(m, 0)], r(8)],
+  ["fnstenv", (m) => [0xd9, modrm(m, 6)], (m) => w(m.codeSize === 16 ? 14 : 28)],
+  ["fldenv", (m) => [0xd9, modrm(m, 4)], (m) => r(m.codeSize === 16 ? 14 : 28), (m) => m.memory.write16(X, 0x37f)],
+  ["fnsave", (m) => [0xdd, modrm(m, 6)], (m) => w(m.codeSize === 16 ? 94 : 108)],
+  ["frstor", (m) => [0xdd, modrm(m, 4)], (m) => r(m.codeSize === 16 ? 94 : 108), (m) => m.memory.write16(X, 0x37f)],
+  ["lgdt", (m) => [0x0f, 0x01, modrm(m, 2)], (m) => r(m.mode === "long" ? 10 : 6), undefined, ["real", "protected16", "protected32", "long"]],
+  ["bound", (m) => [...o16(m), 0x62, modrm(m, 1)], r(4), (m) => m.memory.write32(X, 0x640000), ["real", "protected16", "protected32", "v86"]],
+  ["lss", (m) => [...o16(m), 0x0f, 0xb2, modrm(m, 1)], r(4), (m) => m.memory.write32(X, m.dataSelector << 16), ["real", "protected32", "v86"]],
+  ["verr m16", (m) => [0x0f, 0x00, modrm(m, 4)], r(2), undefined, ["protected16", "protected32", "long"]],
+  ["mov ss, m16", (m) => [0x8e, modrm(m, 2)], [], (m) => m.memory.write16(X, m.dataSelector), ["real", "protected32"]],
   // MMX and SSE
   ["movd mm, m32", (m) => [0x0f, 0x6e, modrm(m, 1)], r(4)],
   ["movq mm, m64", (m) => [0x0f, 0x6f, modrm(m, 1)], r(8)],
@@ -371,6 +380,37 @@ for (const [engineName, engine] of Object.entries(ENGINES)) {
   implicit("INT 60h pushes", "real", STACK - 6, WRITE, [0xcd, 0x60]);
   implicit("INT3 pushes in ring 0", "v86", RING0_STACK - 4, WRITE, [0xcc]);
   implicit("INT3 reads SS0 from the TSS", "v86", TASK + 8, ACCESS, [0xcc]);
+}
+
+// ---- images of the whole x87 and SSE state
+for (const [engineName, engine] of Object.entries(ENGINES)) {
+  test(`data breakpoints in FXSAVE, FXRSTOR, XSAVE and XRSTOR images [${engineName}]`, () => {
+    const m = new ModeMachine(engine, "long");
+    m.vcpu.intercepts.exceptionBitmap = 0xffffffff;
+    const image = DATA + 0x200;
+    for (const [name, code, kind, offsets] of [
+      ["fxsave", [0x0f, 0xae, 0x03], WRITE, [0, 24, 31, 32, 41, 159 - 6, 160, 287]],
+      ["fxrstor", [0x0f, 0xae, 0x0b], ACCESS, [0, 24, 32, 160, 287]],
+      ["xsave", [0x0f, 0xae, 0x23], WRITE, [0, 24, 32, 160, 512]],
+      ["xrstor", [0x0f, 0xae, 0x2b], ACCESS, [0, 24, 32, 160, 512]],
+    ]) {
+      for (const offset of [...offsets, -1, 576]) {
+        m.reset({ gpr: { 0: 3, 2: 0, 3: image } });
+        m.memory.write(image, new Uint8Array(576));
+        m.memory.write32(image, 0x37f);
+        m.memory.write32(image + 24, 0x1f80);
+        m.memory.write32(image + 512, 3);
+        // xsetbv: x87 and SSE
+        m.write([0x0f, 0x01, 0xd1, ...code, 0x90]);
+        m.raw.setGpr(1, 0n);
+        m.vcpu.run(RUN, 1);
+        arm(m, [{ at: image + offset, kind, len: 0, global: false }]);
+        tried++;
+        assert.equal(conditions(m), offsets.includes(offset) ? 1 : 0, `${name}, byte ${offset}`);
+      }
+    }
+    m.dispose();
+  });
 }
 
 // ---- breakpoints that are not enabled

@@ -31,8 +31,10 @@ export class HostClock extends QueueClock implements MachineClock {
   #rate = 0.05;
   #sliceStartNs = 0;
   #sliceStartCount = 0;
-  /** The deadline that the running slice is to end at: a guest that sees the time come there is not to wait for its interrupt. */
-  #cutAtNs = Number.MAX_SAFE_INTEGER;
+  /** The running slice ends when the guest sees time come to a deadline: it is not to wait for its interrupt then. */
+  #cuts = false;
+  /** Timers have fired since the guest last ran: it gets a stretch to serve them, be the next one due or not. */
+  #fired = false;
 
   constructor(instructions: () => number, hostNow: HostNow) {
     super();
@@ -54,8 +56,8 @@ export class HostClock extends QueueClock implements MachineClock {
     if (this.#held) return this.#guestNs;
     const passed = this.#passed();
     this.#advance(passed, passed + Math.min(this.#lagNs, passed * (this.#speed - 1)));
-    if (this.#guestNs >= this.#cutAtNs) {
-      this.#cutAtNs = Number.MAX_SAFE_INTEGER;
+    if (this.#cuts && this.#guestNs >= (this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER)) {
+      this.#cuts = false;
       this.onEarlierDeadline?.();
     }
     return this.#guestNs;
@@ -69,10 +71,11 @@ export class HostClock extends QueueClock implements MachineClock {
   }
   fireDue(): void {
     this.sliceEndNs = 0;
-    this.#cutAtNs = Number.MAX_SAFE_INTEGER;
+    this.#cuts = false;
     this.#learn();
     const now = this.nowNs();
     const deadline = this.queue.first?.deadline;
+    this.#fired = deadline !== undefined && deadline <= now;
     if (deadline === undefined || deadline > now) return;
     // Only this instant's timers: the guest runs before the next deadline is looked at.
     const held = this.#held;
@@ -89,10 +92,12 @@ export class HostClock extends QueueClock implements MachineClock {
     const now = this.nowNs();
     const deadline = this.queue.first?.deadline ?? Number.MAX_SAFE_INTEGER;
     const stretchNs = Math.min(deadline - now, LOOK_NS);
-    const instructions = Math.min(limit, Math.max(MIN_INSTRUCTIONS, Math.ceil((stretchNs * this.#rate) / this.#speed)));
+    // (Due since the last look: one instruction, for the guest may see that.)
+    const shortest = deadline <= now && !this.#fired ? 1 : MIN_INSTRUCTIONS;
+    const instructions = Math.min(limit, Math.max(shortest, Math.ceil((stretchNs * this.#rate) / this.#speed)));
     this.sliceEndNs = Math.max(now, Math.min(deadline, now + LOOK_NS));
     // (One that is late already comes behind its stretch of instructions.)
-    this.#cutAtNs = deadline > now ? deadline : Number.MAX_SAFE_INTEGER;
+    this.#cuts = deadline > now;
     this.#sliceStartNs = this.#lookedNs;
     this.#sliceStartCount = this.#instructions();
     return instructions;
