@@ -1,3 +1,5 @@
+/** Registers by their offset from 3F0h; some are another one when written (82077AA data sheet 290166, §2.1). */
+export const REGISTER = { STATUS_A: 0, STATUS_B: 1, DOR: 2, TDR: 3, MSR: 4, DSR: 4, FIFO: 5, DIR: 7, CCR: 7 } as const;
 /** Main status register (82077AA data sheet 290166, §2.1.5). */
 export const MSR = { RQM: 0x80, DIO: 0x40, NON_DMA: 0x20, BUSY: 0x10 } as const;
 /** Digital output register (§2.1.3). */
