@@ -2,9 +2,9 @@ import type { HostNow, MachineClock } from "./clock.ts";
 import { QueueClock } from "./timer-queue.ts";
 
 /** Time constant, in host time, with which a guest that lags behind catches up: its clock runs faster by lag / CATCH_UP_NS. */
-const CATCH_UP_NS = 10_000_000;
+const CATCH_UP_NS = 2_000_000;
 /** How many times as fast as the host's a guest's clock runs at most: between two late ticks the guest gets time to serve the first. */
-const MAX_SPEED = 8;
+const MAX_SPEED = 16;
 /** Lost time beyond this is gone for good (the host slept, a debugger stopped us). */
 const MAX_LAG_NS = 2_000_000_000;
 /** Guest time between two looks at the host's clock: a guest may become fifty times slower from one moment to the next. */
