@@ -10,7 +10,7 @@ export const nodePlatform: Platform = {
     const { openTap, openUserNet } = await backends();
     return request.kind === "tap" ? await openTap(request.ifname) : await openUserNet(request);
   },
-  readFile: async (path, maxBytes) => await (await backends()).readFile(path, maxBytes),
+  readFile: async (path, maxBytes) => (await backends()).readFile(path, maxBytes),
   gunzip: async (bytes, maxBytes) => await (await backends()).gunzip(bytes, maxBytes),
   packer: {
     pack: async (bytes) => await (await backends()).snapshotPacker.pack(bytes),
