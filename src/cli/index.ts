@@ -1,3 +1,4 @@
 export { EXIT, UsageError } from "./errors.ts";
-export { parseRun, RUN_OPTIONS } from "./options/run-options.ts";
+export { parseRun } from "./options/run-options.ts";
+export { RUN_OPTIONS } from "./options/run-table.ts";
 export type { RunRequest } from "./options/run-options.ts";

@@ -78,7 +78,7 @@ async function unknownCommand(command: string): Promise<string> {
   const best = closest(command, known);
   if (best !== undefined) return `unknown command "${command}" (did you mean whyve ${best}?)`;
   // `whyve --mem 64M disk.img`: the flags are run's.
-  const { RUN_OPTIONS } = await import("./options/run-options.ts");
+  const { RUN_OPTIONS } = await import("./options/run-table.ts");
   const flag = /^--([^=]+)/.exec(command)?.[1] ?? "";
   if (Object.hasOwn(RUN_OPTIONS, flag)) return `--${flag} is an option of whyve run: whyve run ${command} ...`;
   return `unknown command "${command}"; to boot a disk image: whyve run FILE (see whyve --help)`;

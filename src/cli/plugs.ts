@@ -2,7 +2,8 @@ import { FileConsole, SocketConsole, StdioConsole } from "../backends/node/index
 import type { ConsoleBackend } from "../backends/api/index.ts";
 import type { VirtualMachine } from "../node/index.ts";
 import type { Losses } from "./losses.ts";
-import type { RunRequest, SinkRequest } from "./options/run-options.ts";
+import type { RunRequest } from "./options/run-options.ts";
+import type { SinkRequest } from "./options/sink-options.ts";
 
 /** The host's ends of a machine's lines. */
 export interface Plugs {

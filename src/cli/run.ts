@@ -1,27 +1,22 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { hostReason, writeWholeFile } from "../backends/node/index.ts";
-import { boot, describeEnd, saveEvidence } from "../node/index.ts";
-import type { BootOptions, MachineEnd, VirtualMachine, WatchMatch } from "../node/index.ts";
+import { boot, saveEvidence } from "../node/index.ts";
+import type { BootOptions, VirtualMachine } from "../node/index.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { Losses } from "./losses.ts";
+import { decideDisplay, isWatched, SILENT, showsLastPage, showsNothing, WATCHED_IDLE_MS } from "./display.ts";
+import { report, say } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+import { watchSignals } from "./signals.ts";
+import type { Signals } from "./signals.ts";
 import { runHelp } from "./options/run-help.ts";
 import { parseRun } from "./options/run-options.ts";
 import type { RunRequest } from "./options/run-options.ts";
 import { plug } from "./plugs.ts";
 import type { Plugs } from "./plugs.ts";
-import { canDraw } from "./terminal/can-draw.ts";
 import { hasEnded, runScript } from "./script.ts";
 import type { Script } from "./script.ts";
-
-/** Why `whyve run` is over. */
-type Outcome =
-  | { readonly kind: "ended"; readonly end: MachineEnd; readonly finished: boolean }
-  | { readonly kind: "matched" }
-  | { readonly kind: "failed"; readonly pattern: string; readonly found: WatchMatch }
-  | { readonly kind: "timeout" }
-  | { readonly kind: "quit" }
-  | { readonly kind: "signal"; readonly signal: Signal };
 
 /** `whyve run` and `whyve demo`. Returns the exit code. */
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
@@ -59,49 +54,6 @@ export async function runCommand(command: "run" | "demo", argv: readonly string[
   } finally {
     signals.release();
   }
-}
-
-/** Idle time under the virtual clock that a person does not wait for: enough for boot menus, less than what blanks a screen. */
-const WATCHED_IDLE_MS = 60_000;
-
-/** A person at the keyboard, and no script, is what the guest waits for. */
-function isWatched(request: RunRequest, onTerminal: boolean): boolean {
-  return (onTerminal || (usesStdio(request) && process.stdin.isTTY === true)) && request.type.length === 0 && request.until === undefined;
-}
-
-function usesStdio(request: RunRequest): boolean {
-  return [...request.serial, ...request.consoles].some((s) => s.kind === "stdio") || request.debugPort?.kind === "stdio";
-}
-
-const SILENT =
-  "so nothing is drawn; the guest runs until it ends or Ctrl-C. To see it: --serial stdio, --until REGEX, --dump-screen, --screenshot FILE.png, --trace bios, or --name NAME and whyve ctl (--display none: without this line)";
-
-/** The guest may run for ever, and nobody would know that it does. */
-function showsNothing(r: RunRequest): boolean {
-  const sinks = [...r.serial, ...r.consoles, ...(r.debugPort === undefined ? [] : [r.debugPort]), ...(r.printer === undefined ? [] : [r.printer])];
-  const asked =
-    sinks.some((s) => s.kind !== "null") ||
-    r.trace.length > 0 ||
-    r.type.length > 0 ||
-    r.failOn.length > 0 ||
-    r.dumpScreen ||
-    r.artefacts !== undefined;
-  return r.display === undefined && !asked && [r.until, r.screenshot, r.timeoutMs, r.name].every((o) => o === undefined);
-}
-
-/** A demonstration into a pipe or a log would show nothing at all: it leaves its last page there. */
-function showsLastPage(request: RunRequest): RunRequest {
-  return request.display === undefined && !usesStdio(request) ? { ...request, dumpScreen: true } : request;
-}
-
-function decideDisplay(request: RunRequest): boolean {
-  const drawable = canDraw(process.env);
-  if (request.display === undefined) return process.stdout.isTTY === true && drawable && !usesStdio(request);
-  if (request.display === "none") return false;
-  if (process.stdout.isTTY !== true) throw new UsageError("--display terminal: standard output is not a terminal");
-  if (!drawable) throw new UsageError("--display terminal: this terminal cannot draw (TERM=dumb)");
-  if (usesStdio(request)) throw new UsageError("--display terminal and a line on stdio both want this terminal; choose one");
-  return true;
 }
 
 function checkWritable(flag: string, file: string): void {
@@ -231,44 +183,6 @@ async function superviseRun(run: Run): Promise<number> {
   }
 }
 
-interface Signal {
-  readonly name: string;
-  readonly exitCode: number;
-}
-
-interface Signals {
-  /** The first signal that arrives. */
-  readonly first: Promise<Signal>;
-  release(): void;
-}
-
-/** From before the images are locked to the end. A second signal does not wait for the tidying up that the first one began. */
-function watchSignals(): Signals {
-  let tell: (signal: Signal) => void = () => {};
-  const first = new Promise<Signal>((resolve) => (tell = resolve));
-  let count = 0;
-  const handlers = (
-    [
-      ["SIGINT", 130],
-      ["SIGTERM", 143],
-      ["SIGHUP", 129],
-    ] as const
-  ).map(([name, exitCode]) => {
-    const handler = (): void => {
-      if (++count > 1) process.exit(exitCode);
-      tell({ name, exitCode });
-    };
-    process.on(name, handler);
-    return [name, handler] as const;
-  });
-  return {
-    first,
-    release() {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
-    },
-  };
-}
-
 /** Connects this terminal to screen and keyboard, or standard input to the serial line. */
 async function attachTerminal(vm: VirtualMachine, request: RunRequest, plugs: Plugs, onTerminal: boolean, onQuit: () => void): Promise<() => void> {
   if (onTerminal) {
@@ -295,45 +209,4 @@ async function saveScreenshot(vm: VirtualMachine, file: string): Promise<string>
 async function saveResults(vm: VirtualMachine, request: RunRequest): Promise<void> {
   if (request.screenshot !== undefined) await saveScreenshot(vm, request.screenshot);
   if (request.dumpScreen) process.stdout.write(`${vm.screen.text()}\n`);
-}
-
-function say(message: string): void {
-  process.stderr.write(`whyve: ${message}\n`);
-}
-
-function report(vm: VirtualMachine, request: RunRequest, outcome: Outcome, script: Script): number {
-  const waiting = script.waitingFor === undefined ? "" : `: ${script.waitingFor}`;
-  switch (outcome.kind) {
-    case "matched":
-    case "quit":
-      return EXIT.OK;
-    case "signal":
-      say(`ended by ${outcome.signal.name}`);
-      return outcome.signal.exitCode;
-    case "failed":
-      say(
-        `--fail-on ${outcome.pattern} matched ${JSON.stringify(outcome.found.match[0] ?? "")} on ${outcome.found.source}${waiting}\n--- screen ---\n${vm.screen.text()}`,
-      );
-      return EXIT.GUEST;
-    case "timeout":
-      say(`time is up after ${(request.timeoutMs ?? 0) / 1000} s${waiting}\n--- screen ---\n${vm.screen.text()}`);
-      return EXIT.TIMEOUT;
-    case "ended":
-      return reportEnd(vm, outcome.end, outcome.finished ? undefined : waiting);
-  }
-}
-
-/** `unfinished`: what the script still waited for. */
-function reportEnd(vm: VirtualMachine, end: MachineEnd, unfinished: string | undefined): number {
-  if (end.kind === "debug-exit") return end.exitCode;
-  if (end.kind === "crash") {
-    say(`${describeEnd(end)}\n${vm.describeRegisters()}`);
-    return EXIT.GUEST;
-  }
-  if (unfinished !== undefined) {
-    say(`${describeEnd(end)} before --until and --type were served${unfinished}\n--- screen ---\n${vm.screen.text()}`);
-    return EXIT.GUEST;
-  }
-  if (end.kind === "halted") say(describeEnd(end));
-  return EXIT.OK;
 }

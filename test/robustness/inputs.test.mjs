@@ -125,6 +125,9 @@ test("what is a disk stays one, whatever else its bytes look like", async () => 
   write("ustar.img", ustar);
   assert.equal((await whyve("run", "mz.img", "--until", "B")).code, 0);
   assert.equal((await whyve("run", "ustar.img", "--until", "C")).code, 0);
+  // pop ds; mov cx, [bx+di] are gzip's first bytes
+  write("gz.img", bootDisk([0x1f, 0x8b, 0x08, 0xb8, 0x44, 0x0e, 0xcd, 0x10, 0xfa, 0xf4]));
+  assert.equal((await whyve("run", "gz.img", "--until", "D")).code, 0);
   assert.match((await whyve("run", "hybrid.iso", "--until", "not a bootable disc", "--timeout", "20")).stderr, /nothing to boot \(hybrid\.iso/);
 });
 

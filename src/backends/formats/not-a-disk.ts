@@ -12,7 +12,6 @@ export interface NotADisk {
 
 /** What the first bytes of a file must be. */
 interface Signature extends NotADisk {
-  readonly at?: number;
   readonly bytes: string;
 }
 
@@ -67,18 +66,21 @@ const SIGNATURES: readonly Signature[] = [
 /** Bytes of the start that are looked at. */
 export const START_BYTES = 1024;
 
+/** A boot sector may begin with any two or three bytes: with its signature at the end it is one. */
+const SURE_BYTES = 4;
+
 /**
- * What a file is that is no disk, by its first `START_BYTES` bytes and its last 512; undefined: it may be one. A file system, a partition table, or a
- * boot sector makes it a disk whatever the rest says: there are boot sectors that are programs, too.
+ * What a file is that is no disk, by its first `START_BYTES` bytes and its last 512; undefined: it may be one. A boot signature is worth more than a
+ * short magic number, and than what programs and archives look like: there are boot sectors that are programs, too.
  */
 export function recognise(start: Uint8Array, end: Uint8Array | undefined): NotADisk | undefined {
-  const found = SIGNATURES.find(({ bytes, at = 0 }) => start.length >= at + bytes.length && ascii(start, at, bytes.length) === bytes);
+  const isBootable = start[510] === 0x55 && start[511] === 0xaa;
+  const found = SIGNATURES.find(({ bytes }) => ascii(start, 0, bytes.length) === bytes && !(isBootable && bytes.length < SURE_BYTES));
   if (found !== undefined) return found;
   // A DMG says so at its end.
   if (end !== undefined && ascii(end, 0, 4) === "koly") return { what: "a DMG image", remedy: "convert it: qemu-img convert -f dmg FILE disk.img" };
   const document = recogniseText(start);
   if (document !== undefined) return document;
-  const isBootable = start[510] === 0x55 && start[511] === 0xaa;
   if (ascii(start, 0, 2) === "MZ") return recogniseProgram(start, isBootable);
   if (!isBootable && ascii(start, 257, 5) === "ustar") return { what: "a tar archive", remedy: `${UNPACK}: tar xf FILE` };
   return undefined;

@@ -1,5 +1,5 @@
 import { describeOptions } from "./options.ts";
-import { RUN_OPTIONS } from "./run-options.ts";
+import { RUN_OPTIONS } from "./run-table.ts";
 
 /** Command lines of `whyve run`, each with what it does. */
 export const RUN_EXAMPLES = [

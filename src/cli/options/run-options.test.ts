@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../errors.ts";
-import { parseRun, RUN_OPTIONS } from "./run-options.ts";
+import { parseRun } from "./run-options.ts";
 import type { RunRequest } from "./run-options.ts";
+import { RUN_OPTIONS } from "./run-table.ts";
 
 function parse(...argv: string[]): RunRequest {
   const request = parseRun(argv);

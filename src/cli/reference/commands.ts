@@ -1,7 +1,7 @@
 import { CTL_COMMANDS } from "../ctl/client.ts";
 import { IMAGE_COMMANDS } from "../image/image.ts";
 import type { OptionSpec, OptionTable } from "../options/options.ts";
-import { RUN_OPTIONS } from "../options/run-options.ts";
+import { RUN_OPTIONS } from "../options/run-table.ts";
 
 /** One command as completion and manual page see it. */
 export interface CommandReference {

@@ -3,7 +3,7 @@ import { IMAGE_COMMANDS } from "../image/image.ts";
 import { groupOptions } from "../options/options.ts";
 import type { OptionTable } from "../options/options.ts";
 import { RUN_EXAMPLES, RUN_EXIT_CODES } from "../options/run-help.ts";
-import { RUN_OPTIONS } from "../options/run-options.ts";
+import { RUN_OPTIONS } from "../options/run-table.ts";
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;");
 const code = (text: string): string => `\`${text.replaceAll("|", "\\|")}\``;
