@@ -44,7 +44,7 @@ test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any o
   assert.deepEqual([...bytes.subarray(0, 13)], [...Array(9).fill(3), 1, 1, 1, 0x5a]);
 });
 
-test("stubs under a monitor: V86 with remapped pages, protected mode, shadow RAM", needsNasm, async (t) => {
+test("stubs under a monitor: V86 with remapped pages, protected mode, shadow RAM", { ...needsNasm, timeout: 60_000 }, async (t) => {
   const bytes = await run(assemble(t, "bios-v86"), "vmcall");
   assert.deepEqual([...bytes.subarray(0, 16)], [...Array(15).fill(1), 0x5a]);
 });

@@ -91,7 +91,10 @@ export const ENTRY_RUN: VmEntry = { kind: "run" };
 /** Go on behind the instruction. */
 export const ENTRY_SKIP: VmEntry = { kind: "skip" };
 
-/** Named intercepts: what makes an exit instead of being done by the engine itself. All off by default but `hlt`. */
+/**
+ * Named intercepts: what makes an exit instead of being done by the engine itself. All off by default. A write counts from the guest's next
+ * instruction on, from inside a `GuestIo` call or a hypercall too.
+ */
 export interface Intercepts {
   /** Bit n set: exception vector n exits. */
   exceptionBitmap: number;

@@ -1,7 +1,10 @@
 /** The contract between `vmm` and an engine (software VT-x, KVM). Exits are questions, entries are answers. */
 export type AccessSize = 1 | 2 | 4;
 
-/** Hot ports and MMIO answered below the exit, without unwinding. Implemented by `bus` through `machine`. */
+/**
+ * Hot ports and MMIO answered below the exit, without unwinding. Implemented by `bus` through `machine`. Whoever writes system registers from inside
+ * a call ends the run behind the instruction that asked; general registers, x87 and SSE are the instruction's own until it is done.
+ */
 export interface GuestIo {
   /** An unsigned value, or -1: not mine, make it a VM exit. */
   portRead(port: number, size: AccessSize): number;
