@@ -12,6 +12,7 @@ export {
   FEATURES,
 } from "./facts/cpuid.ts";
 export { CR0, CR3, CR4, DR6, DR7, EFER, XCR0 } from "./facts/cr.ts";
+export { DISPI, DISPI_ENABLE } from "./facts/dispi.ts";
 export { decode } from "./decode.ts";
 export { disassemble, formatInsn } from "./disassemble.ts";
 export { PFEC, SELECTOR_ERROR, VECTOR, combineFaults, exceptionClass, exceptionName, pushesErrorCode } from "./facts/exceptions.ts";

@@ -1,5 +1,6 @@
 import { BDA, PORT } from "../../isa/index.ts";
 /** AX=4F02h: mode set through the dispi registers; 132-column and 60-line text modes through the VGA's own. */
+import { DISPI, DISPI_ENABLE } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { loadRomFont } from "./font-load.ts";
@@ -11,22 +12,8 @@ import { getDispi, IVT, MODE_VBE, setDispi, setIndexed, setVector, OWN_DATA } fr
 import { cellHeight } from "./vbe-info.ts";
 import { findVbeMode, type VbeModeDef } from "./vbe-modes.ts";
 
-export const DISPI = {
-  ID: 0,
-  XRES: 1,
-  YRES: 2,
-  BPP: 3,
-  ENABLE: 4,
-  BANK: 5,
-  VIRT_WIDTH: 6,
-  VIRT_HEIGHT: 7,
-  X_OFFSET: 8,
-  Y_OFFSET: 9,
-  MEMORY_64K: 10,
-} as const;
-
 export function vbeOn(ctx: BiosContext): boolean {
-  return (getDispi(ctx, DISPI.ENABLE) & 1) !== 0;
+  return (getDispi(ctx, DISPI.ENABLE) & DISPI_ENABLE.ENABLED) !== 0;
 }
 
 export function vbeDepth(ctx: BiosContext): number {
@@ -59,7 +46,7 @@ function setGraphicsMode(ctx: BiosContext, m: VbeModeDef, request: number): void
   setDispi(ctx, DISPI.YRES, m.height);
   setDispi(ctx, DISPI.BPP, m.bpp);
   setDispi(ctx, DISPI.BANK, 0);
-  setDispi(ctx, DISPI.ENABLE, 1 | ((request & 0x4000) !== 0 ? 0x40 : 0) | ((request & 0x8000) !== 0 ? 0x80 : 0));
+  setDispi(ctx, DISPI.ENABLE, DISPI_ENABLE.ENABLED | ((request & 0x4000) !== 0 ? DISPI_ENABLE.LFB : 0) | ((request & 0x8000) !== 0 ? DISPI_ENABLE.NOCLEAR : 0));
   const { mem } = ctx;
   const cell = cellHeight(m.height);
   fillDataArea(ctx, MODE_VBE, m.width >> 3, Math.floor(m.height / cell), cell, 0);

@@ -1,9 +1,10 @@
 import { BDA, PORT } from "../../isa/index.ts";
 /** AX=4Fxx: VESA BIOS extensions 3.0 on the Bochs dispi registers. Source: VBE core functions standard 3.0. */
+import { DISPI, DISPI_ENABLE } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { buildEdid } from "./edid.ts";
 import type { VideoEnv } from "./env.ts";
-import { DISPI, setVbeMode, vbeDepth, vbeOn } from "./vbe-set-mode.ts";
+import { setVbeMode, vbeDepth, vbeOn } from "./vbe-set-mode.ts";
 import { ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
 import { moveState, stateBytes } from "./save-restore.ts";
 import { getDispi, getIndexed, setDispi, setIndexed, OWN_DATA } from "./state.ts";
@@ -131,7 +132,7 @@ function saveRestore(ctx: BiosContext): number {
       : [];
     order.forEach((index, i) => {
       const v = ctx.mem.read16(dispiAt + index * 2);
-      setDispi(ctx, index, i === 0 ? 0 : index === DISPI.ENABLE ? v | 0x80 : v);
+      setDispi(ctx, index, i === 0 ? 0 : index === DISPI.ENABLE ? v | DISPI_ENABLE.NOCLEAR : v);
     });
     if (!restore) for (let i = 1; i < DISPI_COUNT; i++) ctx.mem.write16(dispiAt + i * 2, getDispi(ctx, i));
   }
@@ -156,7 +157,7 @@ function lineLength(ctx: BiosContext): number {
   if (!vbeOn(ctx)) return NOT_IN_MODE;
   const depth = vbeDepth(ctx);
   const bytesOf = (pixels: number): number => (depth === 4 ? pixels >> 3 : pixels * ((depth + 7) >> 3));
-  const memory = getDispi(ctx, DISPI.MEMORY_64K) * 0x10000;
+  const memory = getDispi(ctx, DISPI.VIDEO_MEMORY_64K) * 0x10000;
   const planeMemory = depth === 4 ? memory / 4 : memory;
   if (r.bl === 0 || r.bl === 2) {
     const pixels = r.bl === 0 ? r.cx : depth === 4 ? r.cx * 8 : Math.floor(r.cx / ((depth + 7) >> 3));
@@ -215,7 +216,7 @@ function dacFormat(ctx: BiosContext): number {
   const enable = getDispi(ctx, DISPI.ENABLE);
   if (r.bl === 0) {
     const wide = r.bh >= 8;
-    setDispi(ctx, DISPI.ENABLE, wide ? enable | 0x20 : enable & ~0x20);
+    setDispi(ctx, DISPI.ENABLE, wide ? enable | DISPI_ENABLE.DAC_8BIT : enable & ~DISPI_ENABLE.DAC_8BIT);
     r.bh = wide ? 8 : 6;
   } else if (r.bl === 1) r.bh = (enable & 0x20) !== 0 ? 8 : 6;
   else return FAILED;

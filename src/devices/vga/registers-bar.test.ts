@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../base/index.ts";
 import type { AccessSize } from "../../bus/index.ts";
-import { DISPI_INDEX } from "./dispi.ts";
+import { DISPI } from "../../isa/index.ts";
 import { registersBar } from "./registers-bar.ts";
 import { Vga } from "./vga.ts";
 
@@ -31,12 +31,12 @@ describe("the display's registers in memory", () => {
   it("set a dispi mode by words", () => {
     const { vga, bar } = setUp();
     const write = (index: number, value: number): void => bar.write(0x500 + 2 * index, 2, value);
-    write(DISPI_INDEX.XRES, 640);
-    write(DISPI_INDEX.YRES, 400);
-    write(DISPI_INDEX.BPP, 8);
-    write(DISPI_INDEX.ENABLE, 0x41);
+    write(DISPI.XRES, 640);
+    write(DISPI.YRES, 400);
+    write(DISPI.BPP, 8);
+    write(DISPI.ENABLE, 0x41);
     expect(bar.read(0x500, 2)).toBe(0xb0c5);
-    expect(bar.read(0x500 + 2 * DISPI_INDEX.VIDEO_MEMORY_64K, 2)).toBe(16);
+    expect(bar.read(0x500 + 2 * DISPI.VIDEO_MEMORY_64K, 2)).toBe(16);
     expect(vga.mode()).toEqual({ kind: "graphics", width: 640, height: 400, bpp: 8 });
     expect(bar.read(0x502, 4)).toBe((400 << 16) | 640);
   });

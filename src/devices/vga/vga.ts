@@ -3,7 +3,8 @@ import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { Dac, DAC_STATE } from "./dac.ts";
-import { Dispi, DISPI_INDEX, DISPI_STATE } from "./dispi.ts";
+import { DISPI } from "../../isa/index.ts";
+import { Dispi, DISPI_STATE } from "./dispi.ts";
 import { VideoMemory, type MemoryControls } from "./memory.ts";
 import { renderFrame, videoMode, type Frame, type RenderOptions, type ScanoutSource, type VideoMode } from "./render.ts";
 import { snapshotText, type TextScreen } from "./text-screen.ts";
@@ -439,7 +440,7 @@ export class Vga implements MemoryControls, ScanoutSource {
   #dispiData(value: number): void {
     const index = this.dispi.index;
     const turnedOn = this.dispi.write(value);
-    if (index === DISPI_INDEX.ENABLE) this.dac.eightBit = this.dispi.dac8;
+    if (index === DISPI.ENABLE) this.dac.eightBit = this.dispi.dac8;
     if (turnedOn && !this.dispi.noClear) {
       const bytes = this.dispi.strideBytes * this.dispi.height * (this.dispi.bpp === 4 ? 4 : 1);
       this.memory.bytes.fill(0, 0, Math.min(bytes, this.memory.bytes.length));
