@@ -46,7 +46,11 @@ function setGraphicsMode(ctx: BiosContext, m: VbeModeDef, request: number): void
   setDispi(ctx, DISPI.YRES, m.height);
   setDispi(ctx, DISPI.BPP, m.bpp);
   setDispi(ctx, DISPI.BANK, 0);
-  setDispi(ctx, DISPI.ENABLE, DISPI_ENABLE.ENABLED | ((request & 0x4000) !== 0 ? DISPI_ENABLE.LFB : 0) | ((request & 0x8000) !== 0 ? DISPI_ENABLE.NOCLEAR : 0));
+  setDispi(
+    ctx,
+    DISPI.ENABLE,
+    DISPI_ENABLE.ENABLED | ((request & 0x4000) !== 0 ? DISPI_ENABLE.LFB : 0) | ((request & 0x8000) !== 0 ? DISPI_ENABLE.NOCLEAR : 0),
+  );
   const { mem } = ctx;
   const cell = cellHeight(m.height);
   fillDataArea(ctx, MODE_VBE, m.width >> 3, Math.floor(m.height / cell), cell, 0);
