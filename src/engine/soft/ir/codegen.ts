@@ -117,103 +117,118 @@ export class FunctionWriter {
   }
 }
 
+/** Nested ifs and loops: a loop is a block around a Wasm loop, so that it can be left and goes round by itself. */
+export class Nesting {
+  readonly #w: FunctionWriter;
+  readonly #open: ("if" | { readonly outer: Label; readonly inner: Label })[] = [];
+  constructor(w: FunctionWriter) {
+    this.#w = w;
+  }
+  if(): void {
+    this.#w.if();
+    this.#open.push("if");
+  }
+  loop(): void {
+    const outer = this.#w.block();
+    this.#open.push({ outer, inner: this.#w.loop() });
+  }
+  /** Leaves the innermost loop when the value on the stack is not 0. */
+  breakIf(): void {
+    for (let i = this.#open.length - 1; i >= 0; i--) {
+      const open = this.#open[i];
+      if (open === "if") continue;
+      this.#w.brIf(open.outer);
+      return;
+    }
+  }
+  end(): void {
+    const open = this.#open.pop();
+    if (open !== undefined && open !== "if") {
+      this.#w.br(open.inner);
+      this.#w.end();
+    }
+    this.#w.end();
+  }
+}
+
 /** Turns a finished IR list into code. */
 export function generate(nodes: readonly Node[], w: FunctionWriter): void {
   for (const n of nodes) countUses(n);
-  const loops: { readonly outer: Label; readonly inner: Label }[] = [];
-  const nesting: ("if" | "loop")[] = [];
-  for (const n of nodes) {
-    switch (n.kind) {
-      case "const":
-        break;
-      case "op":
-      case "select":
-      case "lane":
-      case "shuffle":
-        if (n.uses > 1) {
-          emitPure(n, w);
-          n.local = w.scratch(n.ty);
-          w.set(n.local);
-        }
-        break;
-      case "load":
-        if (n.uses > 0) {
-          push(n.args[0], w);
-          w.mem(n.opcode, n.offset);
-          n.local = w.scratch(n.ty);
-          w.set(n.local);
-        }
-        break;
-      case "get":
-        if (n.uses > 0) {
-          w.get(mutableLocal(n.mutable, w));
-          n.local = w.scratch(n.ty);
-          w.set(n.local);
-        }
-        break;
-      case "call":
-        for (const a of n.args) push(a, w);
-        w.call(n.opcode);
-        n.local = w.scratch(n.ty);
-        w.set(n.local);
-        break;
-      case "table-call":
-        for (const a of n.args) push(a, w);
-        w.op(OP.call_indirect);
-        w.code.leb(n.types?.signature ?? 0);
-        w.code.leb(0);
-        n.local = w.scratch(n.ty);
-        w.set(n.local);
-        break;
-      case "store":
-        push(n.args[0], w);
-        push(n.args[1], w);
-        w.mem(n.opcode, n.offset);
-        break;
-      case "set":
-        push(n.args[0], w);
-        w.set(mutableLocal(n.mutable, w));
-        break;
-      case "if":
-        push(n.args[0], w);
-        w.if();
-        nesting.push("if");
-        break;
-      case "else":
-        w.else();
-        break;
-      case "loop": {
-        const outer = w.block();
-        loops.push({ outer, inner: w.loop() });
-        nesting.push("loop");
-        break;
-      }
-      case "break-if": {
-        const top = loops.at(-1);
-        push(n.args[0], w);
-        if (top !== undefined) w.brIf(top.outer);
-        break;
-      }
-      case "end":
-        if (nesting.pop() === "loop") {
-          const top = loops.pop();
-          if (top !== undefined) w.br(top.inner);
-          w.end();
-        }
-        w.end();
-        break;
-      case "leave-if":
-        if (n.args.length > 0) {
-          push(n.args[0], w);
-          w.if();
-          n.hook?.();
-          w.end();
-        } else n.hook?.();
-        break;
-      case "raw":
-        n.hook?.();
-        break;
-    }
+  const nesting = new Nesting(w);
+  for (const n of nodes) if (!writeValue(n, w)) writeStatement(n, w, nesting);
+}
+/** A node that makes a value: into a local of its own, unless it is used where it stands or not at all. False: it is a statement. */
+function writeValue(n: Node, w: FunctionWriter): boolean {
+  switch (n.kind) {
+    case "const":
+      return true;
+    case "op":
+    case "select":
+    case "lane":
+    case "shuffle":
+      if (n.uses <= 1) return true;
+      emitPure(n, w);
+      break;
+    case "load":
+      if (n.uses === 0) return true;
+      push(n.args[0], w);
+      w.mem(n.opcode, n.offset);
+      break;
+    case "get":
+      if (n.uses === 0) return true;
+      w.get(mutableLocal(n.mutable, w));
+      break;
+    case "call":
+      for (const a of n.args) push(a, w);
+      w.call(n.opcode);
+      break;
+    case "table-call":
+      for (const a of n.args) push(a, w);
+      w.op(OP.call_indirect);
+      w.code.leb(n.types?.signature ?? 0);
+      w.code.leb(0);
+      break;
+    default:
+      return false;
+  }
+  n.local = w.scratch(n.ty);
+  w.set(n.local);
+  return true;
+}
+function writeStatement(n: Node, w: FunctionWriter, nesting: Nesting): void {
+  if (n.kind !== "raw") for (const a of n.args) push(a, w);
+  switch (n.kind) {
+    case "store":
+      w.mem(n.opcode, n.offset);
+      break;
+    case "set":
+      w.set(mutableLocal(n.mutable, w));
+      break;
+    case "if":
+      nesting.if();
+      break;
+    case "else":
+      w.else();
+      break;
+    case "loop":
+      nesting.loop();
+      break;
+    case "break-if":
+      nesting.breakIf();
+      break;
+    case "end":
+      nesting.end();
+      break;
+    case "leave-if":
+      if (n.args.length > 0) w.if();
+      n.hook?.();
+      if (n.args.length > 0) w.end();
+      break;
+    case "raw":
+      n.hook?.();
+      break;
+    default:
+      throw new Error(`${n.kind} is no statement`);
   }
 }
 

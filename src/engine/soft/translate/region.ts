@@ -15,7 +15,8 @@ import { CPU, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES, ARM_SIGNATURE } from "../code/region-arms.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { C, FLAGS_MASK, LazyFlagsEmit, R, TRACKED, X } from "./lazy-flags.ts";
-import { deadWrites, generateBlock, LocalPool } from "./region-code.ts";
+import { deadWrites } from "./dead-writes.ts";
+import { generateBlock, LocalPool } from "./region-code.ts";
 import { TranslateEmit, translatable } from "./translate-emit.ts";
 
 /** One block of a region: a run of instructions of a decoded block, with the records they came from. */
