@@ -1,5 +1,5 @@
 import type { OpcodeRow } from "./insn.ts";
-import { K_CR, K_DR, K_MEM, K_RMREG, SIZE_N, SIZE_V, SIZE_Y, shapeOf } from "./tables/codes.ts";
+import { K_CR, K_DR, K_MEM, K_RMREG, SIZE_N, SIZE_V, SIZE_Y, codeShape } from "./tables/codes.ts";
 import type { CodeShape } from "./tables/codes.ts";
 import { OPCODE_ROWS } from "./tables/index.ts";
 
@@ -94,7 +94,7 @@ export function placeOf(row: OpcodeRow): Place {
   const modrm = tokens[i] ?? "";
   const fixed = HEX.test(modrm);
   const digit = /^\/[0-7]$/.test(modrm) ? Number(modrm[1]) : -1;
-  const shapes = row.operands.map((o) => shapeOf(o.code));
+  const shapes = row.operands.map((o) => codeShape(o.code));
   const ignoresMod = shapes.some((s) => s.kind === K_CR || s.kind === K_DR);
   const memory = shapes.some((s) => s.kind === K_MEM);
   const register = shapes.some((s) => s.kind === K_RMREG);

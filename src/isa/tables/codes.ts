@@ -186,7 +186,7 @@ export const OPERAND_CODES: Readonly<Record<OperandCode, CodeShape>> = CODES;
 const BY_NAME: ReadonlyMap<string, CodeShape> = new Map(Object.entries(CODES));
 
 /** Shape of a code from a row; rows are type-checked, so an unknown one is our mistake. */
-export function shapeOf(code: string): CodeShape {
+export function codeShape(code: string): CodeShape {
   const found = BY_NAME.get(code);
   if (found === undefined) throw new Error(`unknown operand code ${code}`);
   return found;

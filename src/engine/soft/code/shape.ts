@@ -59,10 +59,10 @@ export function handlerShape(insn: Insn): Shape | undefined {
     // Loads of CS and SS have effects of their own; there are no more than six segments.
     if (o.kind === "reg" && o.cls === "sreg" && (o.index > 5 || (o.access !== "r" && (o.index === 1 || o.index === 2)))) return undefined;
   }
-  return shapeOf(insn);
+  return recordShape(insn);
 }
 /** The handler shape of a decoded instruction; undefined when an operand cannot be put in a record (helpers take those). */
-function shapeOf(insn: Insn): Shape | undefined {
+function recordShape(insn: Insn): Shape | undefined {
   const operands: Shape["operands"][number][] = [];
   let registers = 0;
   let immediates = 0;

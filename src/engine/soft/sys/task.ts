@@ -55,8 +55,8 @@ export interface TaskSwitch {
 /** L0 to L3 and LE. */
 const LOCAL_BREAKPOINTS = 0x155n;
 
-type Shape = typeof TSS32 | typeof TSS16;
-const shapeOf = (type: number): Shape => ((type & 8) !== 0 ? TSS32 : TSS16);
+type TssLayout = typeof TSS32 | typeof TSS16;
+const layoutOf = (type: number): TssLayout => ((type & 8) !== 0 ? TSS32 : TSS16);
 const at = (base: number, offset: number): number => (base + offset) >>> 0;
 const oldDescriptor = (cpu: Cpu): number => at(gdtBase(cpu), cpu.selector(TR) & 0xfff8);
 const isNested = (source: TaskSource): boolean => source === "call" || source === "gate";
@@ -65,7 +65,7 @@ const isNested = (source: TaskSource): boolean => source === "call" || source ==
 function probeTask(cpu: Cpu, { tss, source }: TaskSwitch): void {
   const { mmu } = cpu;
   const oldBase = cpu.baseNumber(TR);
-  const old = shapeOf(cpu.access(TR));
+  const old = layoutOf(cpu.access(TR));
   mmu.probeWrite(at(oldBase, old.ip), 4, false);
   mmu.probeWrite(at(oldBase, old.savedEnd - 4), 4, false);
   if (source !== "iret") mmu.probeWrite(at(tss.address, 5), 1, false);
@@ -85,7 +85,7 @@ interface TaskState {
   readonly trap: boolean;
 }
 function readTask(cpu: Cpu, { base, type }: Descriptor): TaskState {
-  const shape = shapeOf(type);
+  const shape = layoutOf(type);
   const is32 = shape === TSS32;
   const read = (offset: number): number => load(cpu, at(base, offset), shape.step, false) >>> 0;
   const word = (offset: number): number => load(cpu, at(base, offset), 2, false);
@@ -101,7 +101,7 @@ function readTask(cpu: Cpu, { base, type }: Descriptor): TaskState {
 }
 function saveTask(cpu: Cpu, returnIp: number, flags: number): void {
   const base = cpu.baseNumber(TR);
-  const shape = shapeOf(cpu.access(TR));
+  const shape = layoutOf(cpu.access(TR));
   const { step } = shape;
   const save = (offset: number, v: number): void => store(cpu, at(base, offset), step, step === 4 ? v >>> 0 : v & 0xffff, false);
   save(shape.ip, returnIp);
@@ -117,14 +117,14 @@ function saveTask(cpu: Cpu, returnIp: number, flags: number): void {
 export function switchTask(cpu: Cpu, to: TaskSwitch): boolean {
   const { tss, source, ext } = to;
   const tssCode = (tss.selector & 0xfffc) | ext;
-  const is32 = shapeOf(tss.type) === TSS32;
-  if (tss.limit < shapeOf(tss.type).minimum) cpu.raise(VECTOR.TS, tssCode);
+  const is32 = layoutOf(tss.type) === TSS32;
+  if (tss.limit < layoutOf(tss.type).minimum) cpu.raise(VECTOR.TS, tssCode);
   if (cpu.intercepts.taskSwitch) {
     const qualification = BigInt(((SOURCE_CODE[source] << 30) | tss.selector) >>> 0);
     cpu.leave({ kind: "task-switch", selector: tss.selector, ...plain("task-switch", qualification), instructionLength: to.instructionLength });
   }
   const oldSelector = cpu.selector(TR);
-  if (cpu.limit(TR) < shapeOf(cpu.access(TR)).minimum) cpu.raise(VECTOR.TS, (oldSelector & 0xfffc) | ext);
+  if (cpu.limit(TR) < layoutOf(cpu.access(TR)).minimum) cpu.raise(VECTOR.TS, (oldSelector & 0xfffc) | ext);
   probeTask(cpu, to);
   const task = readTask(cpu, tss);
   const paging = is32 && (cpu.cr0 & CR0.PG) !== 0;
@@ -147,7 +147,7 @@ export function switchTask(cpu: Cpu, to: TaskSwitch): boolean {
   cpu.eflags = flags;
   try {
     enterSegments(cpu, task.selectors, task.ldt, flags, ext);
-    if (to.errorCode !== undefined) push(cpu, shapeOf(tss.type).step, to.errorCode);
+    if (to.errorCode !== undefined) push(cpu, layoutOf(tss.type).step, to.errorCode);
     if (task.ip > cpu.limit(CS)) cpu.gp(ext);
   } catch (thrown) {
     if (thrown !== cpu.fault) throw thrown;

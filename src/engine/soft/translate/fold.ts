@@ -62,42 +62,41 @@ function unary(opcode: number, a: Node): Node | undefined {
 }
 
 function binary(opcode: number, a: Node, b: Node): Node | undefined {
-  if (a.ty === "i32") {
-    const x = Number(a.value) | 0;
-    const y = Number(b.value) | 0;
-    switch (opcode) {
-      case OP.i32_add:
-        return i32(x + y);
-      case OP.i32_sub:
-        return i32(x - y);
-      case OP.i32_mul:
-        return i32(Math.imul(x, y));
-      case OP.i32_and:
-        return i32(x & y);
-      case OP.i32_or:
-        return i32(x | y);
-      case OP.i32_xor:
-        return i32(x ^ y);
-      case OP.i32_shl:
-        return i32(x << (y & 31));
-      case OP.i32_shr_u:
-        return i32(x >>> (y & 31));
-      case OP.i32_shr_s:
-        return i32(x >> (y & 31));
-      case OP.i32_eq:
-        return i32(x === y ? 1 : 0);
-      case OP.i32_ne:
-        return i32(x !== y ? 1 : 0);
-      case OP.i32_lt_u:
-        return i32(x >>> 0 < y >>> 0 ? 1 : 0);
-      case OP.i32_gt_u:
-        return i32(x >>> 0 > y >>> 0 ? 1 : 0);
-      default:
-        return undefined;
-    }
+  return a.ty === "i32" ? binary32(opcode, Number(a.value) | 0, Number(b.value) | 0) : binary64(opcode, BigInt(a.value), BigInt(b.value));
+}
+function binary32(opcode: number, x: number, y: number): Node | undefined {
+  switch (opcode) {
+    case OP.i32_add:
+      return i32(x + y);
+    case OP.i32_sub:
+      return i32(x - y);
+    case OP.i32_mul:
+      return i32(Math.imul(x, y));
+    case OP.i32_and:
+      return i32(x & y);
+    case OP.i32_or:
+      return i32(x | y);
+    case OP.i32_xor:
+      return i32(x ^ y);
+    case OP.i32_shl:
+      return i32(x << (y & 31));
+    case OP.i32_shr_u:
+      return i32(x >>> (y & 31));
+    case OP.i32_shr_s:
+      return i32(x >> (y & 31));
+    case OP.i32_eq:
+      return i32(x === y ? 1 : 0);
+    case OP.i32_ne:
+      return i32(x !== y ? 1 : 0);
+    case OP.i32_lt_u:
+      return i32(x >>> 0 < y >>> 0 ? 1 : 0);
+    case OP.i32_gt_u:
+      return i32(x >>> 0 > y >>> 0 ? 1 : 0);
+    default:
+      return undefined;
   }
-  const x = BigInt(a.value);
-  const y = BigInt(b.value);
+}
+function binary64(opcode: number, x: bigint, y: bigint): Node | undefined {
   switch (opcode) {
     case OP.i64_add:
       return i64(x + y);

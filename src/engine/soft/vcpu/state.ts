@@ -1,4 +1,3 @@
-import type { Field } from "../../../base/index.ts";
 import { VmmError } from "../../../base/index.ts";
 import type { VcpuStateV1 } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
@@ -10,6 +9,8 @@ import { CPU } from "../state-layout.ts";
 const hex = (v: bigint): string => v.toString(16);
 const big = (v: string): bigint => BigInt(`0x${v}`);
 const FPR_BYTES = 10;
+/** TOP in the x87 status word; kept apart in the CPU. */
+const TOP = 0x3800;
 
 /** What the run loop keeps besides the CPU. */
 export interface RunState {
@@ -17,17 +18,40 @@ export interface RunState {
   readonly startup: number;
 }
 
-export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
-  const { u8, u16, u32, u64 } = cpu;
-  const long = (field: Field, i = 0): string => hex(u64[field.u64 + i]);
-  const word = (field: Field): number => u32[field.u32];
-  const half = (field: Field): number => u16[field.u16];
-  const pending = word(CPU.pending);
+function saveX87({ u8, u16, u32, u64 }: Cpu): VcpuStateV1["x87"] {
   const registers = new Uint8Array(8 * FPR_BYTES);
   for (let i = 0; i < 8; i++) registers.set(u8.subarray(CPU.fpr.offset + i * 16, CPU.fpr.offset + i * 16 + FPR_BYTES), i * FPR_BYTES);
   return {
+    control: u16[CPU.fpuControl.u16],
+    status: (u16[CPU.fpuStatus.u16] & ~TOP) | ((u32[CPU.fpuTop.u32] & 7) << 11),
+    empty: u32[CPU.fpuEmpty.u32] & 0xff,
+    opcode: u16[CPU.fpuOpcode.u16],
+    cs: u16[CPU.fpuCs.u16],
+    ds: u16[CPU.fpuDs.u16],
+    ip: hex(u64[CPU.fpuIp.u64]),
+    dp: hex(u64[CPU.fpuDp.u64]),
+    registers,
+  };
+}
+function loadX87({ u8, u16, u32, u64 }: Cpu, x87: VcpuStateV1["x87"]): void {
+  u16[CPU.fpuControl.u16] = x87.control;
+  u16[CPU.fpuStatus.u16] = x87.status & ~TOP;
+  u32[CPU.fpuTop.u32] = (x87.status & TOP) >> 11;
+  u32[CPU.fpuEmpty.u32] = x87.empty;
+  u16[CPU.fpuOpcode.u16] = x87.opcode;
+  u16[CPU.fpuCs.u16] = x87.cs;
+  u16[CPU.fpuDs.u16] = x87.ds;
+  u64[CPU.fpuIp.u64] = big(x87.ip);
+  u64[CPU.fpuDp.u64] = big(x87.dp);
+  for (let i = 0; i < 8; i++) u8.set(x87.registers.subarray(i * FPR_BYTES, (i + 1) * FPR_BYTES), CPU.fpr.offset + i * 16);
+}
+
+export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
+  const { u8, u32 } = cpu;
+  const { pending } = cpu;
+  return {
     v: 1,
-    gpr: Array.from({ length: 16 }, (_, i) => long(CPU.gpr, i)),
+    gpr: Array.from({ length: 16 }, (_, i) => hex(cpu.r64(i))),
     rip: hex(cpu.rip),
     rflags: cpu.eflags >>> 0,
     segments: Array.from({ length: 8 }, (_, s) => ({
@@ -42,25 +66,15 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
     cr2: hex(cpu.cr2),
     cr3: hex(cpu.cr3),
     cr4: cpu.cr4,
-    cr8: word(CPU.cr8),
+    cr8: u32[CPU.cr8.u32],
     efer: cpu.efer,
     xcr0: hex(cpu.xcr0),
     dr: cpu.dr.map(hex),
     pdptes: cpu.pdptes.map(hex),
     msrs: [...cpu.msrs].map(([index, value]) => ({ index, value: hex(value) })),
-    x87: {
-      control: half(CPU.fpuControl),
-      status: (half(CPU.fpuStatus) & ~0x3800) | ((word(CPU.fpuTop) & 7) << 11),
-      empty: word(CPU.fpuEmpty) & 0xff,
-      opcode: half(CPU.fpuOpcode),
-      cs: half(CPU.fpuCs),
-      ds: half(CPU.fpuDs),
-      ip: long(CPU.fpuIp),
-      dp: long(CPU.fpuDp),
-      registers,
-    },
+    x87: saveX87(cpu),
     xmm: u8.slice(CPU.xmm.offset, CPU.xmm.offset + 16 * 16),
-    mxcsr: word(CPU.mxcsr),
+    mxcsr: u32[CPU.mxcsr.u32],
     halted: cpu.halted,
     waitForSipi: cpu.waitForSipi,
     shutdown: cpu.shutdown,
@@ -69,7 +83,7 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
     nmi: (pending & PENDING.nmi) !== 0,
     init: (pending & PENDING.init) !== 0,
     nmiBlocked: cpu.nmiBlocked,
-    shadow: word(CPU.shadow),
+    shadow: cpu.shadow,
     debug: cpu.pendingDebug,
     mmioRead: cpu.mmu.access.answer ?? null,
     mmioWritten: cpu.mmu.access.written ?? null,
@@ -82,24 +96,15 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
 
 export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   if (s.v !== 1) throw new VmmError("VMM_STATE", `CPU state of version ${String(s.v)}; this engine knows version 1`);
-  const { u8, u16, u32, u64 } = cpu;
-  const long = (field: Field, value: string, i = 0): void => {
-    u64[field.u64 + i] = big(value);
-  };
-  const word = (field: Field, value: number): void => {
-    u32[field.u32] = value;
-  };
-  const half = (field: Field, value: number): void => {
-    u16[field.u16] = value;
-  };
-  s.gpr.forEach((value, i) => long(CPU.gpr, value, i));
-  long(CPU.rip, s.rip);
-  word(CPU.cr0, s.cr0);
-  long(CPU.cr2, s.cr2);
-  long(CPU.cr3, s.cr3);
-  word(CPU.cr4, s.cr4);
-  word(CPU.cr8, s.cr8);
-  word(CPU.efer, s.efer);
+  const { u8, u32, u64 } = cpu;
+  s.gpr.forEach((value, i) => cpu.setR64(i, big(value)));
+  cpu.rip = big(s.rip);
+  u32[CPU.cr0.u32] = s.cr0;
+  cpu.cr2 = big(s.cr2);
+  u64[CPU.cr3.u64] = big(s.cr3);
+  u32[CPU.cr4.u32] = s.cr4;
+  u32[CPU.cr8.u32] = s.cr8;
+  u32[CPU.efer.u32] = s.efer;
   cpu.eflags = s.rflags;
   cpu.xcr0 = big(s.xcr0);
   s.dr.forEach((value, i) => (cpu.dr[i] = big(value)));
@@ -110,24 +115,15 @@ export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   cpu.idtrLimit = s.idtr.limit;
   cpu.msrs.clear();
   for (const { index, value } of s.msrs) cpu.msrs.set(index, big(value));
-  half(CPU.fpuControl, s.x87.control);
-  half(CPU.fpuStatus, s.x87.status & ~0x3800);
-  word(CPU.fpuTop, (s.x87.status >> 11) & 7);
-  word(CPU.fpuEmpty, s.x87.empty);
-  half(CPU.fpuOpcode, s.x87.opcode);
-  half(CPU.fpuCs, s.x87.cs);
-  half(CPU.fpuDs, s.x87.ds);
-  long(CPU.fpuIp, s.x87.ip);
-  long(CPU.fpuDp, s.x87.dp);
-  for (let i = 0; i < 8; i++) u8.set(s.x87.registers.subarray(i * FPR_BYTES, (i + 1) * FPR_BYTES), CPU.fpr.offset + i * 16);
+  loadX87(cpu, s.x87);
   u8.set(s.xmm.subarray(0, 16 * 16), CPU.xmm.offset);
-  word(CPU.mxcsr, s.mxcsr);
+  u32[CPU.mxcsr.u32] = s.mxcsr;
   cpu.halted = s.halted;
   cpu.waitForSipi = s.waitForSipi;
   cpu.shutdown = s.shutdown;
-  word(CPU.pending, (s.intr ? PENDING.intr : 0) | (s.nmi ? PENDING.nmi : 0) | (s.init ? PENDING.init : 0));
+  cpu.pending = (s.intr ? PENDING.intr : 0) | (s.nmi ? PENDING.nmi : 0) | (s.init ? PENDING.init : 0);
   cpu.nmiBlocked = s.nmiBlocked;
-  word(CPU.shadow, s.shadow);
+  cpu.shadow = s.shadow;
   cpu.pendingDebug = s.debug;
   cpu.ignne = s.ignne ?? false;
   cpu.randomState = big(s.random ?? "0");
