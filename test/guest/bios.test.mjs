@@ -46,7 +46,7 @@ test("A20: INT 15h/24xx, port 92h and the 8042 close and open one gate, in any o
 
 test("stubs under a monitor: V86 with remapped pages, protected mode, shadow RAM", { ...needsNasm, timeout: 60_000 }, async (t) => {
   const bytes = await run(assemble(t, "bios-v86"), "vmcall");
-  assert.deepEqual([...bytes.subarray(0, 16)], [...Array(15).fill(1), 0x5a]);
+  assert.deepEqual([...bytes.subarray(0, 17)], [...Array(16).fill(1), 0x5a]);
 });
 
 const missing = ["syslinux", "mformat", "mcopy", "xorriso"].filter((tool) => spawnSync("which", [tool]).status !== 0);
