@@ -118,16 +118,55 @@ export const DEFAULT_CONFIG: MachineConfig = {
 /** Fills in defaults and validates; throws `CONFIG_*` errors with one clear line. */
 export function machineConfig(options: MachineOptions): MachineConfig {
   checkOptions("machineConfig()", MACHINE_OPTIONS, options, "CONFIG_OPTIONS");
-  const memoryBytes = options.memoryBytes ?? DEFAULT_CONFIG.memoryBytes;
+  const drives = options.drives ?? DEFAULT_CONFIG.drives;
+  const clock = options.clock ?? DEFAULT_CONFIG.clock;
+  const config = filledIn(options, drives, clock);
+  checkSizes(config);
+  checkDrives(drives);
+  checkBoot(config.boot);
+  refuseAbsentBootDevices(options.boot, drives, options.kernel !== undefined);
+  checkTime(config);
+  checkLines(config);
+  return config;
+}
+
+function filledIn(options: MachineOptions, drives: readonly DriveConfig[], clock: ClockKind): MachineConfig {
+  return {
+    v: 1,
+    name: options.name ?? DEFAULT_CONFIG.name,
+    memoryBytes: options.memoryBytes ?? DEFAULT_CONFIG.memoryBytes,
+    cpus: options.cpus ?? DEFAULT_CONFIG.cpus,
+    drives,
+    boot: options.boot ?? defaultBootOrder(drives),
+    clock,
+    nsPerInstruction: options.nsPerInstruction ?? DEFAULT_CONFIG.nsPerInstruction,
+    idleSkipMs: options.idleSkipMs ?? DEFAULT_CONFIG.idleSkipMs,
+    rtcMs: options.rtcMs ?? (clock === "virtual" ? DEFAULT_CONFIG.rtcMs : Date.now()),
+    trapStyle: options.trapStyle ?? DEFAULT_CONFIG.trapStyle,
+    serial: options.serial ?? DEFAULT_CONFIG.serial,
+    consoles: options.consoles ?? DEFAULT_CONFIG.consoles,
+    rng: options.rng ?? DEFAULT_CONFIG.rng,
+    net: options.net,
+    shares: options.shares ?? DEFAULT_CONFIG.shares,
+    debugPort: options.debugPort,
+    isaDebugExit: options.isaDebugExit,
+    pcTestdev: options.pcTestdev ?? DEFAULT_CONFIG.pcTestdev,
+    printer: options.printer,
+    kernel: options.kernel,
+  };
+}
+
+function checkSizes({ memoryBytes, cpus }: MachineConfig): void {
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % MIB !== 0) {
     throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes} is not a whole number of MiB`);
   }
   if (memoryBytes < MIN_MEMORY_BYTES || memoryBytes > MAX_MEMORY_BYTES) {
     throw new VmmError("CONFIG_MEMORY", `memory size ${memoryBytes / MIB}M is outside ${MIN_MEMORY_BYTES / MIB}M..${MAX_MEMORY_BYTES / MIB}M`);
   }
-  const cpus = options.cpus ?? DEFAULT_CONFIG.cpus;
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) throw new VmmError("CONFIG_CPUS", `${cpus} CPUs; a machine has 1 to ${MAX_CPUS}`);
-  const drives = options.drives ?? DEFAULT_CONFIG.drives;
+}
+
+function checkDrives(drives: readonly DriveConfig[]): void {
   const floppies = drives.filter((d) => d.kind === "floppy").length;
   const virtio = drives.filter((d) => d.bus === "virtio");
   const other = virtio.find((d) => d.kind !== "hard-disk" || d.image === undefined);
@@ -137,51 +176,27 @@ export function machineConfig(options: MachineOptions): MachineConfig {
   const ide = drives.length - floppies - virtio.length;
   if (floppies > MAX_FLOPPIES) throw new VmmError("CONFIG_DRIVES", `${floppies} floppy drives, a PC has room for ${MAX_FLOPPIES}`);
   if (ide > MAX_IDE) throw new VmmError("CONFIG_DRIVES", `${ide} hard disks and CD drives, the two IDE channels have room for ${MAX_IDE}`);
-  const boot = options.boot ?? defaultBootOrder(drives);
+}
+
+function checkBoot(boot: readonly BootDevice[]): void {
   if (boot.length === 0) throw new VmmError("CONFIG_BOOT", "the boot order is empty");
   if (new Set(boot).size !== boot.length) throw new VmmError("CONFIG_BOOT", `boot order ${boot.join(",")} names a device twice`);
-  refuseAbsentBootDevices(options.boot, drives, options.kernel !== undefined);
-  const nsPerInstruction = options.nsPerInstruction ?? DEFAULT_CONFIG.nsPerInstruction;
+}
+
+function checkTime({ nsPerInstruction, idleSkipMs, rtcMs }: MachineConfig): void {
   if (!Number.isSafeInteger(nsPerInstruction) || nsPerInstruction < 1 || nsPerInstruction > 1000) {
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
   }
-  const idleSkipMs = options.idleSkipMs ?? DEFAULT_CONFIG.idleSkipMs;
   if (!(idleSkipMs >= 0)) throw new VmmError("CONFIG_CLOCK", `idleSkipMs ${idleSkipMs}: use milliseconds, 0 or more`);
-  const { isaDebugExit } = options;
+  if (!Number.isFinite(rtcMs)) throw new VmmError("CONFIG_RTC", "the start time is not a date");
+}
+
+function checkLines({ isaDebugExit, shares, consoles, serial }: MachineConfig): void {
   if (isaDebugExit !== undefined && !(Number.isInteger(isaDebugExit) && isaDebugExit >= 0 && isaDebugExit <= 0xfffc))
     throw new VmmError("CONFIG_TESTDEV", `isaDebugExit ${isaDebugExit} is not a port: use 0 to 0xfffc, such as 0xf4 or 0x501`);
-  const serial = options.serial ?? DEFAULT_CONFIG.serial;
-  const shares = options.shares ?? DEFAULT_CONFIG.shares;
   if (shares.length > 4) throw new VmmError("CONFIG_SHARES", `${shares.length} shared directories, there is room for 4`);
-  const consoles = options.consoles ?? DEFAULT_CONFIG.consoles;
   if (consoles.length > 16) throw new VmmError("CONFIG_SERIAL", `${consoles.length} virtio consoles, the device has room for 16`);
   if (serial.length > 4) throw new VmmError("CONFIG_SERIAL", `${serial.length} serial lines, a PC has four`);
-  const clock = options.clock ?? DEFAULT_CONFIG.clock;
-  const rtcMs = options.rtcMs ?? (clock === "virtual" ? DEFAULT_CONFIG.rtcMs : Date.now());
-  if (!Number.isFinite(rtcMs)) throw new VmmError("CONFIG_RTC", "the start time is not a date");
-  return {
-    v: 1,
-    name: options.name ?? DEFAULT_CONFIG.name,
-    memoryBytes,
-    cpus,
-    drives,
-    boot,
-    clock,
-    nsPerInstruction,
-    idleSkipMs,
-    rtcMs,
-    trapStyle: options.trapStyle ?? DEFAULT_CONFIG.trapStyle,
-    serial,
-    consoles,
-    rng: options.rng ?? DEFAULT_CONFIG.rng,
-    net: options.net,
-    shares,
-    debugPort: options.debugPort,
-    isaDebugExit,
-    pcTestdev: options.pcTestdev ?? DEFAULT_CONFIG.pcTestdev,
-    printer: options.printer,
-    kernel: options.kernel,
-  };
 }
 
 const KIND_WORDS = { "hard-disk": "hard disk", floppy: "floppy", cdrom: "CD" } as const satisfies Record<DriveConfig["kind"], string>;

@@ -46,7 +46,7 @@ export function createInt10(options: Int10Options): Int10 {
       const { ax } = ctx.regs;
       // What most calls are: a guest prints.
       if (ax >> 8 === 0x0e) teletype(ctx, ax & 0xff, env);
-      else dispatch(ctx, ax, env);
+      else SERVICES.get(ax >> 8)?.(ctx, ax & 0xff, env);
       return "done";
     },
     init: (ctx) => {
@@ -66,82 +66,42 @@ export function createInt10(options: Int10Options): Int10 {
   };
 }
 
-function dispatch(ctx: BiosContext, ax: number, env: VideoEnv): void {
-  const r = ctx.regs;
-  switch (ax >> 8) {
-    case 0x00: {
-      const mode = setMode(ctx, ax & 0xff);
-      if (mode !== undefined) r.al = mode.mode === 6 ? 0x3f : mode.mode > 7 ? 0x20 : 0x30;
-      return;
-    }
-    case 0x01:
-      setCursorShape(ctx, r.ch, r.cl);
-      return;
-    case 0x02:
-      setCursorPosition(ctx, r.bh, r.dh, r.dl);
-      return;
-    case 0x03:
-      readCursor(ctx);
-      return;
-    case 0x04:
-      r.ah = 0;
-      return;
-    case 0x05:
-      selectPage(ctx, ax & 0xff);
-      return;
-    case 0x06:
-      scrollWindow(ctx, env, false);
-      return;
-    case 0x07:
-      scrollWindow(ctx, env, true);
-      return;
-    case 0x08:
-      readCell(ctx, env);
-      return;
-    case 0x09:
-      writeCells(ctx, env, true);
-      return;
-    case 0x0a:
-      writeCells(ctx, env, false);
-      return;
-    case 0x0b:
-      setCgaColor(ctx);
-      return;
-    case 0x0c:
-      writePixel(ctx, env);
-      return;
-    case 0x0d:
-      readPixel(ctx, env);
-      return;
-    case 0x0f:
-      r.ax = (ctx.mem.read8(BDA.COLUMNS) << 8) | (ctx.mem.read8(BDA.VIDEO_MODE) & 0x7f) | (ctx.mem.read8(BDA.EGA_INFO) & 0x80);
-      r.bh = ctx.mem.read8(BDA.ACTIVE_PAGE);
-      return;
-    case 0x10:
-      paletteService(ctx);
-      return;
-    case 0x11:
-      characterGenerator(ctx);
-      return;
-    case 0x12:
-      alternateSelect(ctx);
-      return;
-    case 0x13:
-      writeString(ctx, env);
-      return;
-    case 0x1a:
-      displayCombinationService(ctx);
-      return;
-    case 0x1b:
-      functionalityState(ctx);
-      return;
-    case 0x1c:
-      saveRestoreService(ctx);
-      return;
-    case 0x4f:
-      vbeService(ctx, env);
-      return;
-    default:
-    // Everything else leaves the registers alone: callers probe with FEh, EFh and 6Fh.
-  }
+type VideoService = (ctx: BiosContext, al: number, env: VideoEnv) => void;
+
+/** By AH. Everything else leaves the registers alone: callers probe with FEh, EFh and 6Fh. */
+const SERVICES: ReadonlyMap<number, VideoService> = new Map<number, VideoService>([
+  [0x00, modeService],
+  [0x01, (ctx) => setCursorShape(ctx, ctx.regs.ch, ctx.regs.cl)],
+  [0x02, (ctx) => setCursorPosition(ctx, ctx.regs.bh, ctx.regs.dh, ctx.regs.dl)],
+  [0x03, readCursor],
+  // No light pen.
+  [0x04, (ctx) => void (ctx.regs.ah = 0)],
+  [0x05, selectPage],
+  [0x06, (ctx, _al, env) => scrollWindow(ctx, env, false)],
+  [0x07, (ctx, _al, env) => scrollWindow(ctx, env, true)],
+  [0x08, (ctx, _al, env) => readCell(ctx, env)],
+  [0x09, (ctx, _al, env) => writeCells(ctx, env, true)],
+  [0x0a, (ctx, _al, env) => writeCells(ctx, env, false)],
+  [0x0b, setCgaColor],
+  [0x0c, (ctx, _al, env) => writePixel(ctx, env)],
+  [0x0d, (ctx, _al, env) => readPixel(ctx, env)],
+  [0x0f, currentMode],
+  [0x10, paletteService],
+  [0x11, characterGenerator],
+  [0x12, alternateSelect],
+  [0x13, (ctx, _al, env) => writeString(ctx, env)],
+  [0x1a, displayCombinationService],
+  [0x1b, functionalityState],
+  [0x1c, saveRestoreService],
+  [0x4f, (ctx, _al, env) => vbeService(ctx, env)],
+]);
+
+function modeService(ctx: BiosContext, al: number): void {
+  const mode = setMode(ctx, al);
+  if (mode !== undefined) ctx.regs.al = mode.mode === 6 ? 0x3f : mode.mode > 7 ? 0x20 : 0x30;
+}
+
+function currentMode({ regs, mem }: BiosContext): void {
+  regs.ax = (mem.read8(BDA.COLUMNS) << 8) | (mem.read8(BDA.VIDEO_MODE) & 0x7f) | (mem.read8(BDA.EGA_INFO) & 0x80);
+  regs.bh = mem.read8(BDA.ACTIVE_PAGE);
 }

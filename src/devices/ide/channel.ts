@@ -3,10 +3,11 @@ import type { Clock, Shaped } from "../../base/index.ts";
 import type { BusDevice, DmaView, IrqPin } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
 import { ABSENT_DRIVE_STATE, AbsentDrive } from "./absent.ts";
+import { ATA } from "./ata-commands.ts";
 import { ATA_DISK_STATE, AtaDisk } from "./ata-disk.ts";
 import { ATAPI_DRIVE_STATE, AtapiDrive } from "./atapi-drive.ts";
 import { BUS_MASTER_STATE, BusMaster } from "./bus-master.ts";
-import { ST } from "./device.ts";
+import { ST, TASK_FILE } from "./device.ts";
 
 /** What may hang on the cable. */
 export type IdeDrive = AtaDisk | AtapiDrive;
@@ -68,11 +69,11 @@ export class IdeChannel {
     this.commandBlock = {
       name: `${options.name}-command`,
       read: (offset, size) => {
-        if (offset === 0) return this.#selected === undefined ? this.#floating(size) : this.#selected.readData(size);
+        if (offset === TASK_FILE.DATA) return this.#selected === undefined ? this.#floating(size) : this.#selected.readData(size);
         return readBytes(offset, size, (at) => this.#readRegister(at));
       },
       write: (offset, size, value) => {
-        if (offset === 0) {
+        if (offset === TASK_FILE.DATA) {
           this.#selected?.writeData(size, value);
           return;
         }
@@ -155,32 +156,32 @@ export class IdeChannel {
   }
 
   #readRegister(index: number): number {
-    if (index > 7) return 0xff;
+    if (index > TASK_FILE.STATUS) return 0xff;
     const drive = this.#selected;
-    if (index === 7) {
+    if (index === TASK_FILE.STATUS) {
       const status = this.#readStatus();
       drive?.setInterrupt(false);
       return status;
     }
     if (this.#empty) return 0xff;
-    if (index === 6) return ((drive?.readRegister(6, false) ?? this.#select) & 0x4f) | (this.#select & 0x10) | 0xa0;
+    if (index === TASK_FILE.DEVICE) return ((drive?.readRegister(index, false) ?? this.#select) & 0x4f) | (this.#select & 0x10) | 0xa0;
     return drive === undefined ? this.#absent.readRegister(index) : drive.readRegister(index, (this.#control & HOB) !== 0);
   }
 
   #writeRegister(index: number, value: number): void {
-    if (index > 7) return;
+    if (index > TASK_FILE.COMMAND) return;
     this.#control &= ~HOB;
-    if (index === 7) return this.#writeCommand(value);
+    if (index === TASK_FILE.COMMAND) return this.#writeCommand(value);
     // Both drives latch the registers; each ignores them while busy.
     for (const drive of this.#drives) (drive ?? this.#absent).writeRegister(index, value);
-    if (index === 6) {
+    if (index === TASK_FILE.DEVICE) {
       this.#choose(value);
       this.#updateIrq();
     }
   }
 
   #writeCommand(command: number): void {
-    if (command !== 0x90) {
+    if (command !== ATA.DIAGNOSTIC) {
       this.#selected?.writeCommand(command);
       return;
     }
@@ -190,7 +191,7 @@ export class IdeChannel {
     this.#absent.reset();
     second?.runDiagnostic(false);
     this.#choose(0);
-    if (first !== undefined) first.writeCommand(0x90);
+    if (first !== undefined) first.writeCommand(command);
     this.#updateIrq();
   }
 

@@ -2,6 +2,9 @@ import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { Clock, Timer } from "../../base/index.ts";
 
+/** The command block's registers by offset; some are another one when written (ATA/ATAPI-6 §7). */
+export const TASK_FILE = { DATA: 0, ERROR: 1, FEATURES: 1, COUNT: 2, LBA_LOW: 3, LBA_MID: 4, LBA_HIGH: 5, DEVICE: 6, STATUS: 7, COMMAND: 7 } as const;
+
 /** Status register bits (ATA/ATAPI-6, T13/1410D §7.15). */
 export const ST = { BSY: 0x80, DRDY: 0x40, DF: 0x20, DSC: 0x10, DRQ: 0x08, ERR: 0x01 } as const;
 /** Error register bits (§7.9). */
@@ -107,45 +110,45 @@ export abstract class IdeDevice {
   /** True: DEVICE RESET (08h) is for this drive. */
   protected abstract readonly takesDeviceReset: boolean;
 
-  /** Registers 1..6 as the host reads them; `highOrder` is the HOB bit of device control. */
+  /** Error to device as the host reads them; `highOrder` is the HOB bit of device control. */
   readRegister(index: number, highOrder: boolean): number {
     switch (index) {
-      case 1:
+      case TASK_FILE.ERROR:
         return highOrder ? (this.hob[0] ?? 0) : this.error;
-      case 2:
+      case TASK_FILE.COUNT:
         return highOrder ? (this.hob[1] ?? 0) : this.count;
-      case 3:
+      case TASK_FILE.LBA_LOW:
         return highOrder ? (this.hob[2] ?? 0) : this.lbaLow;
-      case 4:
+      case TASK_FILE.LBA_MID:
         return highOrder ? (this.hob[3] ?? 0) : this.lbaMid;
-      case 5:
+      case TASK_FILE.LBA_HIGH:
         return highOrder ? (this.hob[4] ?? 0) : this.lbaHigh;
       default:
         return this.select;
     }
   }
 
-  /** Registers 1..6 as the host writes them; not taken while a command runs. */
+  /** Features to device as the host writes them; not taken while a command runs. */
   writeRegister(index: number, value: number): void {
-    if ((this.status & (ST.BSY | ST.DRQ)) !== 0 && index !== 6) return;
+    if ((this.status & (ST.BSY | ST.DRQ)) !== 0 && index !== TASK_FILE.DEVICE) return;
     switch (index) {
-      case 1:
+      case TASK_FILE.FEATURES:
         this.hob[0] = this.feature;
         this.feature = value;
         return;
-      case 2:
+      case TASK_FILE.COUNT:
         this.hob[1] = this.count;
         this.count = value;
         return;
-      case 3:
+      case TASK_FILE.LBA_LOW:
         this.hob[2] = this.lbaLow;
         this.lbaLow = value;
         return;
-      case 4:
+      case TASK_FILE.LBA_MID:
         this.hob[3] = this.lbaMid;
         this.lbaMid = value;
         return;
-      case 5:
+      case TASK_FILE.LBA_HIGH:
         this.hob[4] = this.lbaHigh;
         this.lbaHigh = value;
         return;
