@@ -382,6 +382,24 @@ for (const [engineName, engine] of Object.entries(ENGINES)) {
   implicit("INT3 reads SS0 from the TSS", "v86", TASK + 8, ACCESS, [0xcc]);
 }
 
+// ---- a guest that meets a breakpoint by the delivery of #DB itself
+for (const [engineName, engine] of Object.entries(ENGINES)) {
+  for (const mode of ["real", "protected32", "long"]) {
+    test(`a breakpoint on what #DB's delivery reads uses up the budget, ${mode} [${engineName}]`, () => {
+      const m = new ModeMachine(engine, mode);
+      m.reset({ gpr: { 3: X, 4: mode === "real" ? STACK : 0x40000 } });
+      m.write([0x90, 0xf1, 0x90]);
+      const vector = mode === "real" ? 4 : IDT + (mode === "long" ? 16 : 8);
+      arm(m, [{ at: vector, kind: ACCESS, len: 0, global: false }]);
+      tried++;
+      const before = m.vcpu.instructionCount();
+      for (const budget of [1, 7, 1000]) assert.equal(m.vcpu.run(RUN, budget).kind, "budget");
+      assert.equal(m.vcpu.instructionCount() - before, 1008);
+      m.dispose();
+    });
+  }
+}
+
 // ---- images of the whole x87 and SSE state
 for (const [engineName, engine] of Object.entries(ENGINES)) {
   test(`data breakpoints in FXSAVE, FXRSTOR, XSAVE and XRSTOR images [${engineName}]`, () => {
