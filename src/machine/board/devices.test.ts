@@ -64,4 +64,28 @@ describe("the board", () => {
     vga?.writeConfig(0x18, 4, 0xf1000000);
     expect([mmio.read(0xf0000600, 4), mmio.read(0xf1000600, 4)]).toEqual([0xffffffff, 8]);
   });
+
+  it("gives back every device's record as it was saved, and refuses what is missing or out of range with its place", () => {
+    const saved = board();
+    // Something that differs from power-on in each corner.
+    saved.pio.write(0x43, 1, 0x34);
+    saved.pio.write(0x40, 1, 0x12);
+    saved.pio.write(0x3fb, 1, 0x83);
+    saved.pio.write(0x60, 1, 0xf4);
+    saved.pio.write(0x3f5, 1, 0x03);
+    saved.pio.write(0xcf8, 4, 0x80000800);
+    saved.pio.write(0x8900, 1, 0x53);
+    const records = saved.save();
+    expect(Object.keys(records).length).toBeGreaterThan(20);
+    const copy = board();
+    copy.load(structuredClone(records), "chips");
+    expect(copy.save()).toEqual(records);
+    const { pit: _pit, ...less } = records;
+    expect(() => board().load(less, "chips")).toThrow(
+      expect.objectContaining({ code: "SNAPSHOT_MACHINE", message: expect.stringContaining("about pit") }),
+    );
+    expect(() => board().load({ ...records, shutdownPort: 9 }, "chips")).toThrow(/chips\.shutdownPort is 9 where a whole number from 0 to 8 belongs/);
+    const bad = { ...records, pci: { ...Object(records["pci"]), functions: [[0, { v: 1, config: [1], interrupt: false }]] } };
+    expect(() => board().load(bad, "chips")).toThrow(/chips\.pci\.functions\[0\]\.config is a list where a list of 256 belongs/);
+  });
 });
