@@ -9,3 +9,6 @@ export type { Field, FieldSpec } from "./layout.ts";
 export { utf8Bytes, utf8Text, Utf8Stream } from "./utf8.ts";
 export * as shape from "./shape.ts";
 export type { Shape, Shaped } from "./shape.ts";
+export { checkArguments, checkOptions } from "./kinds.ts";
+export type { Argument, Kind, OptionTable } from "./kinds.ts";
+export * as kinds from "./kinds.ts";

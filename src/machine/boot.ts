@@ -1,4 +1,4 @@
-import { VmmError } from "../base/index.ts";
+import { checkOptions, VmmError } from "../base/index.ts";
 import type { FileTree } from "../backends/api/index.ts";
 import type { CpuEngine } from "../vmm/index.ts";
 import { machineConfig } from "./config.ts";
@@ -15,7 +15,6 @@ import { openSnapshot, savedOptions } from "./snapshot/restore.ts";
 import type { Restoring } from "./snapshot/restore.ts";
 import { VirtualMachine } from "./automation/virtual-machine.ts";
 import type { VirtualMachineOptions } from "./automation/options.ts";
-import { checkOptions } from "./options/kinds.ts";
 import { BOOT_OPTIONS, RUN_OPTIONS } from "./options/tables.ts";
 
 /** A directory for the guest: a name on this host, or a tree of your own. `tag` is what the guest calls it. */

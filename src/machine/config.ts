@@ -1,4 +1,4 @@
-import { VmmError } from "../base/index.ts";
+import { checkOptions, VmmError } from "../base/index.ts";
 import type { NetConfig } from "./net.ts";
 import type { BlockBackend, ByteSink, ConsoleBackend, FileTree } from "../backends/api/index.ts";
 import type { ImageFormat } from "../backends/formats/index.ts";
@@ -6,7 +6,6 @@ import type { TrapStyle } from "../biosemul/index.ts";
 import type { KernelRequest } from "../loaders/index.ts";
 import { parseBootDevice } from "./boot-device.ts";
 import type { BootClass, BootDevice } from "./boot-device.ts";
-import { checkOptions } from "./options/kinds.ts";
 import { MACHINE_OPTIONS } from "./options/tables.ts";
 
 /** One medium and how it is attached. `image` is owned by the machine: closed when the machine is disposed of. */

@@ -104,6 +104,8 @@ test("arguments that the types would not allow are refused in words", async () =
     [() => vm.registers(99), /cpu is 99/],
     [() => vm.registers(3), /there is no CPU 3/],
     [() => vm.translate(5), /linear is 5; use a bigint/],
+    [() => new MemoryBlockBackend("a", new Uint8Array(512), { readonly: true }), /no option "readonly" \(did you mean readOnly\?\)/],
+    [() => new MemoryBlockBackend("a", [1]), /^MemoryBlockBackend\(\): bytes is an array/],
   ])
     assert.throws(call, (error) => typeof error.code === "string" && message.test(error.message) && !error.message.includes("\n"), String(call));
   for (const [call, message] of [

@@ -1,4 +1,9 @@
+import { checkArguments, checkOptions, kinds } from "../../base/index.ts";
+import type { OptionTable } from "../../base/index.ts";
+
 import { shape } from "../../base/index.ts";
+
+const { bytes: byteArray, choice, flag, text } = kinds;
 
 /**
  * A disk, floppy or CD image seen as bytes. Synchronous: the BIOS and device models answer inside a VM exit.
@@ -33,13 +38,21 @@ export interface BlockBackend {
   close(): void;
 }
 
+interface MemoryBlockOptions {
+  readonly sectorBytes?: 512 | 2048;
+  readonly readOnly?: boolean;
+}
+const MEMORY_OPTIONS: OptionTable<MemoryBlockOptions> = { sectorBytes: choice([512, 2048]), readOnly: flag };
+
 /** A disk in memory: tests, the demo disk, browser uploads. Owns `bytes`. */
 export class MemoryBlockBackend implements BlockBackend {
   readonly name: string;
   readonly sectorBytes: 512 | 2048;
   readonly readOnly: boolean;
   readonly bytes: Uint8Array;
-  constructor(name: string, bytes: Uint8Array, options: { readonly sectorBytes?: 512 | 2048; readonly readOnly?: boolean } = {}) {
+  constructor(name: string, bytes: Uint8Array, options: MemoryBlockOptions = {}) {
+    checkArguments("MemoryBlockBackend()", ["name", text(), name], ["bytes", byteArray, bytes]);
+    checkOptions("MemoryBlockBackend()", MEMORY_OPTIONS, options, "API_ARGUMENT", "{ readOnly: true }");
     this.name = name;
     this.bytes = bytes;
     this.sectorBytes = options.sectorBytes ?? 512;

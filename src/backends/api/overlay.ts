@@ -1,6 +1,9 @@
-import { shape } from "../../base/index.ts";
+import { kinds, shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
+import { checkOptions } from "../../base/index.ts";
 import type { BlockBackend } from "./block.ts";
+
+const { choice } = kinds;
 
 /** As many as memory has room for. */
 const MAX_CHUNKS = 2 ** 20;
@@ -31,6 +34,7 @@ export class OverlayBlockBackend implements BlockBackend {
 
   /** `chunkBytes`: 4 KB for scattered writes, 64 KB (default) for streams; a power of two of at least 2048. */
   constructor(base: BlockBackend, options: { readonly chunkBytes?: 4096 | 65536 } = {}) {
+    checkOptions("OverlayBlockBackend()", { chunkBytes: choice([4096, 65536]) }, options, "API_ARGUMENT", "{ chunkBytes: 4096 }");
     this.name = base.name;
     this.sectorBytes = base.sectorBytes;
     this.sizeBytes = base.sizeBytes;

@@ -1,6 +1,5 @@
-import { VmmError } from "../../base/index.ts";
-import { checkArguments } from "../options/kinds.ts";
-import type { Argument } from "../options/kinds.ts";
+import { checkArguments, VmmError } from "../../base/index.ts";
+import type { Argument } from "../../base/index.ts";
 
 /** Stands before every call that acts on a machine: throws for one that is no more, and for arguments that the types would not allow. */
 export type Guard = (call: string, ...args: readonly Argument[]) => void;

@@ -1,6 +1,8 @@
-import { bytes as byteArray, integer } from "../options/kinds.ts";
+import { kinds } from "../../base/index.ts";
 import type { Pc } from "../pc.ts";
 import type { Guard } from "./guard.ts";
+
+const { bytes: byteArray, integer } = kinds;
 
 /** The CPU's physical addresses have 40 bits (CPUID 80000008h). */
 const ADDRESSES = 2 ** 40;

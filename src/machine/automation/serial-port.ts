@@ -1,10 +1,11 @@
-import { utf8Bytes } from "../../base/index.ts";
-import { kind } from "../options/kinds.ts";
+import { kinds, utf8Bytes } from "../../base/index.ts";
 import type { Guard } from "./guard.ts";
 import type { WaitOptions } from "./options.ts";
 import type { Wait } from "./screen.ts";
 import type { SerialLine } from "./serial-line.ts";
 import type { Pattern, WatchMatch } from "./watch.ts";
+
+const { kind } = kinds;
 
 const DATA = kind("a string or a Uint8Array", (v) => typeof v === "string" || v instanceof Uint8Array);
 

@@ -1,4 +1,4 @@
-import { VmmError } from "../../base/index.ts";
+import { checkOptions, kinds, VmmError } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import type { Vcpu } from "../../vmm/index.ts";
 import { describeEnd } from "./describe-end.ts";
@@ -11,7 +11,6 @@ import { parseChord, parseTyped } from "./keys.ts";
 import type { KeyChord, KeyName } from "./keys.ts";
 import type { Pc } from "../pc.ts";
 import type { Platform } from "../platform.ts";
-import { anything, checkOptions, choice, either, finite, flag, integer, kind as kindOf, text, withMethods } from "../options/kinds.ts";
 import { PATTERN, TYPE_OPTIONS, WAIT_OPTIONS } from "../options/tables.ts";
 import { MemoryAccess } from "./memory-access.ts";
 import type { TypeOptions, VirtualMachineOptions, WaitOptions } from "./options.ts";
@@ -33,6 +32,8 @@ import { translateLinear } from "./translate.ts";
 import { Typist } from "./typist.ts";
 import { WatchList } from "./watch.ts";
 import type { Pattern, WatchMatch, WatchSource } from "./watch.ts";
+
+const { anything, choice, either, finite, flag, integer, kind: kindOf, text, withMethods } = kinds;
 
 const DEFAULT_WAIT_MS = 4000;
 const UNIT = integer(0, 3, "the number of a drive, from 0");

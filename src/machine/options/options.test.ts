@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { VmmError } from "../../base/index.ts";
-import { checkArguments, checkOptions, integer } from "./kinds.ts";
-import type { Kind } from "./kinds.ts";
+import { checkArguments, checkOptions, kinds, VmmError } from "../../base/index.ts";
+import type { Kind } from "../../base/index.ts";
 import { BOOT_OPTIONS, MACHINE_OPTIONS, RUN_OPTIONS, TYPE_OPTIONS, WAIT_OPTIONS } from "./tables.ts";
+
+const { integer } = kinds;
 
 function complaint(table: Readonly<Record<string, Kind>>, options: unknown): string {
   try {

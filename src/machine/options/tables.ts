@@ -1,3 +1,5 @@
+import { kinds } from "../../base/index.ts";
+import type { Kind, OptionTable } from "../../base/index.ts";
 import type { BlockBackend } from "../../backends/api/index.ts";
 import { IMAGE_FORMATS } from "../../backends/formats/image-format.ts";
 import type { HostForward } from "../../backends/net-user/index.ts";
@@ -10,24 +12,8 @@ import type { KernelBoot } from "../kernel.ts";
 import type { ImageSource } from "../media.ts";
 import type { NetRequest } from "../net.ts";
 import type { TypeOptions, VirtualMachineOptions, WaitOptions } from "../automation/options.ts";
-import {
-  anything,
-  bytes,
-  callback,
-  choice,
-  either,
-  fields,
-  finite,
-  flag,
-  integer,
-  isRecord,
-  kind,
-  list,
-  optional,
-  text,
-  withMethods,
-} from "./kinds.ts";
-import type { Kind, OptionTable } from "./kinds.ts";
+
+const { anything, bytes, callback, choice, either, fields, finite, flag, integer, isRecord, kind, list, optional, text, withMethods } = kinds;
 
 const has = (value: unknown, name: string): boolean => isRecord(value) && value[name] !== undefined;
 

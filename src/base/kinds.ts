@@ -1,5 +1,6 @@
-import { closest, VmmError } from "../../base/index.ts";
-import type { ErrorCode } from "../../base/index.ts";
+import { closest } from "./closest.ts";
+import type { ErrorCode } from "./error-codes.ts";
+import { VmmError } from "./errors.ts";
 
 /** What a value may be. `where` is its name in messages: "images[0].bus". */
 export interface Kind {
