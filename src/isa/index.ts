@@ -11,14 +11,14 @@ export {
   CPUID_D1_EAX,
   FEATURES,
 } from "./facts/cpuid.ts";
-export { CR0, CR3, CR4, DR6, DR7, EFER, XCR0 } from "./facts/cr.ts";
+export { CR0, CR4, DR6, DR7, EFER, XCR0 } from "./facts/cr.ts";
 export { DISPI, DISPI_ENABLE } from "./facts/dispi.ts";
 export { decode } from "./decode.ts";
 export { disassemble, formatInsn } from "./disassemble.ts";
 export { PFEC, SELECTOR_ERROR, VECTOR, combineFaults, exceptionClass, exceptionName, pushesErrorCode } from "./facts/exceptions.ts";
 export { FLAG, FLAGS_ARITHMETIC, FLAGS_DEFINED } from "./facts/flags.ts";
 export { APIC_BASE, MSR } from "./facts/msr.ts";
-export { ACCESS, PAGE_SHIFT, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./facts/paging.ts";
+export { ACCESS, PAGE_SIZE, PTE, PTE_NX_HI, SYSTEM_TYPE } from "./facts/paging.ts";
 export { BDA, EBDA } from "./facts/bios-data.ts";
 export { IRQ, MEM, PIT_HZ, PORT, UART_REGISTER } from "./facts/pc-map.ts";
 export {

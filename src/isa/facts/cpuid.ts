@@ -84,7 +84,7 @@ export const CPUID_7_EBX = {
 /** Leaf 7, sub-leaf 0. */
 export const CPUID_7_ECX = { UMIP: 2, PKU: 3, OSPKE: 4, LA57: 16, RDPID: 22 } as const;
 /** Leaf 7, sub-leaf 0. */
-export const CPUID_7_EDX = { FSRM: 4, MD_CLEAR: 10, IBRS: 26, ARCH_CAPABILITIES: 29 } as const;
+export const CPUID_7_EDX = { FSRM: 4, MD_CLEAR: 10, IBRS: 26, STIBP: 27, ARCH_CAPABILITIES: 29 } as const;
 /** Leaf 0Dh, sub-leaf 1. */
 export const CPUID_D1_EAX = { XSAVEOPT: 0, XSAVEC: 1, XGETBV1: 2, XSAVES: 3 } as const;
 /** Leaf 8000_0001h. The bits that AMD copies from leaf 1 EDX are not repeated. */

@@ -14,9 +14,6 @@ export const CR0 = {
 } as const;
 
 /** SDM vol. 3A §2.5. */
-export const CR3 = { PWT: 1 << 3, PCD: 1 << 4 } as const;
-
-/** SDM vol. 3A §2.5. */
 export const CR4 = {
   VME: 1,
   PVI: 1 << 1,

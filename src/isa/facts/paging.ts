@@ -18,8 +18,6 @@ export const PTE = {
 export const PTE_NX_HI = 0x80000000;
 /** Bytes of the smallest page. */
 export const PAGE_SIZE = 4096;
-/** log2 of `PAGE_SIZE`. */
-export const PAGE_SHIFT = 12;
 
 /** Descriptor access-rights bits in VMX layout (SDM vol. 3C table 24-2), which is byte 5 and the high nibble of byte 6. */
 export const ACCESS = {

@@ -1,4 +1,4 @@
-import type { Insn } from "../../../isa/index.ts";
+import { CR0, type Insn, VECTOR } from "../../../isa/index.ts";
 import type { SystemHelper } from "../cpu.ts";
 import { FPU } from "../fpu/index.ts";
 import { waitForErrors } from "../fpu/stack.ts";
@@ -19,9 +19,9 @@ const undefinedOpcode: SystemHelper = (cpu) => cpu.ud();
 const tooLong: SystemHelper = (cpu) => cpu.gp();
 /** An MMX instruction whose generated code deferred: CR0.EM, CR0.TS, or a pending x87 exception. */
 const mmxUnavailable: SystemHelper = (cpu) => {
-  if ((cpu.cr0 & 4) !== 0) cpu.ud();
-  if ((cpu.cr0 & 8) !== 0) cpu.raise(7);
-  return waitForErrors(cpu) ? cpu.raise(16) : "repeat";
+  if ((cpu.cr0 & CR0.EM) !== 0) cpu.ud();
+  if ((cpu.cr0 & CR0.TS) !== 0) cpu.raise(VECTOR.NM);
+  return waitForErrors(cpu) ? cpu.raise(VECTOR.MF) : "repeat";
 };
 
 /** Helpers by semantic name. */

@@ -1,3 +1,4 @@
+import { CR0, CR4, VECTOR } from "../../../isa/index.ts";
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
@@ -112,7 +113,7 @@ function operand(cpu: Cpu, insn: Insn): MemoryOperand {
 // ---- FXSAVE and FXRSTOR
 /** The XMM part is saved when the processor has SSE and the system said that it knows (CR4.OSFXSR). */
 function withXmm(cpu: Cpu): boolean {
-  return cpu.features.sse && (cpu.cr4 & 0x200) !== 0;
+  return cpu.features.sse && (cpu.cr4 & CR4.OSFXSR) !== 0;
 }
 function fxAddress(cpu: Cpu, insn: Insn, write: boolean): number {
   const op = operand(cpu, insn);
@@ -171,8 +172,8 @@ function requested(cpu: Cpu): number {
 }
 const XSAVE_BYTES = 576;
 function xAddress(cpu: Cpu, insn: Insn, write: boolean): number {
-  if ((cpu.cr4 & 0x40000) === 0) cpu.ud();
-  if ((cpu.cr0 & 8) !== 0) cpu.raise(7);
+  if ((cpu.cr4 & CR4.OSXSAVE) === 0) cpu.ud();
+  if ((cpu.cr0 & CR0.TS) !== 0) cpu.raise(VECTOR.NM);
   const op = operand(cpu, insn);
   const la = linearAddress(cpu, insn, op, XSAVE_BYTES, write);
   if ((la & 63) !== 0) cpu.gp(0);

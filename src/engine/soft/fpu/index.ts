@@ -1,3 +1,4 @@
+import { CR0, VECTOR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { ARITHMETIC } from "./arith.ts";
 import { emms, NO_WAIT, WAITING_CONTROL } from "./control.ts";
@@ -12,12 +13,12 @@ function wrap(bodies: Readonly<Record<string, Body>>, how: (body: Body) => Syste
 
 /** WAIT/FWAIT: #NM only when the monitor bit says so too. */
 const fwait: SystemHelper = (cpu: Cpu) => {
-  if ((cpu.cr0 & 0xa) === 0xa) cpu.raise(7);
+  if ((cpu.cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS)) cpu.raise(VECTOR.NM);
   return waitForErrors(cpu) ? "next" : "repeat";
 };
 const emmsHelper: SystemHelper = (cpu: Cpu) => {
-  if ((cpu.cr0 & 4) !== 0) cpu.ud();
-  if ((cpu.cr0 & 8) !== 0) cpu.raise(7);
+  if ((cpu.cr0 & CR0.EM) !== 0) cpu.ud();
+  if ((cpu.cr0 & CR0.TS) !== 0) cpu.raise(VECTOR.NM);
   if (!waitForErrors(cpu)) return "repeat";
   emms(cpu);
   return "next";

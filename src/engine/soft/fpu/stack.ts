@@ -1,3 +1,4 @@
+import { CR0, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
@@ -81,7 +82,7 @@ export function commit(cpu: Cpu): void {
   if ((raised & 0x3f & ~ENV[MASK]) !== 0) {
     status |= ES | BUSY;
     cpu.u16[STATUS] = status;
-    if ((cpu.cr0 & 0x20) === 0) cpu.ferr?.();
+    if ((cpu.cr0 & CR0.NE) === 0) cpu.ferr?.();
     return;
   }
   cpu.u16[STATUS] = status;
@@ -110,7 +111,7 @@ export function updateSummary(cpu: Cpu): void {
 
 /** #NM when the x87 is absent or its state belongs to another task. */
 export function available(cpu: Cpu): void {
-  if ((cpu.cr0 & 0xc) !== 0) cpu.raise(7);
+  if ((cpu.cr0 & (CR0.EM | CR0.TS)) !== 0) cpu.raise(VECTOR.NM);
 }
 /**
  * The wait before an instruction: a pending unmasked exception is #MF with CR0.NE, else FERR# (IRQ 13). A processor whose FERR# is not
@@ -119,7 +120,7 @@ export function available(cpu: Cpu): void {
  */
 export function waitForErrors(cpu: Cpu): boolean {
   if ((cpu.u16[STATUS] & ES) === 0) return true;
-  if ((cpu.cr0 & 0x20) !== 0) cpu.raise(16);
+  if ((cpu.cr0 & CR0.NE) !== 0) cpu.raise(VECTOR.MF);
   if (cpu.ferr === undefined || cpu.ignne) return true;
   cpu.ferr();
   return (cpu.systemFlags & IF) === 0;

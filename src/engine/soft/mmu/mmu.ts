@@ -1,4 +1,4 @@
-import { CR0, CR4, FLAG, PAGE_ACCESS, PageWalker, VECTOR } from "../../../isa/index.ts";
+import { CR0, CR4, FLAG, PAGE_ACCESS, PAGE_SIZE, PageWalker, VECTOR } from "../../../isa/index.ts";
 import type { CpuState } from "../cpu-state.ts";
 import { CPU, type CpuPlace, cpuPlace } from "../state-layout.ts";
 import { Breakpoints } from "./breakpoints.ts";
@@ -8,7 +8,7 @@ import type { PhysicalMap } from "./physical.ts";
 import { Tlb } from "./tlb.ts";
 
 const { WRITE, USER, FETCH, AC } = PAGE_ACCESS;
-const PAGE = 4096;
+const PAGE = PAGE_SIZE;
 /** Answer of `slowProbe`: each access goes through the slow arms. */
 const SLOWLY = 1;
 const SCRATCH = CPU.scratch.offset;

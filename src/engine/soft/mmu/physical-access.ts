@@ -1,9 +1,10 @@
+import { PAGE_SIZE } from "../../../isa/index.ts";
 import type { CpuState } from "../cpu-state.ts";
 import { plain } from "../exits.ts";
 import type { CodeBlocks } from "./code-watch.ts";
 import type { PhysicalMap } from "./physical.ts";
 
-const PAGE = 4096;
+const PAGE = PAGE_SIZE;
 /** Exit qualifications of EPT violations: the linear address is valid and was translated; read, write. */
 const READ_VIOLATION = 0x181n,
   WRITE_VIOLATION = 0x182n;

@@ -1,20 +1,14 @@
+import { FLAG, GPR, SEG } from "../../../isa/index.ts";
 import type { Val } from "../ir/emit.ts";
 import type { SystemEmit, SystemSemantic } from "../ir/system-emit.ts";
 
 /** Frequent paths of system instructions; the helpers in sys/ do the whole of each and are what these defer to. */
 
-const TF = 0x100,
-  IF = 0x200,
-  AC = 0x40000,
-  RF = 0x10000,
-  VM = 0x20000,
-  ID = 0x200000,
-  NT = 0x4000;
-const CS = 1,
-  SS = 2,
-  RSP = 4,
-  RAX = 0,
-  RDX = 2;
+const { TF, IF, AC, RF, VM, ID, NT } = FLAG;
+const { CS, SS } = SEG;
+const RSP = GPR.SP,
+  RAX = GPR.AX,
+  RDX = GPR.DX;
 
 const notReal = (e: SystemEmit): void => e.deferIf(e.eqz(e.realMode()));
 

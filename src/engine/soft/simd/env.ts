@@ -1,3 +1,4 @@
+import { CR0, CR4, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CPU } from "../state-layout.ts";
 
@@ -38,18 +39,11 @@ export const SSE = { IE, DE, ZE, OE, UE, PE, NEAREST, DOWN, UP, ZERO, RC, MASK, 
 export const MXCSR_MASK = 0xffff;
 
 const MXCSR = CPU.mxcsr.u32;
-const CR0 = CPU.cr0.u32;
-const CR4 = CPU.cr4.u32;
-const EM = 4,
-  TS = 8,
-  OSFXSR = 0x200,
-  OSXMMEXCPT = 0x400;
 
 /** #UD, #NM: SDM vol. 2 table 2-18 and vol. 3 2.5. */
 export function available(cpu: Cpu): void {
-  const u32 = cpu.u32;
-  if ((u32[CR0] & EM) !== 0 || (u32[CR4] & OSFXSR) === 0) cpu.ud();
-  if ((u32[CR0] & TS) !== 0) cpu.raise(7);
+  if ((cpu.cr0 & CR0.EM) !== 0 || (cpu.cr4 & CR4.OSFXSR) === 0) cpu.ud();
+  if ((cpu.cr0 & CR0.TS) !== 0) cpu.raise(VECTOR.NM);
 }
 
 /** Loads MXCSR's fields for the arithmetic. */
@@ -70,7 +64,7 @@ export function commit(cpu: Cpu): void {
   if ((unmasked & (IE | DE | ZE)) !== 0) raised &= IE | DE | ZE;
   cpu.u32[MXCSR] |= raised;
   if (unmasked !== 0) {
-    if ((cpu.u32[CR4] & OSXMMEXCPT) === 0) cpu.ud();
-    cpu.raise(19);
+    if ((cpu.cr4 & CR4.OSXMMEXCPT) === 0) cpu.ud();
+    cpu.raise(VECTOR.XM);
   }
 }

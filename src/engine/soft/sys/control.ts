@@ -1,4 +1,4 @@
-import { ACCESS, CR0, CR4, EFER, FLAG } from "../../../isa/index.ts";
+import { ACCESS, CR0, CR4, EFER, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS } from "../cpu-state.ts";
@@ -152,8 +152,11 @@ function crExit(cpu: Cpu, insn: Insn, register: number, type: number, rest: numb
 }
 
 /** Merges a value with the bits the monitor owns; exits when it would change one as the guest sees it. */
-function masked(cpu: Cpu, insn: Insn, register: number, gpr: number, value: number, mask: number, shadow: number, old: number): number {
-  if (((value ^ shadow) & mask) !== 0) crExit(cpu, insn, register, 0, gpr << 8);
+function masked(cpu: Cpu, insn: Insn, register: 0 | 4, gpr: number, value: number): number {
+  const { cr0Mask, cr4Mask, cr0Shadow, cr4Shadow } = cpu.intercepts;
+  const mask = register === 0 ? cr0Mask : cr4Mask;
+  const old = register === 0 ? cpu.cr0 : cpu.cr4;
+  if (((value ^ (register === 0 ? cr0Shadow : cr4Shadow)) & mask) !== 0) crExit(cpu, insn, register, 0, gpr << 8);
   return ((value & ~mask) | (old & mask)) >>> 0;
 }
 
@@ -166,7 +169,7 @@ const movToCr: SystemHelper = (cpu, insn) => {
   switch (index) {
     case 0:
       if (hi !== 0) cpu.gp(0);
-      writeCr0(cpu, i.cr0Mask === 0 ? lo : masked(cpu, insn, 0, gpr, lo, i.cr0Mask, i.cr0Shadow, cpu.cr0));
+      writeCr0(cpu, masked(cpu, insn, 0, gpr, lo));
       break;
     case 2:
       cpu.cr2 = (BigInt(hi) << 32n) | BigInt(lo);
@@ -176,7 +179,7 @@ const movToCr: SystemHelper = (cpu, insn) => {
       writeCr3(cpu, lo, hi);
       break;
     case 4:
-      writeCr4(cpu, i.cr4Mask === 0 ? lo : masked(cpu, insn, 4, gpr, lo, i.cr4Mask, i.cr4Shadow, cpu.cr4), hi);
+      writeCr4(cpu, masked(cpu, insn, 4, gpr, lo), hi);
       break;
     default:
       if (i.cr8Load) crExit(cpu, insn, 8, 0, gpr << 8);
@@ -279,7 +282,7 @@ function checkDr(cpu: Cpu, insn: Insn, index: number, gpr: number, from: boolean
     cpu.dr[7] &= ~0x2000n;
     // The one fault-class #DB whose image has RF set (SDM vol. 3B 18.3.1.1).
     cpu.systemFlags |= FLAG.RF;
-    cpu.raise(1);
+    cpu.raise(VECTOR.DB);
   }
   if (cpu.intercepts.movDr) {
     cpu.leave({ kind: "dr-access", ...common("dr-access", insn, BigInt(index | (from ? 0x10 : 0) | (gpr << 8))) });

@@ -1,4 +1,18 @@
-import { CR4, MSR } from "../../../isa/index.ts";
+import {
+  APIC_BASE,
+  CPUID_1_ECX,
+  CPUID_1_EDX,
+  CPUID_7_EBX,
+  CPUID_7_ECX,
+  CPUID_7_EDX,
+  CPUID_81_ECX,
+  CPUID_81_EDX,
+  CPUID_87_EDX,
+  CPUID_D1_EAX,
+  CR4,
+  MSR,
+  XCR0,
+} from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
@@ -40,35 +54,46 @@ const coreBits = (cpu: Cpu): number => 32 - Math.clz32(coreCount(cpu) - 1);
 
 /** Whether the local APIC is there and not globally disabled. */
 function apicEnabled(cpu: Cpu): boolean {
-  return cpu.localApic !== undefined && ((cpu.localApic.msrRead(MSR.APIC_BASE) ?? 0n) & 0x800n) !== 0n;
+  return cpu.localApic !== undefined && ((cpu.localApic.msrRead(MSR.APIC_BASE) ?? 0n) & BigInt(APIC_BASE.ENABLE)) !== 0n;
 }
+
+/** Features of leaf 1 that this CPU cannot do without. */
+const ALWAYS = (
+  ["VME", "DE", "PSE", "TSC", "MSR", "PAE", "MCE", "CX8", "SEP", "MTRR", "PGE", "MCA", "CMOV", "PAT", "PSE36", "CLFSH"] as const
+).reduce((bits, name) => bits | (1 << CPUID_1_EDX[name]), 0);
 
 function basicFeatures(cpu: Cpu): Leaf {
   const f = cpu.features;
   const apic = apicEnabled(cpu);
   const ecx =
-    bit(f.sse3, 0) |
-    bit(f.pclmulqdq, 1) |
-    bit(monitorEnabled(cpu), 3) |
-    bit(f.ssse3, 9) |
-    bit(f.cx16, 13) |
-    bit(f.pcid, 17) |
-    bit(f.sse41, 19) |
-    bit(f.sse42, 20) |
-    bit(cpu.localApic !== undefined, 21) | // x2APIC
-    bit(f.movbe, 22) |
-    bit(f.popcnt, 23) |
-    bit(cpu.localApic !== undefined, 24) | // TSC deadline
-    bit(f.aes, 25) |
-    bit(f.xsave, 26) |
-    bit((cpu.cr4 & CR4.OSXSAVE) !== 0, 27) |
-    bit(f.avx, 28) |
-    bit(f.rdrand, 30) |
-    bit(f.hypervisor, 31);
-  // VME DE PSE TSC MSR PAE MCE CX8, SEP, MTRR PGE MCA CMOV PAT PSE36, CLFSH
-  const base = 0x1fe | (1 << 11) | (0x3f << 12) | (1 << 19);
+    bit(f.sse3, CPUID_1_ECX.SSE3) |
+    bit(f.pclmulqdq, CPUID_1_ECX.PCLMULQDQ) |
+    bit(monitorEnabled(cpu), CPUID_1_ECX.MONITOR) |
+    bit(f.ssse3, CPUID_1_ECX.SSSE3) |
+    bit(f.cx16, CPUID_1_ECX.CX16) |
+    bit(f.pcid, CPUID_1_ECX.PCID) |
+    bit(f.sse41, CPUID_1_ECX.SSE41) |
+    bit(f.sse42, CPUID_1_ECX.SSE42) |
+    bit(cpu.localApic !== undefined, CPUID_1_ECX.X2APIC) |
+    bit(f.movbe, CPUID_1_ECX.MOVBE) |
+    bit(f.popcnt, CPUID_1_ECX.POPCNT) |
+    bit(cpu.localApic !== undefined, CPUID_1_ECX.TSC_DEADLINE) |
+    bit(f.aes, CPUID_1_ECX.AES) |
+    bit(f.xsave, CPUID_1_ECX.XSAVE) |
+    bit((cpu.cr4 & CR4.OSXSAVE) !== 0, CPUID_1_ECX.OSXSAVE) |
+    bit(f.avx, CPUID_1_ECX.AVX) |
+    bit(f.rdrand, CPUID_1_ECX.RDRAND) |
+    bit(f.hypervisor, CPUID_1_ECX.HYPERVISOR);
   const cores = coreCount(cpu);
-  const edx = bit(f.fpu, 0) | base | bit(apic, 9) | bit(f.mmx, 23) | bit(f.fxsr, 24) | bit(f.sse, 25) | bit(f.sse2, 26) | bit(cores > 1, 28);
+  const edx =
+    bit(f.fpu, CPUID_1_EDX.FPU) |
+    ALWAYS |
+    bit(apic, CPUID_1_EDX.APIC) |
+    bit(f.mmx, CPUID_1_EDX.MMX) |
+    bit(f.fxsr, CPUID_1_EDX.FXSR) |
+    bit(f.sse, CPUID_1_EDX.SSE) |
+    bit(f.sse2, CPUID_1_EDX.SSE2) |
+    bit(cores > 1, CPUID_1_EDX.HTT);
   return [SIGNATURE, ((cpu.index << 24) | ((1 << coreBits(cpu)) << 16) | (8 << 8)) >>> 0, ecx, edx];
 }
 
@@ -86,35 +111,39 @@ function cacheLeaf(cpu: Cpu, index: number): Leaf {
 function extendedFeatures(cpu: Cpu): Leaf {
   const f = cpu.features;
   const ebx =
-    bit(f.fsgsbase, 0) |
-    bit(true, 1) | // IA32_TSC_ADJUST
-    bit(f.bmi1, 3) |
-    bit(f.smep, 7) |
-    bit(f.bmi2, 8) |
-    bit(true, 9) | // REP MOVSB/STOSB are bulk operations here
-    bit(f.invpcid, 10) |
-    bit(f.rdseed, 18) |
-    bit(f.adx, 19) |
-    bit(f.smap, 20) |
-    bit(f.clflushopt, 23);
-  // IBRS and IBPB, STIBP, IA32_ARCH_CAPABILITIES
-  const edx = bit(f.specCtrl, 26) | bit(f.specCtrl, 27) | bit(true, 29);
-  return [2, ebx, bit(f.umip, 2) | bit(f.rdpid, 22), edx];
+    bit(f.fsgsbase, CPUID_7_EBX.FSGSBASE) |
+    bit(true, CPUID_7_EBX.TSC_ADJUST) |
+    bit(f.bmi1, CPUID_7_EBX.BMI1) |
+    bit(f.smep, CPUID_7_EBX.SMEP) |
+    bit(f.bmi2, CPUID_7_EBX.BMI2) |
+    bit(true, CPUID_7_EBX.ERMS) | // REP MOVSB/STOSB are bulk operations here
+    bit(f.invpcid, CPUID_7_EBX.INVPCID) |
+    bit(f.rdseed, CPUID_7_EBX.RDSEED) |
+    bit(f.adx, CPUID_7_EBX.ADX) |
+    bit(f.smap, CPUID_7_EBX.SMAP) |
+    bit(f.clflushopt, CPUID_7_EBX.CLFLUSHOPT);
+  const edx = bit(f.specCtrl, CPUID_7_EDX.IBRS) | bit(f.specCtrl, CPUID_7_EDX.STIBP) | bit(true, CPUID_7_EDX.ARCH_CAPABILITIES);
+  return [2, ebx, bit(f.umip, CPUID_7_ECX.UMIP) | bit(f.rdpid, CPUID_7_ECX.RDPID), edx];
 }
 
 /** Size of the XSAVE area for the given features. */
 function xsaveSize(bits: number): number {
-  return (bits & 4) !== 0 ? 832 : 576;
+  return (bits & XCR0.AVX) !== 0 ? 832 : 576;
 }
 
 function xsaveLeaf(cpu: Cpu, index: number): Leaf {
   const f = cpu.features;
   if (!f.xsave) return ZERO;
-  const supported = 1 | bit(f.sse, 1) | bit(f.avx, 2);
+  const supported = XCR0.X87 | (f.sse ? XCR0.SSE : 0) | (f.avx ? XCR0.AVX : 0);
   const size = xsaveSize(Number(cpu.xcr0 & 7n));
   if (index === 0) return [supported, size, xsaveSize(supported), 0];
-  // XSAVEOPT, XSAVEC, XGETBV of 1
-  if (index === 1) return [bit(f.xsaveopt, 0) | bit(f.xsavec, 1) | bit(f.xsavec, 2), f.xsavec ? size : 0, 0, 0];
+  if (index === 1)
+    return [
+      bit(f.xsaveopt, CPUID_D1_EAX.XSAVEOPT) | bit(f.xsavec, CPUID_D1_EAX.XSAVEC) | bit(f.xsavec, CPUID_D1_EAX.XGETBV1),
+      f.xsavec ? size : 0,
+      0,
+      0,
+    ];
   if (index === 2 && f.avx) return [256, 576, 0, 0];
   return ZERO;
 }
@@ -125,8 +154,13 @@ function extendedLeaf(cpu: Cpu, leaf: number): Leaf {
     case 0x80000000:
       return [EXTENDED_MAXIMUM, 0, 0, 0];
     case 0x80000001: {
-      const ecx = bit(f.longMode, 0) | bit(f.lzcnt, 5) | bit(true, 8); // LAHF in 64-bit code, PREFETCHW
-      const edx = bit(f.longMode && cpu.code64, 11) | bit(executeDisable(cpu), 20) | bit(f.gbPages, 26) | (1 << 27) | bit(f.longMode, 29);
+      const ecx = bit(f.longMode, CPUID_81_ECX.LAHF64) | bit(f.lzcnt, CPUID_81_ECX.LZCNT) | bit(true, CPUID_81_ECX.PREFETCHW); // LAHF in 64-bit code, PREFETCHW
+      const edx =
+        bit(f.longMode && cpu.code64, CPUID_81_EDX.SYSCALL) |
+        bit(executeDisable(cpu), CPUID_81_EDX.NX) |
+        bit(f.gbPages, CPUID_81_EDX.PAGE1GB) |
+        bit(true, CPUID_81_EDX.RDTSCP) |
+        bit(f.longMode, CPUID_81_EDX.LM);
       return [0, 0, ecx, edx];
     }
     case 0x80000002:
@@ -138,7 +172,7 @@ function extendedLeaf(cpu: Cpu, leaf: number): Leaf {
     case 0x80000006:
       return [0, 0, 0x01006040, 0];
     case 0x80000007:
-      return [0, 0, 0, 1 << 8]; // invariant TSC
+      return [0, 0, 0, 1 << CPUID_87_EDX.INVARIANT_TSC];
     case 0x80000008:
       return [MAXPHYADDR | ((f.longMode ? 48 : 32) << 8), 0, 0, 0];
     default:

@@ -1,4 +1,4 @@
-import { ACCESS, CR0, CR4, EFER, FLAG, FLAGS_DEFINED } from "../../../isa/index.ts";
+import { ACCESS, CR0, CR4, EFER, FLAG, FLAGS_DEFINED, pushesErrorCode } from "../../../isa/index.ts";
 import type { InjectedEvent } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, SS, TR } from "../cpu-state.ts";
@@ -31,7 +31,7 @@ function controlRegisters(cpu: Cpu): string | undefined {
 
 function flagsAndIp(cpu: Cpu): string | undefined {
   const flags = cpu.systemFlags;
-  if ((flags & ~(FLAGS_DEFINED | 2)) !== 0) return "reserved bits of RFLAGS";
+  if ((flags & ~FLAGS_DEFINED) !== 0) return "reserved bits of RFLAGS";
   if ((flags & FLAG.VM) !== 0 && (cpu.longMode || !cpu.protectedMode)) return "RFLAGS.VM in IA-32e or real mode";
   if (cpu.code64 ? !isCanonicalBig(cpu.rip) : cpu.rip >> 32n !== 0n) return cpu.code64 ? "RIP is not canonical" : "RIP beyond 32 bits";
   const shadow = cpu.shadow;
@@ -55,9 +55,6 @@ function segments(cpu: Cpu): string | undefined {
   return cpu.halted && cpu.protectedMode && ((cpu.access(SS) >> 5) & 3) !== 0 ? "halted with SS.DPL above 0" : undefined;
 }
 
-/** Vectors of exceptions that push an error code. */
-const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
-
 function injection(cpu: Cpu, { type, vector, errorCode, instructionLength }: InjectedEvent): string | undefined {
   if (!Number.isInteger(vector) || vector < 0 || vector > 255) return "the injected vector is no byte";
   const shadow = cpu.shadow;
@@ -76,6 +73,6 @@ function injection(cpu: Cpu, { type, vector, errorCode, instructionLength }: Inj
       if (instructionLength !== undefined && (instructionLength < 0 || instructionLength > 15)) return "an instruction is not longer than 15 bytes";
   }
   // In real mode the code is dropped, not refused: monitors inject #GP(0) without looking at the mode.
-  if (errorCode !== undefined && (type !== "hardware-exception" || !WITH_CODE.has(vector))) return "this event has no error code";
+  if (errorCode !== undefined && (type !== "hardware-exception" || !pushesErrorCode(vector))) return "this event has no error code";
   return errorCode !== undefined && (errorCode & ~0xffff) !== 0 ? "an error code has 16 bits" : undefined;
 }

@@ -181,7 +181,7 @@ function callInner(cpu: Cpu, insn: Insn, d: Descriptor, offset: number, size: nu
   checkTarget(cpu, d, offset);
   const ssAccess = touch(cpu, ss);
   touch(cpu, d);
-  const sp = pushFrame(cpu, ss.base, ss.limit, ssAccess, stack.sp, size, frame, false, ss.selector & 0xfffc);
+  const sp = pushFrame(cpu, { base: ss.base, limit: ss.limit, access: ssAccess, sp: stack.sp }, size, frame, false, ss.selector & 0xfffc);
   const cpl = d.dpl;
   loadCodeAndStack(cpu, d, ss, ss.selector, cpl);
   setSp(cpu, sp);
@@ -235,7 +235,7 @@ export function returnFar(cpu: Cpu, insn: Insn, release: number): Outcome {
   }
   const newSp = peekWide(cpu, 2 * size + release, size);
   const newSs = peekItem(cpu, 3 * size + release, size) & 0xffff;
-  returnOuter(cpu, d, ip, newSs, newSp, size, release);
+  returnOuter(cpu, d, { ip, ss: newSs, sp: newSp, release }, size);
   return "jump";
 }
 
@@ -252,8 +252,16 @@ export function readReturnCode(cpu: Cpu, selector: number): Descriptor {
   return d;
 }
 
+/** Where a return to an outer level goes; `release`: bytes of parameters on the outer stack. */
+export interface OuterReturn {
+  readonly ip: number;
+  readonly ss: number;
+  readonly sp: number;
+  readonly release: number;
+}
+
 /** The end of a return to an outer level (or, for IRET in 64-bit code, with a stack): checks SS, then loads everything. */
-export function returnOuter(cpu: Cpu, d: Descriptor, ip: number, ss: number, sp: number, size: number, release: number): void {
+export function returnOuter(cpu: Cpu, d: Descriptor, { ip, ss, sp, release }: OuterReturn, size: number): void {
   const rpl = d.selector & 3;
   const outer = rpl !== cpu.cpl;
   let stack: Descriptor | undefined;

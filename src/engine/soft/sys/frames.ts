@@ -45,21 +45,20 @@ export function tssPointer64(cpu: Cpu, offset: number, ext: number): number {
   return sp;
 }
 
+/** A stack by its parts: segment and stack pointer. */
+export interface StackPlace {
+  readonly base: number;
+  readonly limit: number;
+  readonly access: number;
+  readonly sp: number;
+}
+
 /**
  * Pushes `values` (in push order) of 2 or 4 bytes on the stack segment given by its parts; gives the new stack pointer.
  * Limits first (#SS(code)), then pages, then the stores: nothing is written when anything faults.
  */
-export function pushFrame(
-  cpu: Cpu,
-  base: number,
-  limit: number,
-  access: number,
-  sp: number,
-  size: number,
-  values: readonly number[],
-  user: boolean,
-  code: number,
-): number {
+export function pushFrame(cpu: Cpu, stack: StackPlace, size: number, values: readonly number[], user: boolean, code: number): number {
+  const { base, limit, access, sp } = stack;
   const mask = (access & 0x4000) !== 0 ? 0xffffffff : 0xffff;
   const count = values.length;
   let at = sp;

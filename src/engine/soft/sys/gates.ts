@@ -146,7 +146,7 @@ function toInnerLevel(cpu: Cpu, d: Descriptor, { ip, size, cleared }: Gate, { er
   checkTarget(cpu, d, ip, ext);
   touch(cpu, d);
   const access = touch(cpu, ss);
-  const sp = pushFrame(cpu, ss.base, ss.limit, access, stack.sp, size, frame, false, (ss.selector & 0xfffc) | ext);
+  const sp = pushFrame(cpu, { base: ss.base, limit: ss.limit, access, sp: stack.sp }, size, frame, false, (ss.selector & 0xfffc) | ext);
   cpu.systemFlags &= ~cleared;
   loadCodeAndStack(cpu, d, ss, ss.selector, d.dpl);
   if (v86) for (const s of [ES, DS, FS, GS]) loadNull(cpu, s, 0);
@@ -160,7 +160,14 @@ function toSameLevel(cpu: Cpu, d: Descriptor, { ip, size, cleared }: Gate, { err
   const frame = errorCode === undefined ? [flags, cpu.selector(CS), returnIp] : [flags, cpu.selector(CS), returnIp, errorCode];
   checkTarget(cpu, d, ip, ext);
   touch(cpu, d);
-  const sp = pushFrame(cpu, cpu.baseNumber(SS), cpu.limit(SS), cpu.access(SS), gprLo(cpu, 4), size, frame, cpl === 3, ext);
+  const sp = pushFrame(
+    cpu,
+    { base: cpu.baseNumber(SS), limit: cpu.limit(SS), access: cpu.access(SS), sp: gprLo(cpu, 4) },
+    size,
+    frame,
+    cpl === 3,
+    ext,
+  );
   setSp(cpu, sp);
   cpu.systemFlags &= ~cleared;
   loadCode(cpu, d, cpl);

@@ -132,7 +132,7 @@ function iretProtected(cpu: Cpu, size: number): void {
       sp = peek(cpu, 3 * size, size);
       ss = peek(cpu, 4 * size, size) & 0xffff;
     }
-    returnOuter(cpu, d, ip, ss, sp, size, 0);
+    returnOuter(cpu, d, { ip, ss, sp, release: 0 }, size);
   } else {
     checkTarget(cpu, d, ip);
     touch(cpu, d);

@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 
 /**
@@ -5,7 +6,7 @@ import type { Cpu } from "../cpu.ts";
  * Stores next to decoded code look into its bitmap, since real-mode programs keep stack and code on one page.
  */
 
-const PAGE = 4096;
+const PAGE = PAGE_SIZE;
 
 /** Wasm address of `size` bytes of plain memory on one page, when the TLB knows them readable; else 0. */
 export function hostForLoad(cpu: Cpu, la: number, size: number, user: boolean): number {

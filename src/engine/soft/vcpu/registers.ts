@@ -1,3 +1,4 @@
+import { CR4, FLAG } from "../../../isa/index.ts";
 import type { ControlRegister, FpuState, RegisterAccess, SegmentName, SegmentState } from "../../api/index.ts";
 import { SEGMENT_NAMES } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
@@ -50,7 +51,7 @@ export class VcpuRegisters implements RegisterAccess {
   }
   setRflags(value: number): void {
     this.touched();
-    const vm = (this.cpu.systemFlags ^ value) & 0x60000;
+    const vm = (this.cpu.systemFlags ^ value) & (FLAG.VM | FLAG.AC);
     this.cpu.eflags = value;
     if (vm !== 0) this.cpu.updateMode();
   }
@@ -118,7 +119,7 @@ export class VcpuRegisters implements RegisterAccess {
       default:
         cpu.dr[Number(name.slice(2))] = value;
     }
-    if ((cpu.cr4 & 0x20) !== 0 && (name === "cr3" || name === "cr0" || name === "cr4") && !cpu.longMode) {
+    if ((cpu.cr4 & CR4.PAE) !== 0 && (name === "cr3" || name === "cr0" || name === "cr4") && !cpu.longMode) {
       const table = Number(cpu.cr3 & 0xffffffe0n);
       for (let i = 0; i < 4; i++)
         cpu.pdptes[i] = BigInt(cpu.mmu.physical.read32(table + i * 8)) | (BigInt(cpu.mmu.physical.read32(table + i * 8 + 4)) << 32n);
