@@ -60,7 +60,7 @@ const sector = new Uint8Array(1474560);
 sector.set([0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xfa, 0xf4]); // print A, halt
 sector.set([0x55, 0xaa], 510);
 const vm: VirtualMachine = await boot({ disk: { kind: "floppy", backend: new MemoryBlockBackend("A", sector) }, clock: "virtual" });
-await vm.screen.waitFor(/A/);
+await vm.screen.waitFor(/A/, { timeoutMs: 60_000 });
 const end = await vm.ended;
 const kind: "power-off" | "debug-exit" | "crash" | "halted" | "reset" | "stopped" = end.kind;
 await vm.dispose();

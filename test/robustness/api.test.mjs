@@ -12,7 +12,7 @@ const PRINT_A_AND_IDLE = [0xb8, 0x41, 0x0e, 0xcd, 0x10, 0xfb, 0xf4, 0xeb, 0xfd];
 
 function machine(options = {}) {
   const backend = new MemoryBlockBackend("a.img", bootDisk(PRINT_A_AND_IDLE));
-  return boot({ disk: { kind: "floppy", backend }, memoryBytes: 4 << 20, ...options });
+  return boot({ disk: { kind: "floppy", backend }, memoryBytes: 4 << 20, waitTimeoutMs: 60_000, ...options });
 }
 
 test("several saves at a time, and one while the machine is being paused, take turns", async () => {
@@ -141,7 +141,7 @@ test("a floppy is changed by its file's name, and what a machine looks like is w
     fs.writeFileSync(path.join(dir, name), disk);
     return path.join(dir, name);
   };
-  const vm = await boot({ disk: floppy("p.img", "P"), clock: "virtual", memoryBytes: 4 << 20, keepBiosCalls: 5 });
+  const vm = await boot({ disk: floppy("p.img", "P"), clock: "virtual", memoryBytes: 4 << 20, keepBiosCalls: 5, waitTimeoutMs: 60_000 });
   t.after(() => vm.dispose());
   await vm.type("x");
   await vm.screen.waitFor("P");

@@ -82,7 +82,7 @@ test("two running machines end on their own", async () => {
   assert.equal((await crash.ended).kind, "crash");
   assert.equal((await halt.ended).kind, "halted");
   assert.equal(loop.state, "running");
-  await loop.screen.waitFor(/C{20}/);
+  await loop.screen.waitFor(/C{20}/, { timeoutMs: 60_000 });
   for (const vm of [crash, halt, loop]) await vm.dispose();
 });
 
