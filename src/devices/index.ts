@@ -28,8 +28,8 @@ export type { ResetKind, SystemPortsOptions, SystemPortsStateV1 } from "./system
 export { Uart16550, UART16550_STATE } from "./uart16550/device.ts";
 export type { ModemLines } from "./uart16550/chip.ts";
 export type { Uart16550Options, Uart16550StateV1 } from "./uart16550/device.ts";
-export { assignPciResources, I440fxHostBridge, PCI_CONFIG, PciBus, PciFunction, PciVga, Piix3Ide, Piix3IsaBridge } from "./pci/index.ts";
-export type { BarOptions, PamSegment, PciAssignment, PciBusOptions, PciBusStateV1, PciFunctionOptions, PciFunctionStateV1 } from "./pci/index.ts";
+export { I440fxHostBridge, PCI_CONFIG, PciBus, PciFunction, PciVga, Piix3Ide, Piix3IsaBridge } from "./pci/index.ts";
+export type { BarOptions, PamSegment, PciBusOptions, PciBusStateV1, PciFunctionOptions, PciFunctionStateV1 } from "./pci/index.ts";
 export { cp437Char, cp437Code, cp437ToString, Vga } from "./vga/index.ts";
 export type { Frame, RenderOptions, TextScreen, VgaOptions, VgaStateV1, VideoMode } from "./vga/index.ts";
 export { AtaDisk, AtapiDrive, busMasterPorts, IdeChannel } from "./ide/index.ts";

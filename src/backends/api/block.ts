@@ -1,7 +1,5 @@
-import { checkArguments, checkOptions, kinds } from "../../base/index.ts";
+import { checkArguments, checkOptions, kinds, shape } from "../../base/index.ts";
 import type { OptionTable } from "../../base/index.ts";
-
-import { shape } from "../../base/index.ts";
 
 const { bytes: byteArray, choice, flag, text } = kinds;
 

@@ -1,6 +1,5 @@
-import { kinds, shape } from "../../base/index.ts";
+import { checkOptions, kinds, shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
-import { checkOptions } from "../../base/index.ts";
 import type { BlockBackend } from "./block.ts";
 
 const { choice } = kinds;

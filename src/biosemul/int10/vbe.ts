@@ -1,6 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
+import { BDA, DISPI, DISPI_ENABLE, PORT } from "../../isa/index.ts";
 /** AX=4Fxx: VESA BIOS extensions 3.0 on the Bochs dispi registers. Source: VBE core functions standard 3.0. */
-import { DISPI, DISPI_ENABLE } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { buildEdid } from "./edid.ts";
 import type { VideoEnv } from "./env.ts";

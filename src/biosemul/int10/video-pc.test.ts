@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import { ManualClock } from "../../base/index.ts";
 import { cp437ToString, Vga } from "../../devices/vga/index.ts";
-import { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
+import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { GuestIo, RegisterAccess, SegmentState } from "../../engine/api/index.ts";
-import { SEGMENT_NAMES } from "../../vmm/index.ts";
 import type { BiosContext } from "../api.ts";
 import { ByteMemory } from "../fakes.testing.ts";
 import { buildVideoRom, createInt10, VIDEO_ROM_BASE } from "./index.ts";

@@ -21,7 +21,8 @@ function bench(drives: BiosDrive[]) {
   const ctx = new BenchContext(drives);
   const services = new DiskServices();
   const int13 = createInt13(services);
-  services.noticeMedia(drives);
+  // What is in them is known.
+  for (const d of drives) services.resolve(ctx, d.kind === "floppy" ? d.unit : d.kind === "cdrom" ? 0xe0 + d.unit : 0x80 + d.unit);
   installDiskData(ctx.mem, drives);
   const call = (r: Registers) => {
     ctx.regs.ah = r.ah;

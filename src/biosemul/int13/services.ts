@@ -177,11 +177,6 @@ export class DiskServices {
     this.#seen.set(drive, drive.backend);
   }
 
-  /** Looks at every removable drive now; called by POST so that later swaps show. */
-  noticeMedia(drives: readonly BiosDrive[]): void {
-    for (const d of drives) this.#notice(d);
-  }
-
   /** State of the change line. */
   isChanged(drive: BiosDrive): boolean {
     return this.#changed.has(this.#key(drive));

@@ -1,4 +1,4 @@
-import type { GuestRegisters } from "../../vmm/index.ts";
+import type { GuestRegisters, PhysicalMemory } from "../../vmm/index.ts";
 import { BDA, PORT } from "../../isa/index.ts";
 import type { ServiceResult } from "../api.ts";
 import { bootRegisters } from "../boot/index.ts";
@@ -9,7 +9,6 @@ import { VIDEO_ROM_BASE } from "../int10/index.ts";
 import { installDiskData } from "../int13/index.ts";
 import type { Firmware } from "../rom/firmware.ts";
 import { wakingVector, writeTables } from "../tables/install.ts";
-import type { PhysicalMemory } from "../../vmm/index.ts";
 import { initChips } from "./chips.ts";
 import { writeSetupCmos } from "./cmos.ts";
 import { equipmentWord, installDataAreas, installVectors } from "./data-area.ts";

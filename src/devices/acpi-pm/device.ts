@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { readBytes, writeBytes } from "../common/byte-access.ts";
 import { nsOfTick, ticksAt } from "../common/ticks.ts";
@@ -130,12 +129,6 @@ export class AcpiPm {
     if (this.#asleep && (this.#enable & RTC) !== 0) this.#wake(RTC);
     else if ((this.#status & RTC) === 0) this.#raise(RTC);
   }
-  /** A general-purpose event, 0..15. */
-  generalEvent(bit: number): void {
-    this.#gpeStatus |= 1 << (bit & 15);
-    this.#update();
-  }
-
   saveState(): AcpiPmStateV1 {
     return {
       v: 1,

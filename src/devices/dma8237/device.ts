@@ -80,11 +80,6 @@ export class Dma8237 {
     return channel;
   }
 
-  /** The last byte written to port 80h. */
-  get postCode(): number {
-    return this.#pages[0] ?? 0;
-  }
-
   /** For `Channel`: moves up to `buffer.length` bytes of type `type` and tells how many. */
   transfer(n: number, type: number, buffer: Uint8Array, channel: Channel): number {
     channel.terminalCount = false;

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import { FLOPPY_DRIVE_STATE } from "./drive.ts";
 import { TRANSFER_STATE } from "./transfer.ts";
 

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock } from "../../base/index.ts";
+import type { Clock, Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
 import { CONFIG_ENABLE, CONFIG_LEVEL, HPET_TIMER_STATE, HpetTimer } from "./timer.ts";
 import type { HpetCounter } from "./timer.ts";

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 
 /** Numbers from 2^52 on mean "not in the life of this machine". */
 const FAR = 2 ** 52;

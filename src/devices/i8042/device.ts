@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { BusDevice, IrqPin } from "../../bus/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
 import { SET2_TO_SET1 } from "../common/scan-translation.ts";

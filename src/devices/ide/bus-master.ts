@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { BusDevice, DmaView } from "../../bus/index.ts";
 import { byteRegisters } from "../common/byte-access.ts";
 import type { IdeDevice } from "./device.ts";

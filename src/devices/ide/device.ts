@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 
 /** The command block's registers by offset; some are another one when written (ATA/ATAPI-6 §7). */
 export const TASK_FILE = { DATA: 0, ERROR: 1, FEATURES: 1, COUNT: 2, LBA_LOW: 3, LBA_MID: 4, LBA_HIGH: 5, DEVICE: 6, STATUS: 7, COMMAND: 7 } as const;

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock } from "../../base/index.ts";
+import type { Clock, Shaped } from "../../base/index.ts";
 import type { ApicBus } from "./bus.ts";
 import {
   BASE_BSP,

@@ -1,8 +1,6 @@
 import { shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
 import type { AccessSize, BusDevice } from "../../bus/index.ts";
-import { configU32 } from "./bytes.ts";
-import { PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_CONFIG } from "./config-space.ts";
 import type { PciFunction } from "./config-space.ts";
 
 export interface PciBusOptions {
@@ -72,11 +70,6 @@ export class PciBus {
     return this.#functions.get(slot * 8 + fn);
   }
 
-  /** Every function with its slot and number, in order. */
-  functions(): readonly { readonly slot: number; readonly fn: number; readonly device: PciFunction }[] {
-    return [...this.#functions].sort(([a], [b]) => a - b).map(([devfn, device]) => ({ slot: devfn >>> 3, fn: devfn & 7, device }));
-  }
-
   reset(): void {
     this.#address = 0;
     for (const f of this.#functions.values()) f.reset();
@@ -105,57 +98,4 @@ export class PciBus {
   #writeData(offset: number, size: AccessSize, value: number): void {
     this.#target()?.writeConfig((this.#address & 0xfc) + offset, size, value);
   }
-}
-
-/** What firmware gives out to the functions of a bus. */
-export interface PciAssignment {
-  /** First I/O port and first memory address to give out; both move up. */
-  readonly ioStart: number;
-  readonly memoryStart: number;
-  /** IRQ of each PIRQ, for the interrupt line registers; 0: leave. */
-  readonly pirqIrqs: readonly [number, number, number, number];
-  /** BARs with a wanted place: `slot.fn.index`, e.g. "2.0.0". */
-  readonly fixed?: ReadonlyMap<string, number>;
-}
-
-/**
- * What PCI firmware does at POST: gives every BAR an aligned address, writes interrupt lines and turns decoding on.
- * Large memory BARs first, so that alignment wastes little. Expansion ROMs stay off.
- */
-export function assignPciResources(bus: PciBus, plan: PciAssignment): void {
-  let io = plan.ioStart;
-  let memory = plan.memoryStart;
-  const all = bus.functions().flatMap(({ slot, fn, device }) => device.bars.map((bar) => ({ slot, fn, device, bar })));
-  const align = (at: number, size: number): number => Math.ceil(at / size) * size;
-  for (const { slot, fn, device, bar } of [...all].sort((a, b) => b.bar.sizeBytes - a.bar.sizeBytes)) {
-    if (bar.index === "rom") continue;
-    const wanted = plan.fixed?.get(`${slot}.${fn}.${bar.index}`);
-    if (wanted !== undefined) {
-      device.writeConfig(bar.offset, 4, wanted);
-    } else if (bar.kind === "io") {
-      io = align(io, bar.sizeBytes);
-      device.writeConfig(bar.offset, 4, io);
-      io += bar.sizeBytes;
-    } else {
-      memory = align(memory, bar.sizeBytes);
-      device.writeConfig(bar.offset, 4, memory);
-      if (bar.wide === true) device.writeConfig(bar.offset + 4, 4, 0);
-      memory += bar.sizeBytes;
-    }
-  }
-  for (const { slot, device } of bus.functions()) {
-    const pin = device.interruptPin;
-    const irq = pin === 0 ? 0 : (plan.pirqIrqs[(pin - 1 + slot + 3) & 3] ?? 0);
-    if (irq !== 0) device.writeConfig(PCI_CONFIG.INTERRUPT_LINE, 1, irq);
-    let enable = 0;
-    for (const bar of device.bars) {
-      if (bar.index === "rom" || configU32(Uint8Array.of(...bytesOf(device, bar.offset)), 0) === 0) continue;
-      enable |= bar.kind === "io" ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
-    }
-    if (enable !== 0) device.writeConfig(PCI_CONFIG.COMMAND, 2, device.command | enable | PCI_COMMAND_MASTER);
-  }
-}
-
-function bytesOf(device: PciFunction, offset: number): readonly number[] {
-  return [0, 1, 2, 3].map((i) => device.readConfig(offset + i, 1));
 }

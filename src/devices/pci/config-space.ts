@@ -1,6 +1,5 @@
-import { shape } from "../../base/index.ts";
+import { assert, shape } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
-import { assert } from "../../base/index.ts";
 import { configU16, configU32, setConfig } from "./bytes.ts";
 import { MSIX_STATE, MsiCapability, MsixTable, PCI_CAPABILITY } from "./messages.ts";
 import type { MsiOptions, MsixOptions } from "./messages.ts";
@@ -252,11 +251,6 @@ export class PciFunction {
     this.msixTable?.reset();
     this.#refresh(0);
     this.onConfigWrite(0, 256);
-  }
-
-  /** The BARs with their sizes, for firmware that assigns them. */
-  get bars(): readonly (Omit<BarOptions, "onMap"> & { readonly offset: number })[] {
-    return this.#bars;
   }
 
   saveState(): PciFunctionStateV1 {

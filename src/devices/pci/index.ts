@@ -1,5 +1,5 @@
-export { assignPciResources, PCI_BUS_STATE, PciBus } from "./bus.ts";
-export type { PciAssignment, PciBusOptions, PciBusStateV1 } from "./bus.ts";
+export { PCI_BUS_STATE, PciBus } from "./bus.ts";
+export type { PciBusOptions, PciBusStateV1 } from "./bus.ts";
 export { I440fxHostBridge, Piix3Ide, Piix3IsaBridge, PciVga } from "./chips.ts";
 export type { PamSegment } from "./chips.ts";
 export { PCI_CONFIG, PciFunction } from "./config-space.ts";

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { PIT_HZ } from "../../isa/index.ts";
 import { nsOfTick, ticksAt } from "../common/ticks.ts";

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { Ps2Device } from "../common/ps2.ts";
 import { ANSWER, COMMAND } from "./commands.ts";
 import { breakCodes, makeCodes } from "./scan-codes.ts";

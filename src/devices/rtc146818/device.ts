@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { civilFromSeconds, dayOfWeek, secondsFromCivil } from "./calendar.ts";
 
@@ -100,25 +99,6 @@ export class Rtc146818 implements BusDevice {
   /** True while bit 7 of port 70h masks NMI. */
   get nmiMasked(): boolean {
     return this.#nmiMasked;
-  }
-
-  /** Sets a CMOS byte from the host side (memory sizes, drive types, boot order). Not for the registers below 0Eh. */
-  setByte(index: number, value: number): void {
-    if (index > REG_D && index < 0x80) this.#bytes[index] = value & 0xff;
-  }
-
-  /** Recomputes the checksum of 10h..2Dh in 2Eh/2Fh, as a set-up program does after changes. */
-  updateChecksum(): void {
-    let sum = 0;
-    for (let i = 0x10; i <= 0x2d; i++) sum += this.#bytes[i] ?? 0;
-    this.#bytes[0x2e] = (sum >> 8) & 0xff;
-    this.#bytes[0x2f] = sum & 0xff;
-  }
-
-  /** The calendar's time now, seconds since 1970-01-01 00:00 in the guest's zone. */
-  get calendarSeconds(): number {
-    this.#sync();
-    return this.#calendar();
   }
 
   read(offset: number, _size: AccessSize): number {

@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { AccessSize, BusDevice, IrqPin } from "../../bus/index.ts";
 import { Dac, DAC_STATE } from "./dac.ts";
 import { DISPI } from "../../isa/index.ts";

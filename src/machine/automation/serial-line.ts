@@ -1,8 +1,6 @@
-import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
+import { shape, Utf8Stream } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { ConsoleBackend } from "../../backends/api/index.ts";
-import { Utf8Stream } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
 
 /** What is kept of a line's output, in characters; a guest may print for ever. */
 const MAX_KEPT = 4 * 1024 * 1024;

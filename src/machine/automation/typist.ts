@@ -1,6 +1,5 @@
 import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import type { KeyPort } from "../board/sockets.ts";
 import { isKeyName } from "../../devices/index.ts";
 import type { KeyChord, KeyName } from "./keys.ts";

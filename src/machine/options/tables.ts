@@ -5,12 +5,11 @@ import { IMAGE_FORMATS } from "../../backends/formats/image-format.ts";
 import type { HostForward } from "../../backends/net-user/index.ts";
 import type { KernelFile, KernelModule } from "../../loaders/index.ts";
 import type { BootOptions, ShareSource } from "../boot.ts";
-import type { NetConfig } from "../net.ts";
+import type { NetConfig, NetRequest } from "../net.ts";
 import { parseBootDevice } from "../boot-device.ts";
 import type { DriveConfig, MachineOptions } from "../config.ts";
 import type { KernelBoot } from "../kernel.ts";
 import type { ImageSource } from "../media.ts";
-import type { NetRequest } from "../net.ts";
 import type { TypeOptions, VirtualMachineOptions, WaitOptions } from "../automation/options.ts";
 
 const { anything, bytes, callback, choice, either, fields, finite, flag, integer, isRecord, kind, list, optional, text, withMethods } = kinds;

@@ -1,6 +1,5 @@
-import { shape } from "../../base/index.ts";
+import { shape, unreachable, VmmError } from "../../base/index.ts";
 import type { Shaped } from "../../base/index.ts";
-import { VmmError, unreachable } from "../../base/index.ts";
 import { FLAG } from "../../isa/index.ts";
 import { ENTRY_RUN, ENTRY_SKIP } from "../../vmm/index.ts";
 import type { Vcpu, VmEntry, VmExit } from "../../vmm/index.ts";

@@ -1,7 +1,5 @@
-import { shape } from "../../base/index.ts";
-import type { Shaped } from "../../base/index.ts";
-import { VmmError } from "../../base/index.ts";
-import type { Clock, Timer } from "../../base/index.ts";
+import { shape, VmmError } from "../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../base/index.ts";
 import { QueuedTimer } from "./timer-queue.ts";
 
 /** A pending timer in a snapshot: which one (by order of making, and name), when, and its place among those of the same instant. */

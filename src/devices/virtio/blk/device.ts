@@ -1,7 +1,6 @@
 import { shape } from "../../../base/index.ts";
-import type { Shaped } from "../../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../../base/index.ts";
 import type { BlockBackend } from "../../../backends/api/index.ts";
-import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioChain, VirtioHost, VirtioModel } from "../api.ts";
 import {
   BLK,

@@ -1,7 +1,6 @@
 import { shape } from "../../../base/index.ts";
-import type { Shaped } from "../../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../../base/index.ts";
 import type { ConsoleBackend } from "../../../backends/api/index.ts";
-import type { Clock, Timer } from "../../../base/index.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
 import { CONSOLE_PORT_STATE, ConsolePort } from "./port.ts";
 

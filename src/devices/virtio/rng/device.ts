@@ -1,6 +1,5 @@
 import { shape } from "../../../base/index.ts";
-import type { Shaped } from "../../../base/index.ts";
-import type { Clock, Timer } from "../../../base/index.ts";
+import type { Clock, Shaped, Timer } from "../../../base/index.ts";
 import type { VirtioHost, VirtioModel } from "../api.ts";
 
 /** Where random bytes come from: the host's generator, or a seeded one when runs must repeat. */
