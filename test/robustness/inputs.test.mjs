@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as zlib from "node:zlib";
+import { runCommand } from "../../dist/cli/run.js";
 import { bootDisk } from "../support/floppy.mjs";
 
 const CLI = fileURLToPath(new URL("../../dist/bin/whyve.cjs", import.meta.url));
@@ -85,22 +86,25 @@ const KINDS = {
 };
 
 test("everything that is no disk is named, with what to do, and format=raw takes it all the same", async () => {
-  const names = Object.keys(KINDS);
-  const one = async (name) => {
-    const [bytes, pattern] = KINDS[name];
-    write(name, bytes);
-    const { code, stdout, stderr } = await whyve("run", name);
-    assert.match(stderr, pattern, name);
-    assert.match(stderr, /^whyve: [^\n]+ \(--format raw takes it for a disk all the same\)\n$/, name);
-    assert.ok(stderr.startsWith(`whyve: ${name}: `), stderr);
-    assert.deepEqual([code, stdout], [1, ""]);
-    assert.ok(!fs.existsSync(path.join(dir, `${name}.lock`)) && fs.readFileSync(path.join(dir, name)).equals(bytes));
-  };
-  // Two at a time.
-  const next = async () => {
-    for (let name = names.shift(); name !== undefined; name = names.shift()) await one(name);
-  };
-  await Promise.all([next(), next()]);
+  const before = process.cwd();
+  process.chdir(dir);
+  try {
+    // All that `whyve run` does, but for a process each.
+    for (const [name, [bytes, pattern]] of Object.entries(KINDS)) {
+      write(name, bytes);
+      await assert.rejects(runCommand("run", [name, "--display", "none"]), ({ message }) => {
+        assert.match(message, pattern, name);
+        assert.match(message, /^[^\n]+ \(--format raw takes it for a disk all the same\)$/, name);
+        return message.startsWith(`${name}: `);
+      });
+      assert.ok(!fs.existsSync(`${name}.lock`) && fs.readFileSync(name).equals(bytes));
+    }
+  } finally {
+    process.chdir(before);
+  }
+  const { code, stdout, stderr } = await whyve("run", "a.zip");
+  assert.match(stderr, /^whyve: a\.zip: is a ZIP archive; [^\n]+\n$/);
+  assert.deepEqual([code, stdout], [1, ""]);
   for (const args of [
     ["--format", "raw", "kernel.elf"],
     ["--hd", "a.zip,format=raw"],
