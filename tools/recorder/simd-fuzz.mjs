@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { decode } from "../../dist/isa/index.js";
 import { createSoftEngine } from "../../dist/engine/soft/index.js";
 import { SIMD } from "../../dist/engine/soft/simd/index.js";
-import { CPU } from "../../dist/engine/soft/state-layout.js";
+import { STATE } from "../../dist/engine/soft/state-layout.js";
 import { fromSource } from "../from-source.mjs";
 import * as env from "../../test/vectors/environment.mjs";
 import { laneBytes, mxcsrValue } from "./floats.mjs";
@@ -143,7 +143,7 @@ function makeCases(random) {
 /** The helper alone on a bare CPU. */
 function onHelper() {
   const { cpu } = new TestMachine();
-  cpu.u32[CPU.cr4.offset >> 2] = 0x600;
+  cpu.u32[STATE.cr4.offset >> 2] = 0x600;
   let insn, helper;
   return {
     program(code) {
@@ -151,13 +151,13 @@ function onHelper() {
       helper = SIMD[insn.row.sem];
     },
     run(x, y, mm, rax, rdx, mxcsr) {
-      cpu.u8.set(x, CPU.xmm.offset);
-      cpu.u8.set(y, CPU.xmm.offset + 16);
-      cpu.u64[CPU.fpr.offset >> 3] = cpu.u64[(CPU.fpr.offset >> 3) + 2] = mm;
+      cpu.u8.set(x, STATE.xmm.offset);
+      cpu.u8.set(y, STATE.xmm.offset + 16);
+      cpu.u64[STATE.fpr.offset >> 3] = cpu.u64[(STATE.fpr.offset >> 3) + 2] = mm;
       cpu.setR64(0, rax);
       cpu.setR64(2, rdx);
       cpu.setR64(1, 0xffffffffffffffffn);
-      cpu.u32[CPU.mxcsr.offset >> 2] = mxcsr;
+      cpu.u32[STATE.mxcsr.offset >> 2] = mxcsr;
       cpu.eflags = 0x8d7;
       let fault = 0;
       try {
@@ -167,11 +167,11 @@ function onHelper() {
         fault = cpu.fault.vector === 19 ? 1 : 99;
       }
       return {
-        x: cpu.u8.subarray(CPU.xmm.offset, CPU.xmm.offset + 16),
-        mm: cpu.u64[CPU.fpr.offset >> 3],
+        x: cpu.u8.subarray(STATE.xmm.offset, STATE.xmm.offset + 16),
+        mm: cpu.u64[STATE.fpr.offset >> 3],
         rax: cpu.r64(0),
         rcx: cpu.r64(1),
-        mxcsr: cpu.u32[CPU.mxcsr.offset >> 2],
+        mxcsr: cpu.u32[STATE.mxcsr.offset >> 2],
         flags: cpu.eflags,
         fault,
       };

@@ -23,8 +23,8 @@ export interface ExitCommon {
 }
 
 /**
- * Why the guest stopped. For instruction-caused exits RIP still points at the instruction; `vmm` advances it
- * by `instructionLength` when the monitor has done the work (see `VmEntry`).
+ * Why the guest stopped. For instruction-caused exits RIP still points at the instruction; an entry `skip` moves it on by
+ * `instructionLength`, for monitors that have done the work.
  */
 export type VmExit = ExitCommon &
   /** `early`: of the budget some is left, and nothing happened; the host gets a turn. How often depends on caches, so it is not counted. */

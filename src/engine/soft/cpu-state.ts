@@ -1,7 +1,7 @@
 import { ACCESS, CR0, EFER, FLAG, FLAGS_ARITHMETIC, SEG, VECTOR } from "../../isa/index.ts";
 import type { Field } from "../../base/index.ts";
 import type { EngineVmOptions, GuestIo, LocalApicPort, VmExit } from "../api/index.ts";
-import { CPU } from "./state-layout.ts";
+import { STATE } from "./state-layout.ts";
 import { readArithmeticFlags, writeArithmeticFlags } from "./flags-state.ts";
 import { type CpuFeatures, defaultFeatures } from "./sys/features.ts";
 import type { SoftIntercepts } from "./intercepts.ts";
@@ -22,11 +22,11 @@ export class GuestFault {
 /** Thrown to leave a system helper with a VM exit already stored in `cpu.exit`. */
 export const VM_EXIT = { vmExit: true } as const;
 
-/** Values of CPU.shadow: what an instruction holds off until the next one is done. */
+/** Values of STATE.shadow: what an instruction holds off until the next one is done. */
 export const SHADOW_STI = 1,
   SHADOW_SS = 2;
 
-/** Bits of `pending` (CPU.pending). */
+/** Bits of `pending` (STATE.pending). */
 export const PENDING = { intr: 1, nmi: 2, stop: 4, init: 8 } as const;
 
 /** The state of a vCPU as TypeScript sees it: named views of what lies in WebAssembly memory, and what only TypeScript looks at. */
@@ -90,31 +90,31 @@ export abstract class CpuState {
 
   // ---- general registers
   r64(i: number): bigint {
-    return this.u64[CPU.gpr.u64 + i];
+    return this.u64[STATE.gpr.u64 + i];
   }
   setR64(i: number, v: bigint): void {
-    this.u64[CPU.gpr.u64 + i] = v;
+    this.u64[STATE.gpr.u64 + i] = v;
   }
   r32(i: number): number {
-    return this.u32[CPU.gpr.u32 + i * 2];
+    return this.u32[STATE.gpr.u32 + i * 2];
   }
   /** As an instruction writes: clears the upper half. */
   setR32(i: number, v: number): void {
-    this.u32[CPU.gpr.u32 + i * 2] = v;
-    this.u32[CPU.gpr.u32 + i * 2 + 1] = 0;
+    this.u32[STATE.gpr.u32 + i * 2] = v;
+    this.u32[STATE.gpr.u32 + i * 2 + 1] = 0;
   }
   r16(i: number): number {
-    return this.u16[CPU.gpr.u16 + i * 4];
+    return this.u16[STATE.gpr.u16 + i * 4];
   }
   setR16(i: number, v: number): void {
-    this.u16[CPU.gpr.u16 + i * 4] = v;
+    this.u16[STATE.gpr.u16 + i * 4] = v;
   }
   /** Byte register: 0..15 low bytes, `high`: 4..7 are AH CH DH BH. */
   r8(i: number, high = false): number {
-    return this.u8[CPU.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)];
+    return this.u8[STATE.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)];
   }
   setR8(i: number, v: number, high = false): void {
-    this.u8[CPU.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)] = v;
+    this.u8[STATE.gpr.offset + (high ? (i - 4) * 8 + 1 : i * 8)] = v;
   }
   /** A register of 8..64 bits as a bigint. */
   reg(i: number, size: number): bigint {
@@ -130,33 +130,33 @@ export abstract class CpuState {
   // ---- RIP and flags
   /** IP of the instruction being executed (helpers) or to be executed next (run loop). */
   get rip(): bigint {
-    return this.u64[CPU.rip.u64];
+    return this.u64[STATE.rip.u64];
   }
   set rip(v: bigint) {
-    this.u64[CPU.rip.u64] = v;
+    this.u64[STATE.rip.u64] = v;
   }
   /** RIP when it fits 32 bits (all modes but 64-bit code). */
   get eip(): number {
-    return this.u32[CPU.rip.u32];
+    return this.u32[STATE.rip.u32];
   }
   set eip(v: number) {
-    this.u32[CPU.rip.u32] = v;
-    this.u32[CPU.rip.u32 + 1] = 0;
+    this.u32[STATE.rip.u32] = v;
+    this.u32[STATE.rip.u32 + 1] = 0;
   }
   /** The whole of EFLAGS, arithmetic flags included. */
   get eflags(): number {
-    return this.u32[CPU.eflags.u32] | readArithmeticFlags(this);
+    return this.u32[STATE.eflags.u32] | readArithmeticFlags(this);
   }
   set eflags(v: number) {
-    this.u32[CPU.eflags.u32] = (v & ~FLAGS_ARITHMETIC) | FLAG.FIXED;
+    this.u32[STATE.eflags.u32] = (v & ~FLAGS_ARITHMETIC) | FLAG.FIXED;
     writeArithmeticFlags(this, v);
   }
   /** Flags without CF PF AF ZF SF OF: cheap. */
   get systemFlags(): number {
-    return this.u32[CPU.eflags.u32];
+    return this.u32[STATE.eflags.u32];
   }
   set systemFlags(v: number) {
-    this.u32[CPU.eflags.u32] = v;
+    this.u32[STATE.eflags.u32] = v;
   }
   get iopl(): number {
     return (this.systemFlags >> 12) & 3;
@@ -167,62 +167,62 @@ export abstract class CpuState {
 
   // ---- IDTR lies in the state: emitted real-mode INT reads it
   get idtrBase(): bigint {
-    return this.u64[CPU.idtrBase.u64];
+    return this.u64[STATE.idtrBase.u64];
   }
   set idtrBase(v: bigint) {
-    this.u64[CPU.idtrBase.u64] = v;
+    this.u64[STATE.idtrBase.u64] = v;
   }
   get idtrLimit(): number {
-    return this.u32[CPU.idtrLimit.u32];
+    return this.u32[STATE.idtrLimit.u32];
   }
   set idtrLimit(v: number) {
-    this.u32[CPU.idtrLimit.u32] = v;
+    this.u32[STATE.idtrLimit.u32] = v;
   }
 
   /** NMIs wait for IRET. In the state because emitted IRET looks at it. */
   get nmiBlocked(): boolean {
-    return this.u32[CPU.nmiBlocked.u32] !== 0;
+    return this.u32[STATE.nmiBlocked.u32] !== 0;
   }
   set nmiBlocked(v: boolean) {
-    this.u32[CPU.nmiBlocked.u32] = v ? 1 : 0;
+    this.u32[STATE.nmiBlocked.u32] = v ? 1 : 0;
   }
 
   /** Bits of PENDING: what the run loop is to look at. */
   get pending(): number {
-    return this.u32[CPU.pending.u32];
+    return this.u32[STATE.pending.u32];
   }
   set pending(v: number) {
-    this.u32[CPU.pending.u32] = v;
+    this.u32[STATE.pending.u32] = v;
   }
   /** 0, SHADOW_STI or SHADOW_SS. */
   get shadow(): number {
-    return this.u32[CPU.shadow.u32];
+    return this.u32[STATE.shadow.u32];
   }
   set shadow(v: number) {
-    this.u32[CPU.shadow.u32] = v;
+    this.u32[STATE.shadow.u32] = v;
   }
 
   // ---- mode
   get cr0(): number {
-    return this.u32[CPU.cr0.u32];
+    return this.u32[STATE.cr0.u32];
   }
   get cr4(): number {
-    return this.u32[CPU.cr4.u32];
+    return this.u32[STATE.cr4.u32];
   }
   get efer(): number {
-    return this.u32[CPU.efer.u32];
+    return this.u32[STATE.efer.u32];
   }
   get cr3(): bigint {
-    return this.u64[CPU.cr3.u64];
+    return this.u64[STATE.cr3.u64];
   }
   get cr2(): bigint {
-    return this.u64[CPU.cr2.u64];
+    return this.u64[STATE.cr2.u64];
   }
   set cr2(v: bigint) {
-    this.u64[CPU.cr2.u64] = v;
+    this.u64[STATE.cr2.u64] = v;
   }
   get cpl(): number {
-    return this.u32[CPU.cpl.u32];
+    return this.u32[STATE.cpl.u32];
   }
   get protectedMode(): boolean {
     return (this.cr0 & CR0.PE) !== 0;
@@ -237,32 +237,32 @@ export abstract class CpuState {
   }
   /** 16, 32 or 64. */
   get codeSize(): number {
-    return this.u32[CPU.codeSize.u32];
+    return this.u32[STATE.codeSize.u32];
   }
   get code64(): boolean {
-    return this.u32[CPU.codeSize.u32] === 64;
+    return this.u32[STATE.codeSize.u32] === 64;
   }
 
   // ---- segments (selector, base, limit, access); derived fields are kept by `loadSegment`
   selector(s: number): number {
-    return this.u16[CPU.segSelector.u16 + s];
+    return this.u16[STATE.segSelector.u16 + s];
   }
   setSelector(s: number, v: number): void {
-    this.u16[CPU.segSelector.u16 + s] = v;
+    this.u16[STATE.segSelector.u16 + s] = v;
   }
   base(s: number): bigint {
-    return this.u64[CPU.segBase.u64 + s];
+    return this.u64[STATE.segBase.u64 + s];
   }
   /** Base as a number: unsigned 32-bit outside IA-32e mode, signed canonical in it. */
   baseNumber(s: number): number {
-    const i = CPU.segBase.u32 + s * 2;
+    const i = STATE.segBase.u32 + s * 2;
     return this.i32[i + 1] * 0x100000000 + this.u32[i];
   }
   limit(s: number): number {
-    return this.u32[CPU.segLimit.u32 + s];
+    return this.u32[STATE.segLimit.u32 + s];
   }
   access(s: number): number {
-    return this.u32[CPU.segAccess.u32 + s];
+    return this.u32[STATE.segAccess.u32 + s];
   }
   usable(s: number): boolean {
     return (this.access(s) & ACCESS.UNUSABLE) === 0;
@@ -270,16 +270,16 @@ export abstract class CpuState {
   /** Loads all parts of a segment register and recomputes what depends on them (fast limits, stack mask, code size, CPL when CS or SS). */
   loadSegment(s: number, selector: number, base: bigint, limit: number, access: number): void {
     this.setSelector(s, selector);
-    this.u64[CPU.segBase.u64 + s] = BigInt.asUintN(64, base);
-    this.u32[CPU.segLimit.u32 + s] = limit;
-    this.u32[CPU.segAccess.u32 + s] = access;
+    this.u64[STATE.segBase.u64 + s] = BigInt.asUintN(64, base);
+    this.u32[STATE.segLimit.u32 + s] = limit;
+    this.u32[STATE.segAccess.u32 + s] = access;
     this.updateSegment(s);
   }
   /** Real-mode / V86 style load: base = selector * 16, hidden limit and access kept (real) as silicon does. */
   loadRealSegment(s: number, selector: number): void {
     this.setSelector(s, selector);
-    const i = CPU.segBase.u32 + s * 2;
-    const e = CPU.segEffBase.u32 + s * 2;
+    const i = STATE.segBase.u32 + s * 2;
+    const e = STATE.segEffBase.u32 + s * 2;
     this.u32[i] = this.u32[e] = selector << 4;
     this.u32[i + 1] = this.u32[e + 1] = 0;
   }
@@ -291,10 +291,10 @@ export abstract class CpuState {
   /** Effective base and fast limits of ES..GS. */
   #refresh(s: number, code64: boolean): void {
     const u32 = this.u32;
-    const base = CPU.segBase.u32 + s * 2;
-    const effective = CPU.segEffBase.u32 + s * 2;
-    const read = CPU.segReadLimit.u32 + s * 2;
-    const write = CPU.segWriteLimit.u32 + s * 2;
+    const base = STATE.segBase.u32 + s * 2;
+    const effective = STATE.segEffBase.u32 + s * 2;
+    const read = STATE.segReadLimit.u32 + s * 2;
+    const write = STATE.segWriteLimit.u32 + s * 2;
     if (code64) {
       const flat = s < FS;
       u32[effective] = flat ? 0 : u32[base];
@@ -334,14 +334,14 @@ export abstract class CpuState {
     const code64 = this.longMode && pe && !v86 && (csAccess & ACCESS.L) !== 0;
     // CS.D and SS.B are hidden state: they hold in real mode too until reloaded in protected mode (unreal mode).
     const codeSize = code64 ? 64 : v86 ? 16 : (csAccess & ACCESS.DB) !== 0 ? 32 : 16;
-    this.u32[CPU.codeSize.u32] = codeSize;
+    this.u32[STATE.codeSize.u32] = codeSize;
     const ONES = 0xffffffff;
     const high = code64 ? ONES : 0;
-    this.#setMask(CPU.ipLimit, code64 ? ONES : this.limit(CS), high);
-    this.#setMask(CPU.ipMask, codeSize === 16 ? 0xffff : ONES, high);
-    this.#setMask(CPU.linearMask, ONES, high);
-    this.#setMask(CPU.stackMask, code64 || (!v86 && (this.access(SS) & ACCESS.DB) !== 0) ? ONES : 0xffff, high);
-    this.u32[CPU.cpl.u32] = !pe ? 0 : v86 ? 3 : (this.access(SS) >> 5) & 3;
+    this.#setMask(STATE.ipLimit, code64 ? ONES : this.limit(CS), high);
+    this.#setMask(STATE.ipMask, codeSize === 16 ? 0xffff : ONES, high);
+    this.#setMask(STATE.linearMask, ONES, high);
+    this.#setMask(STATE.stackMask, code64 || (!v86 && (this.access(SS) & ACCESS.DB) !== 0) ? ONES : 0xffff, high);
+    this.u32[STATE.cpl.u32] = !pe ? 0 : v86 ? 3 : (this.access(SS) >> 5) & 3;
     const limitsFor = (pe ? 1 : 0) | (code64 ? 2 : 0);
     if (limitsFor !== this.#limitsFor) {
       this.#limitsFor = limitsFor;

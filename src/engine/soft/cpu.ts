@@ -4,7 +4,7 @@ import { CpuState } from "./cpu-state.ts";
 import type { SoftIntercepts } from "./intercepts.ts";
 import type { Mmu } from "./mmu/mmu.ts";
 import { segmentAddress } from "./mmu/segmentation.ts";
-import { CPU } from "./state-layout.ts";
+import { STATE } from "./state-layout.ts";
 
 /**
  * The vCPU as system helpers see it: its state, its memory and operands there. One instance a vCPU. Linear addresses here are `number`:
@@ -84,7 +84,7 @@ export class Cpu extends CpuState {
 
   // ---- stack
   get stackMask(): bigint {
-    return this.u64[CPU.stackMask.u64];
+    return this.u64[STATE.stackMask.u64];
   }
 }
 

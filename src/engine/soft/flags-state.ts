@@ -1,4 +1,4 @@
-import { CPU } from "./state-layout.ts";
+import { STATE } from "./state-layout.ts";
 
 /**
  * Lazy arithmetic flags: a result and one word of carries, no kind to switch on.
@@ -14,9 +14,9 @@ export interface FlagState {
 
 /** CF PF AF ZF SF OF at their EFLAGS places. */
 export function readArithmeticFlags(s: FlagState): number {
-  const lo = s.u32[CPU.flagRes.u32];
-  const hi = s.u32[CPU.flagRes.u32 + 1];
-  const aux = s.u32[CPU.flagAux.u32];
+  const lo = s.u32[STATE.flagRes.u32];
+  const hi = s.u32[STATE.flagRes.u32 + 1];
+  const aux = s.u32[STATE.flagAux.u32];
   const cf = aux >>> 31;
   const of = cf ^ ((aux >>> 30) & 1);
   let p = (lo ^ (aux >>> 8)) & 0xff;
@@ -36,8 +36,8 @@ export function writeArithmeticFlags(s: FlagState, flags: number): void {
   const zf = (flags >> 6) & 1;
   const sf = (flags >> 7) & 1;
   const of = (flags >> 11) & 1;
-  s.u32[CPU.flagRes.u32] = zf ^ 1;
-  s.u32[CPU.flagRes.u32 + 1] = 0;
+  s.u32[STATE.flagRes.u32] = zf ^ 1;
+  s.u32[STATE.flagRes.u32 + 1] = 0;
   // Low byte of the result is 0 or 1: its parity bit is !zf; the delta makes the sum even exactly when PF.
-  s.u32[CPU.flagAux.u32] = ((cf << 31) | ((cf ^ of) << 30) | ((flags & 0x10) >> 1) | ((pf ^ zf) << 8) | sf) >>> 0;
+  s.u32[STATE.flagAux.u32] = ((cf << 31) | ((cf ^ of) << 30) | ((flags & 0x10) >> 1) | ((pf ^ zf) << 8) | sf) >>> 0;
 }

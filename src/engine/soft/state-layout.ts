@@ -4,7 +4,7 @@ import { layout, u16, u32, u64, u128 } from "../../base/index.ts";
  * Where things lie in the engine's WebAssembly memory. CPU state at the bottom (address 0 is never a valid field,
  * so 0 can mean "none"), then tables, then the decoded-op pool, then guest memory.
  */
-export const CPU = layout(64, {
+export const STATE = layout(64, {
   /** RAX RCX RDX RBX RSP RBP RSI RDI R8-R15, then a register that always reads zero (absent base or index). */
   gpr: u64(16),
   zero: u64(),
@@ -114,7 +114,7 @@ export const TLB_AREA_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_AREA = { supervisor: 0, user: TLB_AREA_BYTES, guarded: 2 * TLB_AREA_BYTES, never: 3 * TLB_AREA_BYTES } as const;
 export const TLB_AREAS_BYTES = 4 * TLB_AREA_BYTES;
 /** The first CPU's. */
-export const TLB_AREAS = align(CPU.end, 4096);
+export const TLB_AREAS = align(STATE.end, 4096);
 export const JUMP_CACHE = TLB_AREAS + TLB_AREAS_BYTES;
 /** SMC bitmaps: one bit a byte of a code page, 512 bytes each. */
 export const SMC_BITMAPS = JUMP_CACHE + JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES;
@@ -136,9 +136,9 @@ export interface CpuPlace {
   readonly parked: number;
 }
 const JUMP_CACHE_BYTES = JUMP_CACHE_ENTRIES * JUMP_CACHE_ENTRY_BYTES;
-/** The state of the CPU that runs: from here to CPU.end. */
-export const CPU_START = 64;
-const PARKED_BYTES = align(CPU.end, 4096);
+/** The state of the CPU that runs: from here to STATE.end. */
+export const STATE_START = 64;
+const PARKED_BYTES = align(STATE.end, 4096);
 const PLACE_BYTES = PARKED_BYTES + JUMP_CACHE_BYTES + TLB_AREAS_BYTES;
 /** The place of CPU `index` in a VM of `cpus`. */
 export function cpuPlace(index: number, cpus: number): CpuPlace {
@@ -155,11 +155,11 @@ export function guestBase(cpus: number): number {
 export const REC = {
   handler: 0, // u16
   length: 2, // u8
-  addrSize: 3, // u8: 0, 1, 2 → CPU.addrMask index
+  addrSize: 3, // u8: 0, 1, 2 → STATE.addrMask index
   ipOff: 4, // u16: offset of the instruction from ipBase
   reg1: 6, // u16
   reg2: 8, // u16
-  base: 10, // u16 state address (CPU.zero when absent)
+  base: 10, // u16 state address (STATE.zero when absent)
   index: 12, // u16
   scale: 14, // u8
   segment: 15, // u8

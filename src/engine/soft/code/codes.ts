@@ -6,7 +6,7 @@ export const H_HELPER = 0,
   H_BREAK = 2,
   FIRST_HANDLER = 3;
 
-/** What run() returns: an import or a handler wants out (TypeScript knows why), or the block in CPU.curRec does not fit into the budget. */
+/** What run() returns: an import or a handler wants out (TypeScript knows why), or the block in STATE.curRec does not fit into the budget. */
 export const RUN_LEFT = 0,
   RUN_OUT_OF_BUDGET = 1;
 /** What a cold handler returns. */
@@ -26,7 +26,7 @@ export const REGION_TAKE_LINK = 1,
   /** The region is not for the state as it is: the record it replaced does it. */
   REGION_MISFIT = 8;
 
-/** CPU.regionStale: a region was dropped, or a stop is wanted; and, behind a region, that it left because the budget ran out. */
+/** STATE.regionStale: a region was dropped, or a stop is wanted; and, behind a region, that it left because the budget ran out. */
 export const STALE_LEAVE = 1,
   STALE_OUT_OF_BUDGET = 2;
 

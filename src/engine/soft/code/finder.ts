@@ -2,7 +2,7 @@ import type { CodeSize } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS } from "../cpu-state.ts";
 import type { Mmu } from "../mmu/mmu.ts";
-import { CPU, REC, REC_BYTES } from "../state-layout.ts";
+import { STATE, REC, REC_BYTES } from "../state-layout.ts";
 import { type Block, MAX_BLOCK, SCRATCH_FIRST } from "./block.ts";
 import { BlockDecoder, type Start } from "./decode-block.ts";
 import type { GuestCode } from "./guest-code.ts";
@@ -37,7 +37,7 @@ export class CodeFinder {
   }
 
   /**
-   * First record of the block at `ip`, at most `limit` instructions long. 0: a fault or exit is recorded. Sets CPU.ipBase. Blocks shorter than
+   * First record of the block at `ip`, at most `limit` instructions long. 0: a fault or exit is recorded. Sets STATE.ipBase. Blocks shorter than
    * the natural length are made in the scratch records.
    */
   find(ipLo: number, ipHi: number, limit: number): number {
@@ -74,7 +74,7 @@ export class CodeFinder {
     return 0;
   }
   #setIpBase(ipLo: number, ipHi: number, off: number): void {
-    const w = CPU.ipBase.u32;
+    const w = STATE.ipBase.u32;
     const lo = (ipLo >>> 0) - off;
     this.#cpu.u32[w] = lo >>> 0;
     this.#cpu.u32[w + 1] = lo < 0 ? ipHi - 1 : ipHi;
@@ -167,7 +167,7 @@ export class CodeFinder {
     const cpu = this.#cpu;
     const rec = block.rec + this.#tailIndex * REC_BYTES;
     const off = cpu.u16[(rec + REC.ipOff) >> 1];
-    const base = cpu.codeSize === 64 ? 0 : cpu.u32[CPU.segBase.u32 + CS * 2];
+    const base = cpu.codeSize === 64 ? 0 : cpu.u32[STATE.segBase.u32 + CS * 2];
     if (((base + ipLo - off) & 0xfff) !== 0) return this.find(ipLo, ipHi, MAX_BLOCK);
     this.#resuming = block;
     const found = this.find(ipLo, ipHi, MAX_BLOCK);

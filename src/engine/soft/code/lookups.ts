@@ -3,7 +3,7 @@ import type { Cpu } from "../cpu.ts";
 import { CS } from "../cpu-state.ts";
 import type { CodeLookups } from "../mmu/code-watch.ts";
 import type { Mmu } from "../mmu/mmu.ts";
-import { CPU, JUMP, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, REC } from "../state-layout.ts";
+import { STATE, JUMP, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_BYTES, REC } from "../state-layout.ts";
 import { H_BREAK } from "./codes.ts";
 import { Fetches } from "./fetches.ts";
 
@@ -28,7 +28,7 @@ export class Lookups implements CodeLookups {
   use(inUse: boolean): void {
     this.#inUse = inUse;
     if (!inUse) return;
-    this.#cpu.u32[CPU.jumpCache.u32] = this.#jumpCache;
+    this.#cpu.u32[STATE.jumpCache.u32] = this.#jumpCache;
     this.modeChanged();
   }
 
@@ -54,17 +54,17 @@ export class Lookups implements CodeLookups {
   }
   modeChanged(): void {
     const cpu = this.#cpu;
-    const size = cpu.u32[CPU.codeSize.u32];
+    const size = cpu.u32[STATE.codeSize.u32];
     const limit = cpu.limit(CS);
     if (size !== 64 && limit !== 0xffff && limit !== 0xffffffff && limit !== this.#oddLimit) {
       this.#oddLimit = limit;
       this.#renew(true, true);
     }
     const cls = size === 64 || limit === 0xffffffff ? 0 : limit === 0xffff ? 1 : 2;
-    const user = cpu.u32[CPU.cpl.u32] === 3;
+    const user = cpu.u32[STATE.cpl.u32] === 3;
     const generation = user ? this.#fetches.user : this.#fetches.supervisor;
     // Never 0: an all-zero jump-cache entry must not match linear address 0.
-    cpu.u32[CPU.blockKey.u32] = ((generation << 6) | (cls << 4) | (user ? 8 : 0) | ((size >> 5) << 1) | 1) >>> 0;
+    cpu.u32[STATE.blockKey.u32] = ((generation << 6) | (cls << 4) | (user ? 8 : 0) | ((size >> 5) << 1) | 1) >>> 0;
   }
 
   // ---- fetches
@@ -93,7 +93,7 @@ export class Lookups implements CodeLookups {
     const lo = la >>> 0;
     const w = this.#entry(lo);
     const { u16, u32 } = this.#cpu;
-    if (u32[w] !== lo || u32[w + (JUMP.key >> 2)] !== u32[CPU.blockKey.u32]) return 0;
+    if (u32[w] !== lo || u32[w + (JUMP.key >> 2)] !== u32[STATE.blockKey.u32]) return 0;
     if (u32[w + 1] !== Math.floor(la / 0x100000000) >>> 0) return 0;
     const rec = u32[w + (JUMP.block >> 2)];
     return u16[(rec + REC.handler) >> 1] === H_BREAK ? 0 : rec;
@@ -104,7 +104,7 @@ export class Lookups implements CodeLookups {
     const u32 = this.#cpu.u32;
     u32[w] = lo;
     u32[w + 1] = Math.floor(la / 0x100000000) >>> 0;
-    u32[w + (JUMP.key >> 2)] = u32[CPU.blockKey.u32];
+    u32[w + (JUMP.key >> 2)] = u32[STATE.blockKey.u32];
     u32[w + (JUMP.block >> 2)] = rec;
   }
 }

@@ -1,6 +1,6 @@
 import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU, REC } from "../state-layout.ts";
+import { STATE, REC } from "../state-layout.ts";
 import { H_END, H_HELPER } from "./codes.ts";
 import type { InterpreterImage } from "./image.ts";
 import type { InsnPool } from "./insn-pool.ts";
@@ -104,12 +104,12 @@ export class RecordWriter {
         if (o.kind === "reg") {
           const address =
             o.cls === "sreg"
-              ? CPU.segSelector.offset + o.index * 2
+              ? STATE.segSelector.offset + o.index * 2
               : o.cls === "mm"
-                ? CPU.fpr.offset + o.index * 16
+                ? STATE.fpr.offset + o.index * 16
                 : o.cls === "xmm"
-                  ? CPU.xmm.offset + o.index * 16
-                  : CPU.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
+                  ? STATE.xmm.offset + o.index * 16
+                  : STATE.gpr.offset + (o.cls === "gpr8h" ? (o.index - 4) * 8 + 1 : o.index * 8);
           u16[(rec + (registers === 0 ? REC.reg1 : registers === 1 ? REC.reg2 : REC.imm)) >> 1] = address;
           registers++;
         } else if (o.kind === "imm") {
@@ -128,8 +128,8 @@ export class RecordWriter {
             disp = o.disp + ipOff + insn.length;
             if (disp !== (disp | 0)) handler = H_HELPER;
           }
-          u16[(rec + REC.base) >> 1] = o.base === 16 ? CPU.ipBase.offset : o.base < 0 ? CPU.zero.offset : CPU.gpr.offset + o.base * 8;
-          u16[(rec + REC.index) >> 1] = o.index < 0 ? CPU.zero.offset : CPU.gpr.offset + o.index * 8;
+          u16[(rec + REC.base) >> 1] = o.base === 16 ? STATE.ipBase.offset : o.base < 0 ? STATE.zero.offset : STATE.gpr.offset + o.base * 8;
+          u16[(rec + REC.index) >> 1] = o.index < 0 ? STATE.zero.offset : STATE.gpr.offset + o.index * 8;
           u8[rec + REC.scale] = o.scale;
           u8[rec + REC.segment] = o.segment;
           i32[(rec + REC.disp) >> 2] = disp;

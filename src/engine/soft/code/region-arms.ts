@@ -2,7 +2,7 @@ import { I32, I64, type ModuleBuilder, OP, type Signature } from "../../../wasm/
 import { FunctionWriter } from "../ir/codegen.ts";
 import type { CoreFunctions } from "../ir/memory-emit.ts";
 import { IN_REGION } from "./codes.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 
 /** All helpers of regions have one signature: (offset, info, record, budget) → i32. */
 export const ARM_SIGNATURE: Signature = { params: [I64, I32, I32, I32], results: [I32] };
@@ -39,10 +39,10 @@ function arm(m: ModuleBuilder, name: string, body: (w: FunctionWriter) => void):
   const w = new FunctionWriter(4);
   w.i32(0);
   w.get(REC);
-  w.mem(OP.i32_store, CPU.curRec.offset);
+  w.mem(OP.i32_store, STATE.curRec.offset);
   w.i32(0);
   w.get(BUDGET);
-  w.mem(OP.i32_store, CPU.budget.offset);
+  w.mem(OP.i32_store, STATE.budget.offset);
   body(w);
   m.define(f, ARM_SIGNATURE, w.locals, w.code.view());
   m.export(name, f);
@@ -70,10 +70,10 @@ function access(w: FunctionWriter, core: CoreFunctions, f: number, write: boolea
   checkLimit(w, core, at, write, failed);
   w.get(OFFSET);
   w.get(at);
-  w.mem(OP.i64_load, CPU.segEffBase.offset);
+  w.mem(OP.i64_load, STATE.segEffBase.offset);
   w.op(OP.i64_add);
   w.i32(0);
-  w.mem(OP.i64_load, CPU.linearMask.offset);
+  w.mem(OP.i64_load, STATE.linearMask.offset);
   w.op(OP.i64_and);
   w.set(OFFSET);
   w.end();
@@ -94,7 +94,7 @@ function checkLimit(w: FunctionWriter, core: CoreFunctions, at: number, write: b
   w.i64(1n);
   w.op(OP.i64_sub);
   w.get(at);
-  w.mem(OP.i64_load, (write ? CPU.segWriteLimit : CPU.segReadLimit).offset);
+  w.mem(OP.i64_load, (write ? STATE.segWriteLimit : STATE.segReadLimit).offset);
   w.op(OP.i64_gt_s);
   w.if();
   halves(w);

@@ -1,6 +1,6 @@
 import type { Insn, MemoryOperand, Operand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { fromFloat32, fromFloat64, fromInt32 } from "./convert.ts";
 import { setResult, X87 } from "./env.ts";
 import { classify, normalize, specialOne } from "./classes.ts";
@@ -210,7 +210,7 @@ function partialRemainder(nearest: boolean): Body {
     else codes = 0;
     // Without a quotient C0 and C3 keep their values.
     ENV[RAISED] |= codes & C1;
-    commitWith(cpu, bad ? cpu.u16[CPU.fpuStatus.u16] & 0x4100 : codes & ~C1);
+    commitWith(cpu, bad ? cpu.u16[STATE.fpuStatus.u16] & 0x4100 : codes & ~C1);
   };
 }
 

@@ -1,14 +1,14 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { imageAddress, linearAddress, plus, read16, read32, write16, write32 } from "./memory.ts";
 import { type Body, setControlWord, top, updateSummary } from "./stack.ts";
 import { statusWord, tagWord } from "./state.ts";
 
 /** Control word, status word, environment and whole-state instructions (SDM vol. 1 8.1.10, 8.3.11). */
 
-const STATUS = CPU.fpuStatus.u16;
-const FPR = CPU.fpr.offset;
+const STATUS = STATE.fpuStatus.u16;
+const FPR = STATE.fpr.offset;
 
 const fnclex: Body = (cpu) => {
   cpu.u16[STATUS] &= 0x7f00;
@@ -16,15 +16,15 @@ const fnclex: Body = (cpu) => {
 };
 /** FNINIT: registers keep their contents, all are empty. */
 export function initialize(cpu: Cpu): void {
-  cpu.u16[CPU.fpuControl.u16] = 0x37f;
+  cpu.u16[STATE.fpuControl.u16] = 0x37f;
   cpu.u16[STATUS] = 0;
-  cpu.u32[CPU.fpuTop.u32] = 0;
-  cpu.u32[CPU.fpuEmpty.u32] = 0xff;
-  cpu.u16[CPU.fpuOpcode.u16] = 0;
-  cpu.u16[CPU.fpuCs.u16] = 0;
-  cpu.u16[CPU.fpuDs.u16] = 0;
-  cpu.u64[CPU.fpuIp.u64] = 0n;
-  cpu.u64[CPU.fpuDp.u64] = 0n;
+  cpu.u32[STATE.fpuTop.u32] = 0;
+  cpu.u32[STATE.fpuEmpty.u32] = 0xff;
+  cpu.u16[STATE.fpuOpcode.u16] = 0;
+  cpu.u16[STATE.fpuCs.u16] = 0;
+  cpu.u16[STATE.fpuDs.u16] = 0;
+  cpu.u64[STATE.fpuIp.u64] = 0n;
+  cpu.u64[STATE.fpuDp.u64] = 0n;
   cpu.ignne = false;
 }
 
@@ -39,7 +39,7 @@ const fldcw: Body = (cpu, insn) => {
 };
 const fnstcw: Body = (cpu, insn) => {
   const op = memoryOperand(insn);
-  if (op !== undefined) write16(cpu, linearAddress(cpu, insn, op, 2, true), cpu.u16[CPU.fpuControl.u16]);
+  if (op !== undefined) write16(cpu, linearAddress(cpu, insn, op, 2, true), cpu.u16[STATE.fpuControl.u16]);
 };
 const fnstsw: Body = (cpu, insn) => {
   const op = memoryOperand(insn);
@@ -55,14 +55,14 @@ const FIELDS = new Int32Array(7);
  * protected mode offset and selector.
  */
 function gather(cpu: Cpu, wide: boolean): void {
-  FIELDS[0] = cpu.u16[CPU.fpuControl.u16];
+  FIELDS[0] = cpu.u16[STATE.fpuControl.u16];
   FIELDS[1] = statusWord(cpu);
   FIELDS[2] = tagWord(cpu);
-  const opcode = cpu.u16[CPU.fpuOpcode.u16] & 0x7ff;
-  const cs = cpu.u16[CPU.fpuCs.u16];
-  const ds = cpu.u16[CPU.fpuDs.u16];
-  const ip = cpu.i32[CPU.fpuIp.u32];
-  const dp = cpu.i32[CPU.fpuDp.u32];
+  const opcode = cpu.u16[STATE.fpuOpcode.u16] & 0x7ff;
+  const cs = cpu.u16[STATE.fpuCs.u16];
+  const ds = cpu.u16[STATE.fpuDs.u16];
+  const ip = cpu.i32[STATE.fpuIp.u32];
+  const dp = cpu.i32[STATE.fpuDp.u32];
   if (cpu.realOrV86) {
     const code = ((cs << 4) + ip) | 0;
     const data = ((ds << 4) + dp) | 0;
@@ -92,12 +92,12 @@ function readEnvironment(cpu: Cpu, la: number, wide: boolean): void {
   for (let i = 0; i < 7; i++) FIELDS[i] = wide ? read32(cpu, plus(cpu, la, i * 4)) : read16(cpu, plus(cpu, la, i * 2));
 }
 function applyEnvironment(cpu: Cpu, wide: boolean): void {
-  cpu.u16[CPU.fpuControl.u16] = (FIELDS[0] & 0x1f3f) | 0x40;
+  cpu.u16[STATE.fpuControl.u16] = (FIELDS[0] & 0x1f3f) | 0x40;
   cpu.u16[STATUS] = FIELDS[1] & ~0x3800;
-  cpu.u32[CPU.fpuTop.u32] = (FIELDS[1] >> 11) & 7;
+  cpu.u32[STATE.fpuTop.u32] = (FIELDS[1] >> 11) & 7;
   let empty = 0;
   for (let i = 0; i < 8; i++) if (((FIELDS[2] >> (i * 2)) & 3) === 3) empty |= 1 << i;
-  cpu.u32[CPU.fpuEmpty.u32] = empty;
+  cpu.u32[STATE.fpuEmpty.u32] = empty;
   updateSummary(cpu);
   let ip = FIELDS[3];
   let dp = FIELDS[5];
@@ -111,15 +111,15 @@ function applyEnvironment(cpu: Cpu, wide: boolean): void {
   } else {
     cs = FIELDS[4] & 0xffff;
     ds = FIELDS[6] & 0xffff;
-    opcode = wide ? FIELDS[4] >>> 16 : cpu.u16[CPU.fpuOpcode.u16];
+    opcode = wide ? FIELDS[4] >>> 16 : cpu.u16[STATE.fpuOpcode.u16];
   }
-  cpu.u32[CPU.fpuIp.u32] = ip;
-  cpu.u32[CPU.fpuIp.u32 + 1] = 0;
-  cpu.u32[CPU.fpuDp.u32] = dp;
-  cpu.u32[CPU.fpuDp.u32 + 1] = 0;
-  cpu.u16[CPU.fpuCs.u16] = cs;
-  cpu.u16[CPU.fpuDs.u16] = ds;
-  cpu.u16[CPU.fpuOpcode.u16] = opcode & 0x7ff;
+  cpu.u32[STATE.fpuIp.u32] = ip;
+  cpu.u32[STATE.fpuIp.u32 + 1] = 0;
+  cpu.u32[STATE.fpuDp.u32] = dp;
+  cpu.u32[STATE.fpuDp.u32 + 1] = 0;
+  cpu.u16[STATE.fpuCs.u16] = cs;
+  cpu.u16[STATE.fpuDs.u16] = ds;
+  cpu.u16[STATE.fpuOpcode.u16] = opcode & 0x7ff;
 }
 
 const fnstenv: Body = (cpu, insn) => {
@@ -130,7 +130,7 @@ const fnstenv: Body = (cpu, insn) => {
   cpu.probeWrite(la, wide ? 28 : 14);
   storeEnvironment(cpu, la, wide);
   // All exceptions are masked, nothing is pending any more.
-  setControlWord(cpu, cpu.u16[CPU.fpuControl.u16] | 0x3f);
+  setControlWord(cpu, cpu.u16[STATE.fpuControl.u16] | 0x3f);
 };
 const fldenv: Body = (cpu, insn) => {
   const op = memoryOperand(insn);
@@ -189,9 +189,9 @@ function writeRegisters(cpu: Cpu): void {
 
 /** EMMS: every register becomes empty. CR0.EM makes it undefined, as every MMX instruction. */
 export function emms(cpu: Cpu): void {
-  cpu.u32[CPU.fpuEmpty.u32] = 0xff;
+  cpu.u32[STATE.fpuEmpty.u32] = 0xff;
   // Measured; the manual speaks of the tags only.
-  cpu.u32[CPU.fpuTop.u32] = 0;
+  cpu.u32[STATE.fpuTop.u32] = 0;
 }
 
 export const WAITING_CONTROL: Readonly<Record<string, Body>> = { fldcw, fldenv, frstor };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decode, type Insn } from "../../../isa/index.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { TestMachine } from "../sys/machine.testing.ts";
 import { type Case, Cases } from "./cases.testing.ts";
 import { FPU } from "./index.ts";
@@ -12,28 +12,28 @@ const OPERAND = 0x3000;
 class Bench extends TestMachine {
   constructor() {
     super();
-    this.cpu.u32[CPU.cr0.u32] = 0x20;
+    this.cpu.u32[STATE.cr0.u32] = 0x20;
     this.cpu.setR32(3, OPERAND);
   }
   load(c: Case): void {
     const cpu = this.cpu;
     const top = (c.fsw >> 11) & 7;
-    cpu.u16[CPU.fpuControl.u16] = c.fcw;
-    cpu.u16[CPU.fpuStatus.u16] = c.fsw & ~0x3800;
-    cpu.u32[CPU.fpuTop.u32] = top;
+    cpu.u16[STATE.fpuControl.u16] = c.fcw;
+    cpu.u16[STATE.fpuStatus.u16] = c.fsw & ~0x3800;
+    cpu.u32[STATE.fpuTop.u32] = top;
     let empty = 0;
     for (let i = 0; i < 8; i++) {
       if (((c.ftw >> (i * 2)) & 3) === 3) empty |= 1 << i;
-      cpu.u8.set(c.st.subarray(i * 10, i * 10 + 10), CPU.fpr.offset + ((top + i) & 7) * 16);
+      cpu.u8.set(c.st.subarray(i * 10, i * 10 + 10), STATE.fpr.offset + ((top + i) & 7) * 16);
     }
-    cpu.u32[CPU.fpuEmpty.u32] = empty;
+    cpu.u32[STATE.fpuEmpty.u32] = empty;
     c.memory.forEach((v, i) => this.memory.write8(OPERAND + i, v));
     cpu.eflags = 2 | c.flags;
     cpu.setR32(0, 0);
   }
   st(i: number): Uint8Array {
-    const top = this.cpu.u32[CPU.fpuTop.u32] ?? 0;
-    const at = CPU.fpr.offset + ((top + i) & 7) * 16;
+    const top = this.cpu.u32[STATE.fpuTop.u32] ?? 0;
+    const at = STATE.fpr.offset + ((top + i) & 7) * 16;
     return this.cpu.u8.subarray(at, at + 10);
   }
   /** All results in the order of struct result in record.c. */
@@ -41,7 +41,7 @@ class Bench extends TestMachine {
     const cpu = this.cpu;
     const out = new Uint8Array(116);
     const view = new DataView(out.buffer);
-    view.setUint32(0, cpu.u16[CPU.fpuControl.u16] ?? 0, true);
+    view.setUint32(0, cpu.u16[STATE.fpuControl.u16] ?? 0, true);
     view.setUint32(4, statusWord(cpu), true);
     view.setUint32(8, tagWord(cpu), true);
     for (let i = 0; i < 8; i++) out.set(this.st(i), 12 + i * 10);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { CR4, decode } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { VM_EXIT } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { protectedMachine, type TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";
 
@@ -13,10 +13,10 @@ const AREA = 0x80000;
 function machine(): TestMachine {
   const m = protectedMachine();
   toLong(m);
-  m.cpu.u32[CPU.cr4.u32] |= CR4.OSFXSR | CR4.OSXSAVE;
+  m.cpu.u32[STATE.cr4.u32] |= CR4.OSFXSR | CR4.OSXSAVE;
   m.cpu.xcr0 = 3n;
   exec(m, 0xdb, 0xe3);
-  m.cpu.u8.fill(0, CPU.fpr.offset, CPU.fpr.offset + 128);
+  m.cpu.u8.fill(0, STATE.fpr.offset, STATE.fpr.offset + 128);
   return m;
 }
 function exec(m: TestMachine, ...bytes: number[]): string {
@@ -50,10 +50,10 @@ const fill = (m: TestMachine, value: number): void => {
 };
 const header = (m: TestMachine, word: number): number => m.memory.read32(AREA + 512 + word * 4);
 const setXmm = (cpu: Cpu, i: number, v: bigint): void => {
-  cpu.u64[CPU.xmm.u64 + i * 2] = v;
+  cpu.u64[STATE.xmm.u64 + i * 2] = v;
 };
 const setMxcsr = (cpu: Cpu, v: number): void => {
-  cpu.u32[CPU.mxcsr.u32] = v;
+  cpu.u32[STATE.mxcsr.u32] = v;
 };
 const FLD1_FSTP = [
   [0xd9, 0xe8],
@@ -108,9 +108,9 @@ describe("XSAVE, XSAVEOPT, XSAVEC (what a processor was seen to write)", () => {
     m.cpu.mmu.flushAll(true);
     expect(xsave(m, 3, 0x1000000)).toBe("fault 14 at 100023f");
     expect(xrstor(m, 3, 0x1000000)).toBe("fault 14 at 1000208");
-    m.cpu.u32[CPU.cr0.u32] |= 8;
+    m.cpu.u32[STATE.cr0.u32] |= 8;
     expect(xsave(m, 3)).toBe("fault 7");
-    m.cpu.u32[CPU.cr4.u32] &= ~CR4.OSXSAVE;
+    m.cpu.u32[STATE.cr4.u32] &= ~CR4.OSXSAVE;
     expect(xsave(m, 3)).toBe("fault 6");
   });
 });
@@ -123,7 +123,7 @@ describe("XRSTOR", () => {
     setXmm(m.cpu, 3, 7n);
     for (const bytes of FLD1_FSTP) exec(m, ...bytes);
     expect(xrstor(m, 3)).toBe("next");
-    expect([m.cpu.u64[CPU.xmm.u64 + 6], m.cpu.u32[CPU.mxcsr.u32], m.cpu.u64[CPU.fpr.u64 + 14]]).toEqual([0n, 0x1fa0, 0n]);
+    expect([m.cpu.u64[STATE.xmm.u64 + 6], m.cpu.u32[STATE.mxcsr.u32], m.cpu.u64[STATE.fpr.u64 + 14]]).toEqual([0n, 0x1fa0, 0n]);
   });
   it("in the compacted form MXCSR is initial too", () => {
     const m = machine();
@@ -133,7 +133,7 @@ describe("XRSTOR", () => {
     m.memory.write32(AREA + 524, 0x80000000);
     setMxcsr(m.cpu, 0x1fbf);
     expect(xrstor(m, 3)).toBe("next");
-    expect(m.cpu.u32[CPU.mxcsr.u32]).toBe(0x1f80);
+    expect(m.cpu.u32[STATE.mxcsr.u32]).toBe(0x1f80);
   });
   it("refuses headers and MXCSR with reserved bits, and changes nothing", () => {
     const reserved: [number, number][] = [
@@ -149,7 +149,7 @@ describe("XRSTOR", () => {
       setXmm(m.cpu, 1, 5n);
       m.memory.write32(AREA + at, value);
       expect(xrstor(m, 3)).toBe("fault 13");
-      expect(m.cpu.u64[CPU.xmm.u64 + 2]).toBe(5n);
+      expect(m.cpu.u64[STATE.xmm.u64 + 2]).toBe(5n);
     }
   });
   it("takes back what the three have saved, whatever it was", () => {
@@ -162,14 +162,14 @@ describe("XRSTOR", () => {
         fc.constantFrom(xsave, xsaveopt, xsavec),
         fc.integer({ min: 0, max: 3 }),
         (bytes, mxcsr, save, mask) => {
-          for (let i = 0; i < 8; i++) cpu.u8.set(bytes.subarray(i * 10, i * 10 + 10), CPU.fpr.offset + i * 16);
-          cpu.u8.set(bytes.subarray(128, 384), CPU.xmm.offset);
+          for (let i = 0; i < 8; i++) cpu.u8.set(bytes.subarray(i * 10, i * 10 + 10), STATE.fpr.offset + i * 16);
+          cpu.u8.set(bytes.subarray(128, 384), STATE.xmm.offset);
           setMxcsr(cpu, mxcsr);
           fill(m, 0);
-          const state = (): string => Buffer.from(cpu.u8.subarray(CPU.fpr.offset, CPU.mxcsr.offset + 4)).toString("hex");
+          const state = (): string => Buffer.from(cpu.u8.subarray(STATE.fpr.offset, STATE.mxcsr.offset + 4)).toString("hex");
           const before = state();
           expect(save(m, 3)).toBe("next");
-          cpu.u8.fill(0x5a, CPU.xmm.offset, CPU.xmm.offset + 256);
+          cpu.u8.fill(0x5a, STATE.xmm.offset, STATE.xmm.offset + 256);
           expect(xrstor(m, mask)).toBe("next");
           expect(xrstor(m, 3)).toBe("next");
           expect(state()).toBe(before);

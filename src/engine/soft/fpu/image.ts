@@ -1,7 +1,7 @@
 import { CR0, CR4, VECTOR } from "../../../isa/index.ts";
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { initialize } from "./control.ts";
 import { imageAddress, linearAddress, plus } from "./memory.ts";
 import { available, top, updateSummary } from "./stack.ts";
@@ -15,11 +15,11 @@ import { statusWord } from "./state.ts";
 /** The image in words: 128 of the legacy region, 16 of the XSAVE header. */
 const W = new Uint32Array(144);
 const HEADER = 128;
-const FPR = CPU.fpr.offset;
-const XMM = CPU.xmm.u32;
-const MXCSR = CPU.mxcsr.u32;
-const IP = CPU.fpuIp.u32;
-const DP = CPU.fpuDp.u32;
+const FPR = STATE.fpr.offset;
+const XMM = STATE.xmm.u32;
+const MXCSR = STATE.mxcsr.u32;
+const IP = STATE.fpuIp.u32;
+const DP = STATE.fpuDp.u32;
 const MXCSR_MASK = 0xffff;
 const MXCSR_INIT = 0x1f80;
 const X87 = 1,
@@ -35,12 +35,12 @@ const xmmWords = (cpu: Cpu): number => (cpu.code64 ? 64 : 32);
 
 function gatherX87(cpu: Cpu, wide: boolean): void {
   const u32 = cpu.u32;
-  W[0] = cpu.u16[CPU.fpuControl.u16] | (statusWord(cpu) << 16);
-  W[1] = (~u32[CPU.fpuEmpty.u32] & 0xff) | (cpu.u16[CPU.fpuOpcode.u16] << 16);
+  W[0] = cpu.u16[STATE.fpuControl.u16] | (statusWord(cpu) << 16);
+  W[1] = (~u32[STATE.fpuEmpty.u32] & 0xff) | (cpu.u16[STATE.fpuOpcode.u16] << 16);
   W[2] = u32[IP];
-  W[3] = wide ? u32[IP + 1] : cpu.u16[CPU.fpuCs.u16];
+  W[3] = wide ? u32[IP + 1] : cpu.u16[STATE.fpuCs.u16];
   W[4] = u32[DP];
-  W[5] = wide ? u32[DP + 1] : cpu.u16[CPU.fpuDs.u16];
+  W[5] = wide ? u32[DP + 1] : cpu.u16[STATE.fpuDs.u16];
   for (let i = 0; i < 8; i++) {
     const from = (FPR + ((top(cpu) + i) & 7) * 16) >> 2;
     W[ST_WORD + i * 4] = u32[from];
@@ -56,19 +56,19 @@ function gatherSse(cpu: Cpu): void {
 }
 function applyX87(cpu: Cpu, wide: boolean): void {
   const u32 = cpu.u32;
-  cpu.u16[CPU.fpuControl.u16] = (W[0] & 0x1f3f) | 0x40;
-  cpu.u16[CPU.fpuStatus.u16] = (W[0] >>> 16) & ~0x3800;
-  u32[CPU.fpuTop.u32] = (W[0] >>> 27) & 7;
-  u32[CPU.fpuEmpty.u32] = ~W[1] & 0xff;
-  cpu.u16[CPU.fpuOpcode.u16] = (W[1] >>> 16) & 0x7ff;
+  cpu.u16[STATE.fpuControl.u16] = (W[0] & 0x1f3f) | 0x40;
+  cpu.u16[STATE.fpuStatus.u16] = (W[0] >>> 16) & ~0x3800;
+  u32[STATE.fpuTop.u32] = (W[0] >>> 27) & 7;
+  u32[STATE.fpuEmpty.u32] = ~W[1] & 0xff;
+  cpu.u16[STATE.fpuOpcode.u16] = (W[1] >>> 16) & 0x7ff;
   updateSummary(cpu);
   u32[IP] = W[2];
   u32[DP] = W[4];
   u32[IP + 1] = wide ? W[3] : 0;
   u32[DP + 1] = wide ? W[5] : 0;
   if (!wide) {
-    cpu.u16[CPU.fpuCs.u16] = W[3];
-    cpu.u16[CPU.fpuDs.u16] = W[5];
+    cpu.u16[STATE.fpuCs.u16] = W[3];
+    cpu.u16[STATE.fpuDs.u16] = W[5];
   }
   for (let i = 0; i < 8; i++) {
     const to = FPR + ((top(cpu) + i) & 7) * 16;
@@ -154,10 +154,10 @@ export function inUse(cpu: Cpu): number {
   let bits = 0;
   for (let i = 0; i < xmmWords(cpu); i++) if (u32[XMM + i] !== 0) bits = SSE;
   const initial =
-    cpu.u16[CPU.fpuControl.u16] === 0x37f &&
+    cpu.u16[STATE.fpuControl.u16] === 0x37f &&
     statusWord(cpu) === 0 &&
-    (u32[CPU.fpuEmpty.u32] & 0xff) === 0xff &&
-    (cpu.u16[CPU.fpuOpcode.u16] | cpu.u16[CPU.fpuCs.u16] | cpu.u16[CPU.fpuDs.u16]) === 0 &&
+    (u32[STATE.fpuEmpty.u32] & 0xff) === 0xff &&
+    (cpu.u16[STATE.fpuOpcode.u16] | cpu.u16[STATE.fpuCs.u16] | cpu.u16[STATE.fpuDs.u16]) === 0 &&
     (u32[IP] | u32[IP + 1] | u32[DP] | u32[DP + 1]) === 0;
   if (!initial) return bits | X87;
   for (let i = 0; i < 8; i++) {

@@ -1,15 +1,15 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { X87 } from "./env.ts";
 
 const { WORDS } = X87;
 
 /** Memory operands of x87 instructions without bigint where the address allows it. */
 
-const GPR = CPU.gpr.u32;
-const FPU_DP = CPU.fpuDp.u32;
-const FPU_DS = CPU.fpuDs.u16;
+const GPR = STATE.gpr.u32;
+const FPU_DP = STATE.fpuDp.u32;
+const FPU_DS = STATE.fpuDs.u16;
 const SAFE = 2 ** 46;
 
 /** Offset of a memory operand as a number: exact, or NaN when only a bigint can tell. */
@@ -24,7 +24,7 @@ function offsetOf(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   }
   if (op.dispHi !== op.disp >> 31) return Number.NaN;
   let ea = op.disp;
-  if (op.base === 16) ea += cpu.i32[CPU.rip.u32 + 1] * 4294967296 + u32[CPU.rip.u32] + insn.length;
+  if (op.base === 16) ea += cpu.i32[STATE.rip.u32 + 1] * 4294967296 + u32[STATE.rip.u32] + insn.length;
   else if (op.base >= 0) ea += cpu.i32[GPR + op.base * 2 + 1] * 4294967296 + u32[GPR + op.base * 2];
   if (op.index >= 0) {
     const scaled = (cpu.i32[GPR + op.index * 2 + 1] * 4294967296 + u32[GPR + op.index * 2]) * (1 << op.scale);

@@ -1,18 +1,18 @@
 import { CR0, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { setResult, X87 } from "./env.ts";
 
 const { IE, DE, ZE, SF, ES, C1, BUSY, R, SE, HI, LO, ENV, RC, PREC, MASK, RAISED, INDEFINITE_SE, INDEFINITE_HI } = X87;
 
 /** The register stack, the status word and the frame every x87 instruction runs in. */
 
-const STATUS = CPU.fpuStatus.u16;
-const CONTROL = CPU.fpuControl.u16;
-const TOP = CPU.fpuTop.u32;
-const EMPTY = CPU.fpuEmpty.u32;
-const FPR = CPU.fpr.offset;
+const STATUS = STATE.fpuStatus.u16;
+const CONTROL = STATE.fpuControl.u16;
+const TOP = STATE.fpuTop.u32;
+const EMPTY = STATE.fpuEmpty.u32;
+const FPR = STATE.fpr.offset;
 const IF = 0x200;
 
 export function top(cpu: Cpu): number {
@@ -135,11 +135,11 @@ export function begin(cpu: Cpu): void {
   ENV[RAISED] = 0;
 }
 
-const RIP = CPU.rip.u32;
-const FPU_IP = CPU.fpuIp.u32;
-const FPU_CS = CPU.fpuCs.u16;
-const FPU_OPCODE = CPU.fpuOpcode.u16;
-const CS_SELECTOR = CPU.segSelector.u16 + 1;
+const RIP = STATE.rip.u32;
+const FPU_IP = STATE.fpuIp.u32;
+const FPU_CS = STATE.fpuCs.u16;
+const FPU_OPCODE = STATE.fpuOpcode.u16;
+const CS_SELECTOR = STATE.segSelector.u16 + 1;
 /** Remembers the instruction for FSTENV: opcode and IP (SDM vol. 1 8.1.8). Kept as processors before FCS/FDS deprecation do. */
 function remember(cpu: Cpu, insn: Insn): void {
   const u32 = cpu.u32;

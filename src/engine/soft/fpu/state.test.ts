@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
 import { VM_EXIT } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { protectedMachine, TestMachine, toLong } from "../sys/machine.testing.ts";
 import { FPU } from "./index.ts";
 import { statusWord, tagWord } from "./state.ts";
@@ -38,7 +38,7 @@ const FDIVP = [0xde, 0xf9];
 
 function realMachine(): TestMachine {
   const m = new TestMachine();
-  m.cpu.u32[CPU.cr0.u32] = 0x20;
+  m.cpu.u32[STATE.cr0.u32] = 0x20;
   all(m, FNINIT);
   return m;
 }
@@ -62,7 +62,7 @@ describe("environment", () => {
   });
   it("protected mode, 32 bits: offset, selector and opcode", () => {
     const m = protectedMachine();
-    m.cpu.u32[CPU.cr0.u32] |= 0x20;
+    m.cpu.u32[STATE.cr0.u32] |= 0x20;
     all(m, FNINIT);
     const ip = m.cpu.eip;
     all(m, FLD1, [0xd9, ...at32(6, 0x3000)]);
@@ -79,7 +79,7 @@ describe("environment", () => {
     expect(statusWord(m.cpu) & 0x8084).toBe(0x8084);
     all(m, [0xd9, ...at16(6, 0x3000)]);
     expect(statusWord(m.cpu) & 0x8084).toBe(0x0004);
-    expect(m.cpu.u16[CPU.fpuControl.u16]).toBe(0x37f);
+    expect(m.cpu.u16[STATE.fpuControl.u16]).toBe(0x37f);
     all(m, [0xd9, ...at16(4, 0x3000)]);
     expect(exec(m, ...FLD1)).toBe("fault 16");
   });
@@ -89,15 +89,15 @@ describe("environment", () => {
   ] as const)("FNSAVE and FRSTOR, %s, keep everything and initialize in between", (_name, prefix, bytes) => {
     const m = realMachine();
     all(m, FLD1, [0xd9, 0xeb], [0xd9, 0xea]);
-    const before = m.cpu.u8.slice(CPU.fpr.offset, CPU.fpr.offset + 128);
+    const before = m.cpu.u8.slice(STATE.fpr.offset, STATE.fpr.offset + 128);
     m.memory.write8(0x3000 + bytes, 0x77);
     all(m, [...prefix, 0xdd, ...at16(6, 0x3000)]);
     expect([tagWord(m.cpu), statusWord(m.cpu), m.memory.read8(0x3000 + bytes)]).toEqual([0xffff, 0, 0x77]);
-    m.cpu.u8.fill(0x55, CPU.fpr.offset, CPU.fpr.offset + 128);
+    m.cpu.u8.fill(0x55, STATE.fpr.offset, STATE.fpr.offset + 128);
     all(m, [...prefix, 0xdd, ...at16(4, 0x3000)]);
     // The gaps between the ten-byte registers are nobody's.
     for (let i = 0; i < 8; i++)
-      expect([...m.cpu.u8.slice(CPU.fpr.offset + i * 16, CPU.fpr.offset + i * 16 + 10)]).toEqual([...before.slice(i * 16, i * 16 + 10)]);
+      expect([...m.cpu.u8.slice(STATE.fpr.offset + i * 16, STATE.fpr.offset + i * 16 + 10)]).toEqual([...before.slice(i * 16, i * 16 + 10)]);
     expect([tagWord(m.cpu), statusWord(m.cpu)]).toEqual([0x03ff, 0x2800]);
   });
   it("FNSAVE over the end of the segment is #GP and changes nothing", () => {
@@ -123,17 +123,17 @@ describe("FXSAVE and FXRSTOR", () => {
     const m = protectedMachine();
     toLong(m);
     m.cpu.features.sse = true;
-    m.cpu.u32[CPU.cr4.u32] |= 0x200;
-    m.cpu.u32[CPU.mxcsr.u32] = 0x1fa0;
-    for (let i = 0; i < 64; i++) m.cpu.u32[CPU.xmm.u32 + i] = 0x1000 + i;
+    m.cpu.u32[STATE.cr4.u32] |= 0x200;
+    m.cpu.u32[STATE.mxcsr.u32] = 0x1fa0;
+    for (let i = 0; i < 64; i++) m.cpu.u32[STATE.xmm.u32 + i] = 0x1000 + i;
     m.cpu.setR64(1, 0x3000n);
     all(m, FNINIT, [0x48, 0x0f, 0xae, 0x01]);
     expect(words32(m, 0x3018, 2)).toEqual([0x1fa0, 0xffff]);
     expect(m.memory.read32(0x3000 + 160 + 63 * 4)).toBe(0x103f);
-    m.cpu.u8.fill(0, CPU.xmm.offset, CPU.xmm.offset + 256);
-    m.cpu.u32[CPU.mxcsr.u32] = 0x1f80;
+    m.cpu.u8.fill(0, STATE.xmm.offset, STATE.xmm.offset + 256);
+    m.cpu.u32[STATE.mxcsr.u32] = 0x1f80;
     all(m, [0x48, 0x0f, 0xae, 0x09]);
-    expect([m.cpu.u32[CPU.mxcsr.u32], m.cpu.u32[CPU.xmm.u32 + 63]]).toEqual([0x1fa0, 0x103f]);
+    expect([m.cpu.u32[STATE.mxcsr.u32], m.cpu.u32[STATE.xmm.u32 + 63]]).toEqual([0x1fa0, 0x103f]);
     m.memory.write32(0x3018, 0x10000);
     expect(exec(m, 0x48, 0x0f, 0xae, 0x09)).toBe("fault 13");
   });
@@ -147,14 +147,14 @@ describe("availability and errors", () => {
     ["MP", 0x22, "next", "next"],
   ] as const)("CR0.%s", (_name, cr0, escape, wait) => {
     const m = realMachine();
-    m.cpu.u32[CPU.cr0.u32] = cr0;
+    m.cpu.u32[STATE.cr0.u32] = cr0;
     expect(exec(m, ...FLD1)).toBe(escape);
     expect(exec(m, 0xdb, 0xe2)).toBe(escape);
     expect(exec(m, 0x9b)).toBe(wait);
   });
   const pending = (cr0: number): TestMachine => {
     const m = realMachine();
-    m.cpu.u32[CPU.cr0.u32] = cr0;
+    m.cpu.u32[STATE.cr0.u32] = cr0;
     m.memory.write16(0x2000, 0x37b);
     all(m, [0xd9, ...at16(5, 0x2000)], FLD1, FLDZ);
     return m;
@@ -187,7 +187,7 @@ describe("availability and errors", () => {
     const m = realMachine();
     all(m, FLD1, [0x0f, 0x77]);
     expect(tagWord(m.cpu)).toBe(0xffff);
-    m.cpu.u32[CPU.cr0.u32] = 0x24;
+    m.cpu.u32[STATE.cr0.u32] = 0x24;
     expect(exec(m, 0x0f, 0x77)).toBe("fault 6");
   });
   it("a store that faults changes neither status nor stack", () => {
@@ -217,8 +217,8 @@ describe("hostile use", () => {
     };
     for (let i = 0; i < 30000; i++) {
       if (i % 50 === 0) {
-        for (let k = 0; k < 128; k++) m.cpu.u8[CPU.fpr.offset + k] = random(3) === 0 ? ([0, 0xff, 0x80, 0x7f, 0x40][random(5)] ?? 0) : random(256);
-        m.cpu.u32[CPU.fpuEmpty.u32] = random(4) === 0 ? random(256) : 0;
+        for (let k = 0; k < 128; k++) m.cpu.u8[STATE.fpr.offset + k] = random(3) === 0 ? ([0, 0xff, 0x80, 0x7f, 0x40][random(5)] ?? 0) : random(256);
+        m.cpu.u32[STATE.fpuEmpty.u32] = random(4) === 0 ? random(256) : 0;
         all(m, [0xdb, 0xe2]);
       }
       m.cpu.eip = 0x100;

@@ -5,7 +5,7 @@ import { invalid, roundPackTo, setResult, X87 } from "./env.ts";
 import { classify, normalize, specialOne, specialTwo } from "./classes.ts";
 import { takeResult } from "./integral.ts";
 import { type Body, commit, commitWith, forbidden, isEmpty, overflowed, pop, pushResult, setSt, storeResult, underflowed } from "./stack.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 
 const { DE, ZE, UE, PE, ZERO, R, SE, HI, LO, ENV, RC, RAISED, INT_BIT, BIAS, B, N, ZERO_CLASS, DENORMAL, INFINITY } = X87;
 
@@ -143,7 +143,7 @@ const SINE = 0,
   TANGENT = 3;
 const FIRST = new Int32Array(4);
 function clearC2(cpu: Cpu): void {
-  cpu.u16[CPU.fpuStatus.u16] &= ~0x400;
+  cpu.u16[STATE.fpuStatus.u16] &= ~0x400;
 }
 
 function trigonometric(kind: number): Body {
@@ -161,7 +161,7 @@ function trigonometric(kind: number): Body {
       const c = classify(B[SE], B[HI], B[LO]);
       if (c < INFINITY && (B[SE] & 0x7fff) >= BIAS + 63) {
         // Out of range: nothing happens but C2.
-        commitWith(cpu, 0x400 | (cpu.u16[CPU.fpuStatus.u16] & 0x4100));
+        commitWith(cpu, 0x400 | (cpu.u16[STATE.fpuStatus.u16] & 0x4100));
         return;
       }
       compute(kind, c, B[SE], B[HI], B[LO]);

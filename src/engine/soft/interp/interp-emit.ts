@@ -2,7 +2,7 @@ import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
 import type { SimdEmit } from "../ir/simd-emit.ts";
-import { CPU, REC, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
+import { STATE, REC, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
 import type { Shape } from "../code/shape.ts";
 import { type CoreFunctions, loadOpcode, MemoryEmit, type SegmentRef, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 
@@ -14,7 +14,7 @@ export interface HandlerExits {
   fault(): void;
   /** Transfer along the record's link, or to the relative target when there is none. */
   takeLink(): void;
-  /** Transfer to the IP in CPU.rip. */
+  /** Transfer to the IP in STATE.rip. */
   takeIp(): void;
   /** The TypeScript helper of this instruction does it. */
   defer(): void;
@@ -70,7 +70,7 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     this.exits.fault();
   }
   protected override markInstruction(): void {
-    this.setState32(CPU.curRec, this.rec);
+    this.setState32(STATE.curRec, this.rec);
   }
   protected override segmentRef(segment: Segment): SegmentRef {
     if (segment === "record") return { index8: this.shl(this.#field8(REC.segment), this.i32(3)), constant: 0 };
@@ -138,7 +138,7 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
   }
   /** Before an instruction on XMM registers: #UD with CR0.EM or without CR4.OSFXSR, then #NM with CR0.TS. */
   beginXmm(): void {
-    const state = this.and(this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.cr0.offset), this.i64(XMM_GATE));
+    const state = this.and(this.rawLoad("i64", OP.i64_load, this.i32(0), STATE.cr0.offset), this.i64(XMM_GATE));
     this.if(this.ne(state, this.i64(XMM_OPEN)), () => {
       this.faultIf(this.ne(this.and(state, this.i64(XMM_GATE ^ 8n)), this.i64(XMM_OPEN)), 6);
       this.faultIf(this.i32(1), 7);
@@ -174,7 +174,7 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     const index = this.rawLoad("i64", OP.i64_load, this.#field16(REC.index));
     const scaled = this.shl(index, this.extU(this.#field8(REC.scale)));
     const disp = this.rawLoad("i64", OP.i64_load32_s, this.rec, REC.disp);
-    const mask = this.rawLoad("i64", OP.i64_load, this.shl(this.#field8(REC.addrSize), this.i32(3)), CPU.addrMask.offset);
+    const mask = this.rawLoad("i64", OP.i64_load, this.shl(this.#field8(REC.addrSize), this.i32(3)), STATE.addrMask.offset);
     return this.and(this.add(this.add(base, scaled), disp), mask);
   }
   segment(_n?: number): Segment {
@@ -183,16 +183,16 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
 
   // ---- registers
   gpr(index: number, size: OpSize): Val {
-    return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.i32(0), CPU.gpr.offset + index * 8);
+    return this.rawLoad(size === 64 ? "i64" : "i32", loadOpcode(size), this.i32(0), STATE.gpr.offset + index * 8);
   }
   setGpr(index: number, size: OpSize, value: Val): void {
-    this.#storeRegister(this.i32(0), CPU.gpr.offset + index * 8, size, value);
+    this.#storeRegister(this.i32(0), STATE.gpr.offset + index * 8, size, value);
   }
   high8(index: number): Val {
-    return this.rawLoad("i32", OP.i32_load8_u, this.i32(0), CPU.gpr.offset + index * 8 + 1);
+    return this.rawLoad("i32", OP.i32_load8_u, this.i32(0), STATE.gpr.offset + index * 8 + 1);
   }
   setHigh8(index: number, value: Val): void {
-    this.rawStore(OP.i32_store8, this.i32(0), value, CPU.gpr.offset + index * 8 + 1);
+    this.rawStore(OP.i32_store8, this.i32(0), value, STATE.gpr.offset + index * 8 + 1);
   }
   stringSource(): Segment {
     return "record";
@@ -203,32 +203,37 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
   }
   addrReg(index: number): Val {
     const size = this.addrSize;
-    return this.rawLoad("i64", size === 64 ? OP.i64_load : size === 32 ? OP.i64_load32_u : OP.i64_load16_u, this.i32(0), CPU.gpr.offset + index * 8);
+    return this.rawLoad(
+      "i64",
+      size === 64 ? OP.i64_load : size === 32 ? OP.i64_load32_u : OP.i64_load16_u,
+      this.i32(0),
+      STATE.gpr.offset + index * 8,
+    );
   }
   setAddrReg(index: number, value: Val): void {
     const size = this.addrSize;
-    if (size === 16) this.rawStore(OP.i64_store16, this.i32(0), value, CPU.gpr.offset + index * 8);
-    else this.rawStore(OP.i64_store, this.i32(0), size === 32 ? this.and(value, this.i64(0xffffffff)) : value, CPU.gpr.offset + index * 8);
+    if (size === 16) this.rawStore(OP.i64_store16, this.i32(0), value, STATE.gpr.offset + index * 8);
+    else this.rawStore(OP.i64_store, this.i32(0), size === 32 ? this.and(value, this.i64(0xffffffff)) : value, STATE.gpr.offset + index * 8);
   }
 
   // ---- stack
   #rsp(): Val {
-    return this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.gpr.offset + 32);
+    return this.rawLoad("i64", OP.i64_load, this.i32(0), STATE.gpr.offset + 32);
   }
   #commitRsp(old: Val, moved: Val): void {
-    const mask = this.state64(CPU.stackMask);
+    const mask = this.state64(STATE.stackMask);
     const merged = this.or(this.and(old, this.not(mask)), this.and(moved, mask));
-    this.rawStore(OP.i64_store, this.i32(0), merged, CPU.gpr.offset + 32);
+    this.rawStore(OP.i64_store, this.i32(0), merged, STATE.gpr.offset + 32);
   }
   push(size: 16 | 32 | 64, value: Val): void {
     const rsp = this.#rsp();
     const moved = this.sub(rsp, this.i64(size >> 3));
-    this.store(2, this.and(moved, this.state64(CPU.stackMask)), size, value);
+    this.store(2, this.and(moved, this.state64(STATE.stackMask)), size, value);
     this.#commitRsp(rsp, moved);
   }
   peek(size: 16 | 32 | 64, offset: number): Val {
     const at = offset === 0 ? this.#rsp() : this.add(this.#rsp(), this.i64(offset));
-    return this.load(2, this.and(at, this.state64(CPU.stackMask)), size);
+    return this.load(2, this.and(at, this.state64(STATE.stackMask)), size);
   }
   addRsp(bytes: Val): void {
     const rsp = this.#rsp();
@@ -238,7 +243,7 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
   // ---- leaving
   nextIp(): Val {
     const next = this.add(this.#field16(REC.ipOff), this.#field8(REC.length));
-    return this.and(this.add(this.state64(CPU.ipBase), this.extU(next)), this.state64(CPU.ipMask));
+    return this.and(this.add(this.state64(STATE.ipBase), this.extU(next)), this.state64(STATE.ipMask));
   }
   jumpRelative(n: number, condition?: Val): void {
     // The displacement is in the record; the limit of the target is checked where the target block is looked up.
@@ -248,12 +253,12 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     else this.leaveIf(condition, take);
   }
   jump(ip: Val): void {
-    this.setState64(CPU.rip, ip);
+    this.setState64(STATE.rip, ip);
     this.raw(() => this.exits.takeIp());
   }
   checkIp(ip: Val): void {
     // In 64-bit code the limit is none and the target must be canonical; other targets always are.
-    const limit = this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset);
+    const limit = this.rawLoad("i64", OP.i64_load, this.i32(0), STATE.ipLimit.offset);
     const stray = this.ne(this.shrS(this.shl(ip, this.i64(16)), this.i64(16)), ip);
     this.if(this.or(this.gtU(ip, limit), stray), () => {
       this.#raise(13, 0);
@@ -270,13 +275,13 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
 
   /** Before an MMX instruction: CR0.EM, CR0.TS or a pending x87 exception make the helper raise the fault. */
   beginMmx(): void {
-    const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.fpuStatus.offset);
-    this.deferIf(this.or(this.and(this.state32(CPU.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
+    const status = this.rawLoad("i32", OP.i32_load16_u, this.i32(0), STATE.fpuStatus.offset);
+    this.deferIf(this.or(this.and(this.state32(STATE.cr0), this.i32(0xc)), this.and(status, this.i32(0x80))));
   }
   /** After it: all registers valid, TOP = 0. */
   endMmx(): void {
-    this.setState32(CPU.fpuEmpty, this.i32(0));
-    this.setState32(CPU.fpuTop, this.i32(0));
+    this.setState32(STATE.fpuEmpty, this.i32(0));
+    this.setState32(STATE.fpuTop, this.i32(0));
   }
 
   // ---- SystemEmit
@@ -284,41 +289,41 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     this.leaveIf(condition, () => this.exits.defer());
   }
   realMode(): Val {
-    return this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
+    return this.eqz(this.and(this.state32(STATE.cr0), this.i32(1)));
   }
   supervisor(): Val {
-    return this.eqz(this.state32(CPU.cpl));
+    return this.eqz(this.state32(STATE.cpl));
   }
   portsOpen(): Val {
-    const flags = this.state32(CPU.eflags);
+    const flags = this.state32(STATE.eflags);
     const iopl = this.and(this.shrU(flags, this.i32(12)), this.i32(3));
-    const privileged = this.leU(this.state32(CPU.cpl), iopl);
+    const privileged = this.leU(this.state32(STATE.cpl), iopl);
     const v86 = this.and(this.shrU(flags, this.i32(17)), this.i32(1));
-    return this.and(this.and(privileged, this.eqz(v86)), this.eqz(this.state32(CPU.portsSlow)));
+    return this.and(this.and(privileged, this.eqz(v86)), this.eqz(this.state32(STATE.portsSlow)));
   }
   stackMask(): Val {
-    return this.state64(CPU.stackMask);
+    return this.state64(STATE.stackMask);
   }
   selector(segment: number): Val {
-    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.segSelector.offset + segment * 2);
+    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), STATE.segSelector.offset + segment * 2);
   }
   #realBase(address8: Val, selector: Val): void {
     const base = this.extU(this.shl(selector, this.i32(4)));
-    this.rawStore(OP.i64_store, address8, base, CPU.segBase.offset);
-    this.rawStore(OP.i64_store, address8, base, CPU.segEffBase.offset);
+    this.rawStore(OP.i64_store, address8, base, STATE.segBase.offset);
+    this.rawStore(OP.i64_store, address8, base, STATE.segEffBase.offset);
   }
   loadRealCode(selector: Val): void {
-    this.rawStore(OP.i32_store16, this.i32(0), selector, CPU.segSelector.offset + 2);
+    this.rawStore(OP.i32_store16, this.i32(0), selector, STATE.segSelector.offset + 2);
     this.#realBase(this.i32(8), selector);
   }
   loadRealOperand(n: number, selector: Val): void {
     const address = this.#field16(this.#registerField(n));
     this.rawStore(OP.i32_store16, address, selector);
     // The record names the selector's address: two bytes a segment there, eight in the arrays of bases.
-    this.#realBase(this.shl(this.sub(address, this.i32(CPU.segSelector.offset)), this.i32(2)), selector);
+    this.#realBase(this.shl(this.sub(address, this.i32(STATE.segSelector.offset)), this.i32(2)), selector);
   }
   flagsImage(): Val {
-    let image: Val = this.state32(CPU.eflags);
+    let image: Val = this.state32(STATE.eflags);
     for (const [name, bit] of [
       ["cf", 0],
       ["pf", 2],
@@ -335,23 +340,23 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
   setFlagsImage(image: Val, mask: number): void {
     const bit = (n: number): Val => this.and(n === 0 ? image : this.shrU(image, this.i32(n)), this.i32(1));
     this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
-    const kept = this.and(this.state32(CPU.eflags), this.i32(~mask));
-    this.setState32(CPU.eflags, this.or(kept, this.and(image, this.i32(mask))));
+    const kept = this.and(this.state32(STATE.eflags), this.i32(~mask));
+    this.setState32(STATE.eflags, this.or(kept, this.and(image, this.i32(mask))));
   }
   loadLinear(la: Val, size: OpSize): Val {
     return this.loadAt(la, size, 3);
   }
   idtrBase(): Val {
-    return this.state64(CPU.idtrBase);
+    return this.state64(STATE.idtrBase);
   }
   idtrLimit(): Val {
-    return this.state32(CPU.idtrLimit);
+    return this.state32(STATE.idtrLimit);
   }
   pendingInterrupt(): Val {
-    return this.ne(this.state32(CPU.pending), this.i32(0));
+    return this.ne(this.state32(STATE.pending), this.i32(0));
   }
   nmiBlocked(): Val {
-    return this.state32(CPU.nmiBlocked);
+    return this.state32(STATE.nmiBlocked);
   }
   portIn(port: Val, size: 8 | 16): Val {
     this.markInstruction();

@@ -1,6 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
 import type { FunctionWriter, Label } from "../ir/codegen.ts";
-import { CPU, HANDLER_COUNTS, JUMP, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
+import { STATE, HANDLER_COUNTS, JUMP, JUMP_CACHE_ENTRIES, REC, REC_BYTES } from "../state-layout.ts";
 import {
   COLD_DEFER,
   COLD_IP,
@@ -67,7 +67,7 @@ class MainLoop {
   readonly #la: number;
   readonly #entry: number;
   readonly #status: number;
-  // Where to go: run the record; along its link; to CPU.rip; its helper; the next record.
+  // Where to go: run the record; along its link; to STATE.rip; its helper; the next record.
   readonly #outer: Label;
   readonly #atHelper: Label;
   readonly #atIp: Label;
@@ -126,13 +126,13 @@ class MainLoop {
   #charge(): void {
     const w = this.#w;
     w.i32(0);
-    this.#load(OP.i32_load, CPU.budget.offset);
+    this.#load(OP.i32_load, STATE.budget.offset);
     this.#field(OP.i32_load16_u, REC.count);
     w.op(OP.i32_sub);
     w.i32(1);
     w.op(OP.i32_sub);
     w.tee(this.#budget);
-    w.mem(OP.i32_store, CPU.budget.offset);
+    w.mem(OP.i32_store, STATE.budget.offset);
   }
   /** The record is a new block's: run it if it fits. */
   #enter(): void {
@@ -143,7 +143,7 @@ class MainLoop {
     w.if();
     w.i32(0);
     w.get(REC_LOCAL);
-    w.mem(OP.i32_store, CPU.curRec.offset);
+    w.mem(OP.i32_store, STATE.curRec.offset);
     this.#leave(RUN_OUT_OF_BUDGET);
     w.end();
     w.br(this.#outer);
@@ -158,7 +158,7 @@ class MainLoop {
     w.end();
     w.get(this.#target);
     w.set(REC_LOCAL);
-    this.#load(OP.i32_load, CPU.budget.offset);
+    this.#load(OP.i32_load, STATE.budget.offset);
     w.set(this.#budget);
     this.#enter();
   }
@@ -296,12 +296,12 @@ class MainLoop {
     w.if();
     this.#targetIp();
     w.tee(this.#ip);
-    this.#load(OP.i64_load, CPU.ipLimit.offset);
+    this.#load(OP.i64_load, STATE.ipLimit.offset);
     w.op(OP.i64_le_u);
     w.if();
     w.i32(0);
     w.get(this.#ip);
-    w.mem(OP.i64_store, CPU.rip.offset);
+    w.mem(OP.i64_store, STATE.rip.offset);
     w.br(this.#atIp);
     w.end();
     w.end();
@@ -312,7 +312,7 @@ class MainLoop {
   /** IP of a relative branch. Not from a 32-bit sum: a displacement near 2^31 goes over there. */
   #targetIp(): void {
     const w = this.#w;
-    this.#load(OP.i64_load, CPU.ipBase.offset);
+    this.#load(OP.i64_load, STATE.ipBase.offset);
     this.#field(OP.i64_load32_s, REC.imm);
     w.op(OP.i64_add);
     this.#field(OP.i64_load16_u, REC.ipOff);
@@ -322,18 +322,18 @@ class MainLoop {
     this.#field(OP.i32_load8_u, REC.scale);
     w.i32(3);
     w.op(OP.i32_shl);
-    w.mem(OP.i64_load, CPU.addrMask.offset);
+    w.mem(OP.i64_load, STATE.addrMask.offset);
     w.op(OP.i64_and);
   }
-  /** CPU.rip holds the target: the jump cache, then TypeScript. */
+  /** STATE.rip holds the target: the jump cache, then TypeScript. */
   #followIp(): void {
     const w = this.#w;
     this.#charge();
-    this.#load(OP.i64_load, CPU.rip.offset);
+    this.#load(OP.i64_load, STATE.rip.offset);
     w.tee(this.#ip);
-    this.#load(OP.i64_load, CPU.segEffBase.offset + 8);
+    this.#load(OP.i64_load, STATE.segEffBase.offset + 8);
     w.op(OP.i64_add);
-    this.#load(OP.i64_load, CPU.linearMask.offset);
+    this.#load(OP.i64_load, STATE.linearMask.offset);
     w.op(OP.i64_and);
     w.tee(this.#la);
     this.#jumpCacheEntry();
@@ -343,11 +343,11 @@ class MainLoop {
     w.op(OP.i64_eq);
     w.get(this.#entry);
     w.mem(OP.i32_load, JUMP.key);
-    this.#load(OP.i32_load, CPU.blockKey.offset);
+    this.#load(OP.i32_load, STATE.blockKey.offset);
     w.op(OP.i32_eq);
     w.op(OP.i32_and);
     w.get(this.#ip);
-    this.#load(OP.i64_load, CPU.ipLimit.offset);
+    this.#load(OP.i64_load, STATE.ipLimit.offset);
     w.op(OP.i64_le_u);
     w.op(OP.i32_and);
     w.if();
@@ -359,7 +359,7 @@ class MainLoop {
     w.get(this.#ip);
     this.#field(OP.i64_load16_u, REC.ipOff);
     w.op(OP.i64_sub);
-    w.mem(OP.i64_store, CPU.ipBase.offset);
+    w.mem(OP.i64_store, STATE.ipBase.offset);
     this.#enter();
     w.end();
     w.get(REC_LOCAL);
@@ -379,7 +379,7 @@ class MainLoop {
     w.op(OP.i32_and);
     w.i32(4);
     w.op(OP.i32_shl);
-    this.#load(OP.i32_load, CPU.jumpCache.offset);
+    this.#load(OP.i32_load, STATE.jumpCache.offset);
     w.op(OP.i32_add);
   }
   /** The import answers 1: the next record, 0: leave, else a block. */

@@ -1,6 +1,6 @@
 import { I32, type ModuleBuilder, OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import { FunctionWriter } from "../ir/codegen.ts";
-import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
+import { STATE, TLB, TLB_ENTRIES } from "../state-layout.ts";
 
 /** Parameters of the slow arms: linear address in halves, bytes and segment. */
 const LO = 0,
@@ -58,7 +58,7 @@ function findEntry(w: FunctionWriter, entry: number): void {
   w.i32(5);
   w.op(OP.i32_shl);
   w.i32(0);
-  w.mem(OP.i32_load, CPU.tlbBase.offset);
+  w.mem(OP.i32_load, STATE.tlbBase.offset);
   w.op(OP.i32_add);
   w.set(entry);
 }
@@ -108,7 +108,7 @@ const SIZES = [
   [8, OP.i64_load, OP.i64_store],
   [16, V128_LOAD, V128_STORE],
 ] as const;
-/** Copies the bytes from CPU.scratch. */
+/** Copies the bytes from STATE.scratch. */
 function storeScratch(w: FunctionWriter, host: number, bytes: number): void {
   for (const [size, load, store] of SIZES) {
     w.get(bytes);
@@ -117,7 +117,7 @@ function storeScratch(w: FunctionWriter, host: number, bytes: number): void {
     w.if();
     w.get(host);
     w.i32(0);
-    w.mem(load, CPU.scratch.offset);
+    w.mem(load, STATE.scratch.offset);
     w.mem(store, 0);
     w.end();
   }

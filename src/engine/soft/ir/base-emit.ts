@@ -1,5 +1,5 @@
 import { OP, type SimdOp } from "../../../wasm/index.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import type { Emit, FlagBits, Mutable, OpSize, Segment, Ty, Val } from "./emit.ts";
 import { makeNode, type MutableNode, type Node } from "./nodes.ts";
 
@@ -198,7 +198,7 @@ export abstract class BaseEmit implements Emit {
     return this.append(makeNode("op", result, { opcode, args: args.map(node) }));
   }
   mxcsr(): Node {
-    return this.state32(CPU.mxcsr);
+    return this.state32(STATE.mxcsr);
   }
 
   // ---- control
@@ -265,17 +265,17 @@ export abstract class BaseEmit implements Emit {
 
   // ---- flags: see flags-state.ts for the representation
   protected loadFlagRes(): Node {
-    return this.state64(CPU.flagRes);
+    return this.state64(STATE.flagRes);
   }
   protected loadFlagAux(): Node {
-    return this.state32(CPU.flagAux);
+    return this.state32(STATE.flagAux);
   }
   protected storeFlags(res: Val, aux: Val): void {
-    this.setState64(CPU.flagRes, res);
-    this.setState32(CPU.flagAux, aux);
+    this.setState64(STATE.flagRes, res);
+    this.setState32(STATE.flagAux, aux);
   }
   protected storeFlagAux(aux: Val): void {
-    this.setState32(CPU.flagAux, aux);
+    this.setState32(STATE.flagAux, aux);
   }
   #signed64(size: OpSize, r: Val): Val {
     return size === 64 ? r : this.extS(this.sx(r, size));
@@ -394,10 +394,10 @@ export abstract class BaseEmit implements Emit {
     return (cc & 1) === 1 ? this.eqz(positive()) : positive();
   }
   systemFlags(): Node {
-    return this.state32(CPU.eflags);
+    return this.state32(STATE.eflags);
   }
   changeSystemFlags(clear: number, set: number): void {
-    this.setState32(CPU.eflags, this.or(this.and(this.state32(CPU.eflags), this.i32(~clear)), this.i32(set)));
+    this.setState32(STATE.eflags, this.or(this.and(this.state32(STATE.eflags), this.i32(~clear)), this.i32(set)));
   }
 
   // ---- left to the back ends

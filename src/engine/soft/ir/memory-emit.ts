@@ -2,7 +2,7 @@ import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
 import { BaseEmit } from "./base-emit.ts";
 import type { FunctionWriter } from "./codegen.ts";
 import type { OpSize, Segment, Ty, Val } from "./emit.ts";
-import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
+import { STATE, TLB, TLB_ENTRIES } from "../state-layout.ts";
 
 /** Function indices of the core module that generated code calls. */
 export interface CoreFunctions {
@@ -44,7 +44,7 @@ export abstract class MemoryEmit extends BaseEmit {
   }
   /** Leaves: a fault or exit has been recorded by an import. Nothing on the stack. */
   protected abstract leaveFault(): void;
-  /** Makes CPU.curRec name this instruction, for the imports. */
+  /** Makes STATE.curRec name this instruction, for the imports. */
   protected abstract markInstruction(): void;
   protected abstract segmentRef(segment: Segment): SegmentRef;
 
@@ -62,19 +62,19 @@ export abstract class MemoryEmit extends BaseEmit {
   linear(segment: Segment, offset: Val, bytes: number, write: boolean): Val {
     const s = this.segmentRef(segment);
     const last = bytes === 1 ? offset : this.add(offset, this.i64(bytes - 1));
-    const limit = this.#segmentField(write ? CPU.segWriteLimit : CPU.segReadLimit, s);
+    const limit = this.#segmentField(write ? STATE.segWriteLimit : STATE.segReadLimit, s);
     this.if(this.gtS(last, limit), () => {
       this.markInstruction();
       const flags = this.or(this.#segmentNumber(s), this.i32((bytes << 8) | (write ? 0x80 : 0)));
       const bad = this.call(this.core.segmentSlow, "i32", [this.wrap(offset), this.wrap(this.shrU(offset, this.i64(32))), flags]);
       this.leaveIf(bad, () => this.leaveFault());
     });
-    return this.and(this.add(offset, this.#segmentField(CPU.segEffBase, s)), this.state64(CPU.linearMask));
+    return this.and(this.add(offset, this.#segmentField(STATE.segEffBase, s)), this.state64(STATE.linearMask));
   }
   /** i32 address of the TLB entry of a linear address. */
   #entry(la: Val): Val {
     const index = this.and(this.shrU(this.wrap(la), this.i32(12)), this.i32(TLB_ENTRIES - 1));
-    return this.add(this.shl(index, this.i32(5)), this.state32(CPU.tlbBase));
+    return this.add(this.shl(index, this.i32(5)), this.state32(STATE.tlbBase));
   }
   #hit(la: Val, entry: Val, tag: number, bytes: number): Val {
     return this.ltU(this.xor(la, this.rawLoad("i64", OP.i64_load, entry, tag)), this.i64(4097 - bytes));
@@ -106,7 +106,7 @@ export abstract class MemoryEmit extends BaseEmit {
   }
   /** Alignment comes before the segment's limit (observed). */
   #mustAlign(segment: Segment, offset: Val): void {
-    const la = this.add(this.wrap(offset), this.wrap(this.#segmentField(CPU.segEffBase, this.segmentRef(segment))));
+    const la = this.add(this.wrap(offset), this.wrap(this.#segmentField(STATE.segEffBase, this.segmentRef(segment))));
     this.faultIf(this.and(la, this.i32(15)), 13, 0);
   }
   /** Reads a linear address; `segment` names the fault of a non-canonical one. */
@@ -123,7 +123,7 @@ export abstract class MemoryEmit extends BaseEmit {
         const [lo, hi] = this.#split(la);
         const bad = this.call(this.core.slowRead, "i32", [lo, hi, this.#sizeAndSegment(bytes, segment)]);
         this.leaveIf(bad, () => this.leaveFault());
-        this.set(value, this.rawLoad(ty, loadOpcode(size), this.i32(0), CPU.scratch.offset));
+        this.set(value, this.rawLoad(ty, loadOpcode(size), this.i32(0), STATE.scratch.offset));
       },
     );
     return this.get(value);
@@ -140,7 +140,7 @@ export abstract class MemoryEmit extends BaseEmit {
       () => this.rawStore(storeOpcode(size), this.#host(la, entry), value),
       () => {
         this.markInstruction();
-        this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
+        this.rawStore(storeOpcode(size), this.i32(0), value, STATE.scratch.offset);
         const [lo, hi] = this.#split(la);
         const bad = this.call(this.core.slowWrite, "i32", [lo, hi, this.#sizeAndSegment(bytes, segment)]);
         this.leaveIf(bad, () => this.leaveFault());
@@ -182,7 +182,7 @@ export abstract class MemoryEmit extends BaseEmit {
           const [lo, hi] = this.#split(la);
           const bad = this.call(this.core.slowRead, "i32", [lo, hi, this.#sizeAndSegment(bytes, segment)]);
           this.leaveIf(bad, () => this.leaveFault());
-          this.set(v, this.rawLoad(ty, loadOpcode(size), this.i32(0), CPU.scratch.offset));
+          this.set(v, this.rawLoad(ty, loadOpcode(size), this.i32(0), STATE.scratch.offset));
         },
         () => this.set(v, this.rawLoad(ty, loadOpcode(size), host)),
       );
@@ -195,7 +195,7 @@ export abstract class MemoryEmit extends BaseEmit {
           slow,
           () => {
             this.markInstruction();
-            this.rawStore(storeOpcode(size), this.i32(0), result, CPU.scratch.offset);
+            this.rawStore(storeOpcode(size), this.i32(0), result, STATE.scratch.offset);
             const [lo, hi] = this.#split(la);
             const bad = this.call(this.core.slowWrite, "i32", [lo, hi, this.#sizeAndSegment(bytes, segment)]);
             this.leaveIf(bad, () => this.leaveFault());

@@ -1,6 +1,6 @@
 import { CR0, CR4, FLAG, PAGE_ACCESS, PAGE_SIZE, PageWalker, VECTOR } from "../../../isa/index.ts";
 import type { CpuState } from "../cpu-state.ts";
-import { CPU, type CpuPlace, cpuPlace } from "../state-layout.ts";
+import { STATE, type CpuPlace, cpuPlace } from "../state-layout.ts";
 import { Breakpoints } from "./breakpoints.ts";
 import { type CodeBlocks, type CodeLookups, NO_BLOCKS, NO_LOOKUPS } from "./code-watch.ts";
 import { PhysicalAccess } from "./physical-access.ts";
@@ -11,7 +11,7 @@ const { WRITE, USER, FETCH, AC } = PAGE_ACCESS;
 const PAGE = PAGE_SIZE;
 /** Answer of `slowProbe`: each access goes through the slow arms. */
 const SLOWLY = 1;
-const SCRATCH = CPU.scratch.offset;
+const SCRATCH = STATE.scratch.offset;
 
 /** `write` or `read` with the privilege. */
 const accessOf = (user: boolean, write: boolean): number => (user ? USER : 0) | (write ? WRITE : 0);
@@ -70,13 +70,13 @@ export class Mmu {
   /** CR0/CR4/EFER/CPL/EFLAGS.VM/AC or CS changed: which TLB is in use, which blocks are valid. */
   modeChanged(): void {
     const cpu = this.cpu;
-    const cpl = cpu.u32[CPU.cpl.u32];
+    const cpl = cpu.u32[STATE.cpl.u32];
     const ac = (cpu.systemFlags & FLAG.AC) !== 0;
     this.breakpoints.update();
     this.alignment = cpl === 3 && ac && (cpu.cr0 & CR0.AM) !== 0;
     // SMAP: supervisor accesses reach user pages only with EFLAGS.AC; implicit ones at CPL 3 never.
     this.tlb.guard((cpu.cr4 & CR4.SMAP) !== 0 && (cpl === 3 || !ac));
-    cpu.u32[CPU.tlbBase.u32] = this.breakpoints.data || this.alignment ? this.tlb.never : cpl === 3 ? this.tlb.user : this.tlb.supervisor;
+    cpu.u32[STATE.tlbBase.u32] = this.breakpoints.data || this.alignment ? this.tlb.never : cpl === 3 ? this.tlb.user : this.tlb.supervisor;
     this.#lookups.modeChanged();
   }
   /** A page got its first decoded code: stores to it must look at the bitmap. */
@@ -89,7 +89,7 @@ export class Mmu {
   translate(la: number, access: number): number {
     const { cpu } = this;
     const walker = this.#walker;
-    walker.load(cpu.cr0, cpu.u32[CPU.cr3.u32], cpu.u32[CPU.cr3.u32 + 1], cpu.cr4, cpu.efer, cpu.pdptes);
+    walker.load(cpu.cr0, cpu.u32[STATE.cr3.u32], cpu.u32[STATE.cr3.u32 + 1], cpu.cr4, cpu.efer, cpu.pdptes);
     // Implicit supervisor accesses come at CPL 3, and are never excepted from SMAP.
     const excepted = cpu.cpl !== 3 && (cpu.systemFlags & FLAG.AC) !== 0;
     const gpa = walker.walk(la, excepted ? access | AC : access);
@@ -124,7 +124,7 @@ export class Mmu {
   }
 
   // ---- slow arms: return false with a fault (cpu.fault) or an exit (cpu.exit) recorded
-  /** Reads 1, 2, 4, 8 or 16 bytes into CPU.scratch. */
+  /** Reads 1, 2, 4, 8 or 16 bytes into STATE.scratch. */
   slowRead(la: number, bytes: number, user: boolean): boolean {
     if (this.breakpoints.data) this.cpu.pendingDebug |= this.breakpoints.onData(la, bytes, false);
     const complete = (la & 0xfff) + bytes > PAGE ? this.#readAcross(la, bytes, user) : this.#readWithin(la, bytes, user);
@@ -164,7 +164,7 @@ export class Mmu {
     }
     return true;
   }
-  /** Writes 1, 2, 4, 8 or 16 bytes from CPU.scratch. */
+  /** Writes 1, 2, 4, 8 or 16 bytes from STATE.scratch. */
   slowWrite(la: number, bytes: number, user: boolean): boolean {
     if (this.breakpoints.data) this.cpu.pendingDebug |= this.breakpoints.onData(la, bytes, true);
     const complete = (la & 0xfff) + bytes > PAGE ? this.#writeAcross(la, bytes, user) : this.#writeWithin(la, bytes, user);
@@ -224,7 +224,7 @@ export class Mmu {
   }
   read64(la: number, user: boolean): bigint {
     if (!this.slowReadFast(la, 8, user)) this.#throw();
-    return this.cpu.u64[CPU.scratch.u64];
+    return this.cpu.u64[STATE.scratch.u64];
   }
   write(la: number, bytes: number, value: number, user: boolean): void {
     const { u8, u32, view } = this.cpu;
@@ -235,11 +235,11 @@ export class Mmu {
       else view.setUint32(host, value, true);
       return;
     }
-    u32[CPU.scratch.u32] = value;
+    u32[STATE.scratch.u32] = value;
     if (!this.slowWrite(la, bytes, user)) this.#throw();
   }
   write64(la: number, value: bigint, user: boolean): void {
-    this.cpu.u64[CPU.scratch.u64] = value;
+    this.cpu.u64[STATE.scratch.u64] = value;
     if (!this.slowWrite(la, 8, user)) this.#throw();
   }
   probeWrite(la: number, bytes: number, user: boolean): void {

@@ -1,5 +1,5 @@
 import type { CpuState } from "../cpu-state.ts";
-import { CPU, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
+import { STATE, TLB, TLB_AREA, TLB_AREAS_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES } from "../state-layout.ts";
 
 /** Fields of an entry as 32-bit words; tags have a high half behind them. */
 const READ = TLB.read >> 2,
@@ -91,7 +91,7 @@ export class Tlb {
   }
   /** Every access must take the slow arms (data breakpoints, alignment checks). */
   get closed(): boolean {
-    return this.#u32[CPU.tlbBase.u32] === this.never;
+    return this.#u32[STATE.tlbBase.u32] === this.never;
   }
   /** Enters a page that lies at wasm address `host`, for reads; `level`: as PageWalker has it. The entry. */
   enter(la: number, host: number, user: boolean, global: boolean, level: number): number {

@@ -1,6 +1,6 @@
 import { CR0, CR4, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 
 /** MXCSR at work: exception flags, rounding, and what every SSE instruction checks first. SDM vol. 1 10.2.3, 11.5. */
 
@@ -38,7 +38,7 @@ export const SSE = { IE, DE, ZE, OE, UE, PE, NEAREST, DOWN, UP, ZERO, RC, MASK, 
 /** MXCSR_MASK: every bit exists, DAZ included. */
 export const MXCSR_MASK = 0xffff;
 
-const MXCSR = CPU.mxcsr.u32;
+const MXCSR = STATE.mxcsr.u32;
 
 /** #UD, #NM: SDM vol. 2 table 2-18 and vol. 3 2.5. */
 export function available(cpu: Cpu): void {

@@ -2,7 +2,7 @@ import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { writeArithmeticFlags } from "../flags-state.ts";
 import { waitForErrors } from "../fpu/stack.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import * as c from "./convert.ts";
 import { available, begin, commit, SSE } from "./env.ts";
 import * as s from "./f32.ts";
@@ -255,8 +255,8 @@ const cvtsi2sd = arithmetic(2, (cpu, insn) => {
 });
 
 // ---- MMX registers: a pending x87 exception is #MF; TOP becomes 0 and all tags valid, on silicon also when #XM follows (SDM vol. 1 11.6.7)
-const TOP = CPU.fpuTop.u32;
-const EMPTY = CPU.fpuEmpty.u32;
+const TOP = STATE.fpuTop.u32;
+const EMPTY = STATE.fpuEmpty.u32;
 function mmx(body: Body, finish: Body): SystemHelper {
   return (cpu, insn) => {
     available(cpu);

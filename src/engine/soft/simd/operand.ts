@@ -1,16 +1,16 @@
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { linearAddress } from "../fpu/memory.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { SSE } from "./env.ts";
 
 const { X, Y, Z } = SSE;
 
 /** Operands of SSE instructions: XMM, MMX and general registers, memory of 4, 8 or 16 bytes. */
 
-const XMM = CPU.xmm.u32;
-const FPR = CPU.fpr.u32;
-const GPR = CPU.gpr.u32;
+const XMM = STATE.xmm.u32;
+const FPR = STATE.fpr.u32;
+const GPR = STATE.gpr.u32;
 
 /** Number of register operand n. */
 export function register(insn: Insn, n: number): number {
@@ -40,7 +40,7 @@ function fromMemory(cpu: Cpu, insn: Insn, op: MemoryOperand, bytes: number, to: 
       if (cpu.exit !== undefined) cpu.leave(cpu.exit);
       cpu.raise(cpu.fault.vector, cpu.fault.errorCode);
     }
-    at = CPU.scratch.offset;
+    at = STATE.scratch.offset;
   }
   to[0] = view.getInt32(at, true);
   if (bytes > 4) to[1] = view.getInt32(at + 4, true);
@@ -59,7 +59,7 @@ function address128(cpu: Cpu, insn: Insn, op: MemoryOperand): number {
   try {
     la = linearAddress(cpu, insn, op, 16, false);
   } catch (e) {
-    const base = cpu.u32[CPU.segEffBase.u32 + op.segment * 2];
+    const base = cpu.u32[STATE.segEffBase.u32 + op.segment * 2];
     if (((Number(cpu.effectiveAddress(insn, op) & 15n) + base) & 15) !== 0) cpu.gp(0);
     throw e;
   } finally {

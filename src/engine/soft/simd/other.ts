@@ -2,7 +2,7 @@ import type { Cpu, SystemHelper } from "../cpu.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import { writeArithmeticFlags } from "../flags-state.ts";
 import { linearAddress, read32, write32 } from "../fpu/memory.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import * as k from "./crypto.ts";
 import { available, MXCSR_MASK, SSE } from "./env.ts";
 import { immediate, loadDestination, loadSource, storeDestination, storeInteger, storeXmm } from "./operand.ts";
@@ -12,8 +12,8 @@ const { Z } = SSE;
 
 /** MXCSR, AES, carry-less multiplication, CRC32 and the string comparisons. */
 
-const MXCSR = CPU.mxcsr.u32;
-const GPR = CPU.gpr.u32;
+const MXCSR = STATE.mxcsr.u32;
+const GPR = STATE.gpr.u32;
 
 const ldmxcsr: SystemHelper = (cpu, insn) => {
   available(cpu);

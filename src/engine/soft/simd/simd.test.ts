@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decode } from "../../../isa/index.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { TestMachine } from "../sys/machine.testing.ts";
 import { SIMD } from "./index.ts";
 
@@ -18,21 +18,21 @@ const IE = 1,
 class Bench extends TestMachine {
   constructor() {
     super();
-    this.cpu.u32[CPU.cr4.u32] = 0x600;
+    this.cpu.u32[STATE.cr4.u32] = 0x600;
     this.cpu.setR32(3, OPERAND);
   }
   set mxcsr(v: number) {
-    this.cpu.u32[CPU.mxcsr.u32] = v;
+    this.cpu.u32[STATE.mxcsr.u32] = v;
   }
   get mxcsr(): number {
-    return this.cpu.u32[CPU.mxcsr.u32] ?? 0;
+    return this.cpu.u32[STATE.mxcsr.u32] ?? 0;
   }
   xmm(i: number): bigint {
-    const at = CPU.xmm.u64 + i * 2;
+    const at = STATE.xmm.u64 + i * 2;
     return ((this.cpu.u64[at + 1] ?? 0n) << 64n) | (this.cpu.u64[at] ?? 0n);
   }
   setXmm(i: number, v: bigint): void {
-    const at = CPU.xmm.u64 + i * 2;
+    const at = STATE.xmm.u64 + i * 2;
     this.cpu.u64[at] = BigInt.asUintN(64, v);
     this.cpu.u64[at + 1] = BigInt.asUintN(64, v >> 64n);
   }
@@ -238,7 +238,7 @@ describe("exceptions and availability", () => {
     bench.setXmm(1, 0n);
     bench.mxcsr = DEFAULT & ~(ZE << 7);
     expect([bench.run(0xf2, 0x0f, 0x5e, 0xc1), bench.xmm(0), bench.mxcsr & 0x3f]).toEqual([19, ONE, ZE]);
-    bench.cpu.u32[CPU.cr4.u32] = 0x200;
+    bench.cpu.u32[STATE.cr4.u32] = 0x200;
     expect(bench.run(0xf2, 0x0f, 0x5e, 0xc1)).toBe(6);
   });
   it("an unmasked exception before the computation hides the others' later ones", () => {
@@ -251,12 +251,12 @@ describe("exceptions and availability", () => {
   it("CR0.EM and CR4.OSFXSR are #UD, CR0.TS is #NM, in this order; CRC32 needs neither", () => {
     const bench = new Bench();
     const { u32 } = bench.cpu;
-    u32[CPU.cr0.u32] = 8;
+    u32[STATE.cr0.u32] = 8;
     expect([bench.run(0x0f, 0x58, 0xc1), bench.run(0xf2, 0x0f, 0x38, 0xf0, 0xc1)]).toEqual([7, -1]);
-    u32[CPU.cr0.u32] = 12;
+    u32[STATE.cr0.u32] = 12;
     expect(bench.run(0x0f, 0x58, 0xc1)).toBe(6);
-    u32[CPU.cr0.u32] = 0;
-    u32[CPU.cr4.u32] = 0x400;
+    u32[STATE.cr0.u32] = 0;
+    u32[STATE.cr4.u32] = 0x400;
     expect([bench.run(0x0f, 0x58, 0xc1), bench.run(0x0f, 0xae, 0x17)]).toEqual([6, 6]);
   });
   it("packed operands are aligned, scalar and string operands need not be", () => {

@@ -2,7 +2,7 @@ import { ACCESS, CR0, CR4, EFER, FLAG, VECTOR } from "../../../isa/index.ts";
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
 import { gprHi, gprLo, readWord, setGprPair, writeWord } from "./words.ts";
@@ -48,7 +48,7 @@ function paePaging(cr0: number, cr4: number, efer: number): boolean {
 
 /** CR3 with its flush; in PAE paging also the PDPTEs, which the caller has validated. */
 export function loadCr3(cpu: Cpu, value: bigint, flush: boolean): void {
-  cpu.u64[CPU.cr3.u64] = value;
+  cpu.u64[STATE.cr3.u64] = value;
   if (paePaging(cpu.cr0, cpu.cr4, cpu.efer)) loadPdptes(cpu, Number(value & 0xffff_ffffn));
   if (flush) cpu.mmu.flushAll(false);
 }
@@ -57,11 +57,11 @@ export function loadCr3(cpu: Cpu, value: bigint, flush: boolean): void {
 export function commitCr0(cpu: Cpu, value: number): void {
   const old = cpu.cr0;
   const v = ((value & CR0_DEFINED) | CR0.ET) >>> 0;
-  cpu.u32[CPU.cr0.u32] = v;
+  cpu.u32[STATE.cr0.u32] = v;
   const changed = old ^ v;
   if ((changed & CR0.PG) !== 0 && (cpu.efer & EFER.LME) !== 0) {
-    if ((v & CR0.PG) !== 0) cpu.u32[CPU.efer.u32] |= EFER.LMA;
-    else cpu.u32[CPU.efer.u32] &= ~EFER.LMA;
+    if ((v & CR0.PG) !== 0) cpu.u32[STATE.efer.u32] |= EFER.LMA;
+    else cpu.u32[STATE.efer.u32] &= ~EFER.LMA;
   }
   if ((changed & (CR0.PG | CR0.PE | CR0.WP)) !== 0) cpu.mmu.flushAll(true);
   if ((changed & (CR0.PE | CR0.PG)) !== 0) for (let s = 0; s < 6; s++) cpu.updateSegment(s);
@@ -81,7 +81,7 @@ function writeCr0(cpu: Cpu, value: number): void {
     } else if (cpu.code64 || (cpu.cr4 & CR4.PCIDE) !== 0) cpu.gp(0);
   }
   if ((changed & (CR0.PG | CR0.CD | CR0.NW)) !== 0 && paePaging(v, cpu.cr4, cpu.efer)) {
-    if (!loadPdptes(cpu, cpu.u32[CPU.cr3.u32])) cpu.gp(0);
+    if (!loadPdptes(cpu, cpu.u32[STATE.cr3.u32])) cpu.gp(0);
   }
   commitCr0(cpu, v);
 }
@@ -105,7 +105,7 @@ const CR4_FLUSH = CR4.PAE | CR4.PSE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE;
 /** Stores CR4 without checks. */
 export function commitCr4(cpu: Cpu, value: number): void {
   const old = cpu.cr4;
-  cpu.u32[CPU.cr4.u32] = value;
+  cpu.u32[STATE.cr4.u32] = value;
   if (((old ^ value) & CR4_FLUSH) !== 0) cpu.mmu.flushAll(true);
   cpu.updateMode();
 }
@@ -115,9 +115,9 @@ function writeCr4(cpu: Cpu, value: number, hi: number): void {
   const changed = old ^ value;
   if (hi !== 0 || (value & ~cr4Defined(cpu)) !== 0) cpu.gp(0);
   if (cpu.longMode && (value & CR4.PAE) === 0) cpu.gp(0);
-  if ((changed & value & CR4.PCIDE) !== 0 && (!cpu.longMode || (cpu.u32[CPU.cr3.u32] & 0xfff) !== 0)) cpu.gp(0);
+  if ((changed & value & CR4.PCIDE) !== 0 && (!cpu.longMode || (cpu.u32[STATE.cr3.u32] & 0xfff) !== 0)) cpu.gp(0);
   if ((changed & (CR4.PAE | CR4.PSE | CR4.PGE | CR4.SMEP)) !== 0 && paePaging(cpu.cr0, value, cpu.efer)) {
-    if (!loadPdptes(cpu, cpu.u32[CPU.cr3.u32])) cpu.gp(0);
+    if (!loadPdptes(cpu, cpu.u32[STATE.cr3.u32])) cpu.gp(0);
   }
   commitCr4(cpu, value >>> 0);
 }
@@ -184,7 +184,7 @@ const movToCr: SystemHelper = (cpu, insn) => {
     default:
       if (i.cr8Load) crExit(cpu, insn, 8, 0, gpr << 8);
       if (hi !== 0 || lo > 15) cpu.gp(0);
-      cpu.u32[CPU.cr8.u32] = lo;
+      cpu.u32[STATE.cr8.u32] = lo;
       cpu.localApic?.writeTpr(lo);
   }
   return "next";
@@ -209,10 +209,10 @@ const movFromCr: SystemHelper = (cpu, insn) => {
   else if (index === 4) lo = visibleCr4(cpu);
   else if (index === 8) {
     if (cpu.intercepts.cr8Store) crExit(cpu, insn, 8, 1, gpr << 8);
-    lo = cpu.localApic?.readTpr() ?? cpu.u32[CPU.cr8.u32];
+    lo = cpu.localApic?.readTpr() ?? cpu.u32[STATE.cr8.u32];
   } else {
     if (index === 3 && cpu.intercepts.cr3Store) crExit(cpu, insn, 3, 1, gpr << 8);
-    const at = (index === 2 ? CPU.cr2.offset : CPU.cr3.offset) >> 2;
+    const at = (index === 2 ? STATE.cr2.offset : STATE.cr3.offset) >> 2;
     lo = cpu.u32[at];
     hi = cpu.code64 ? cpu.u32[at + 1] : 0;
   }
@@ -227,7 +227,7 @@ const clts: SystemHelper = (cpu, insn) => {
     if ((cr0Shadow & CR0.TS) !== 0) crExit(cpu, insn, 0, 2, 0);
     return "next";
   }
-  cpu.u32[CPU.cr0.u32] &= ~CR0.TS;
+  cpu.u32[STATE.cr0.u32] &= ~CR0.TS;
   return "next";
 };
 

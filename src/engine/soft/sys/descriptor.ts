@@ -1,7 +1,7 @@
 import { ACCESS, VECTOR } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, DS, ES, FS, GS, LDTR, SS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { hi32, isCanonical, linear, lo32, toWide, wide } from "./words.ts";
 import { hostForLoad, load, store } from "./memory.ts";
 
@@ -134,11 +134,11 @@ export function setBusy(cpu: Cpu, address: number, busy: boolean): void {
  */
 export function setSeg(cpu: Cpu, s: number, selector: number, base: number, limit: number, access: number): void {
   cpu.setSelector(s, selector);
-  const i = CPU.segBase.u32 + s * 2;
+  const i = STATE.segBase.u32 + s * 2;
   cpu.u32[i] = lo32(base);
   cpu.u32[i + 1] = base >= 0 && base < 0x100000000 ? 0 : hi32(base);
-  cpu.u32[CPU.segLimit.u32 + s] = limit;
-  cpu.u32[CPU.segAccess.u32 + s] = access;
+  cpu.u32[STATE.segLimit.u32 + s] = limit;
+  cpu.u32[STATE.segAccess.u32 + s] = access;
 }
 
 /** As `cpu.loadSegment`, with the base as number (unsigned 32-bit or wide). */
@@ -229,7 +229,7 @@ export function dropInnerSegments(cpu: Cpu): void {
     const unusable = (access & ACCESS.UNUSABLE) !== 0;
     if (!unusable && (((access >> 5) & 3) >= cpl || conforming)) continue;
     cpu.setSelector(s, 0);
-    cpu.u32[CPU.segAccess.u32 + s] = access | ACCESS.UNUSABLE;
+    cpu.u32[STATE.segAccess.u32 + s] = access | ACCESS.UNUSABLE;
     cpu.updateSegment(s);
   }
 }

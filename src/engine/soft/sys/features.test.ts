@@ -1,6 +1,6 @@
 import { CR4, FLAG } from "../../../isa/index.ts";
 import { describe, expect, it } from "vitest";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { cpuidLeaf, readMsr, writeMsr } from "./index.ts";
 import { protectedMachine, SEL, TestMachine, toLong, toUser } from "./machine.testing.ts";
 import { loadSeg } from "./descriptor.ts";
@@ -63,7 +63,7 @@ describe("SMAP", () => {
   it("the TLB in use is fast: no slow arm for kernel data while SMAP is on", () => {
     const m = long();
     setCr4(m, CR4.PAE | CR4.SMAP);
-    expect(m.cpu.u32[CPU.tlbBase.u32]).not.toBe(m.cpu.mmu.tlb.never);
+    expect(m.cpu.u32[STATE.tlbBase.u32]).not.toBe(m.cpu.mmu.tlb.never);
   });
   it("STAC is #UD at CPL 3", () => {
     const m = protectedMachine();

@@ -1,7 +1,7 @@
 import { CR0, EFER, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { FS, GS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { common } from "../exits.ts";
 import { MAXPHYADDR } from "./features.ts";
 import { gprLo, isCanonicalBig } from "./words.ts";
@@ -200,7 +200,7 @@ export function writeMsr(cpu: Cpu, n: number, value: bigint): boolean {
     case MSR.FS_BASE:
     case MSR.GS_BASE:
       if (!isCanonicalBig(value)) return false;
-      cpu.u64[CPU.segBase.u64 + (n === MSR.FS_BASE ? FS : GS)] = value;
+      cpu.u64[STATE.segBase.u64 + (n === MSR.FS_BASE ? FS : GS)] = value;
       cpu.updateSegment(n === MSR.FS_BASE ? FS : GS);
       return true;
     case MSR.BIOS_SIGN_ID:
@@ -260,7 +260,7 @@ function writeEfer(cpu: Cpu, value: bigint): boolean {
   const old = cpu.efer;
   const v = (Number(value) & ~EFER.LMA) | (old & EFER.LMA);
   if (((old ^ v) & EFER.LME) !== 0 && (cpu.cr0 & CR0.PG) !== 0) return false;
-  cpu.u32[CPU.efer.u32] = v;
+  cpu.u32[STATE.efer.u32] = v;
   if (((old ^ v) & EFER.NXE) !== 0) cpu.mmu.flushAll(true);
   if (old !== v) cpu.updateMode();
   return true;

@@ -1,7 +1,7 @@
 import type { Insn } from "../../../isa/insn.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { DS, ES, FS, GS, SHADOW_SS, SS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { loadDataSegment } from "./descriptor.ts";
 import { linearAdd, operandAddress, peek, push, readWord, setSp, spAdd, spOf, writeGpr, writeWord } from "./words.ts";
 import { load, store } from "./memory.ts";
@@ -56,7 +56,7 @@ const popSreg: SystemHelper = (cpu, insn) => {
   if (s === SS) {
     // The pointer moves at the width of the old stack; nothing may fault after the load.
     const wide = cpu.code64;
-    const mask = cpu.u32[CPU.stackMask.u32];
+    const mask = cpu.u32[STATE.stackMask.u32];
     loadDataSegment(cpu, s, selector);
     if (!wide && mask === 0xffff) cpu.setR16(4, sp);
     else if (!wide) cpu.setR32(4, sp);

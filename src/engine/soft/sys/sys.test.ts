@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CS, DS, ES, FS, LDTR, SS, TR } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { loadSeg } from "./descriptor.ts";
 import { cpuidLeaf, deliverAll, deliverEvent, raiseFault } from "./index.ts";
 import { GDT_AT, IDT_AT, LDT_AT, protectedMachine, SEL, TestMachine, TSS16_AT, TSS2_AT, TSS_AT, toLong, toUser, toV86 } from "./machine.testing.ts";
@@ -400,7 +400,7 @@ describe("virtual-8086 mode", () => {
   });
   it("VME: INT n goes to the program's IVT when its redirection bit is clear, with VIF for IF", () => {
     const m = protectedMachine();
-    m.cpu.u32[CPU.cr4.u32] = 1;
+    m.cpu.u32[STATE.cr4.u32] = 1;
     toV86(m, 0);
     m.memory.write16(0x21 * 4, 0x0042);
     m.memory.write16(0x21 * 4 + 2, 0x1100);
@@ -498,7 +498,7 @@ describe("control registers and MSRs", () => {
     const m = protectedMachine();
     m.cpu.intercepts.cr0Mask = 0x20;
     m.cpu.intercepts.cr0Shadow = 0;
-    m.cpu.u32[CPU.cr0.u32] |= 0x20;
+    m.cpu.u32[STATE.cr0.u32] |= 0x20;
     m.exec(0x0f, 0x20, 0xc0);
     expect(m.cpu.r32(0)).toBe(0x11);
     expect(m.exec(0x0f, 0x22, 0xc0)).toEqual(DONE);
@@ -516,7 +516,7 @@ describe("control registers and MSRs", () => {
     m.cpu.setR32(0, 0);
     m.exec(0x0f, 0x23, 0xe0);
     expect(m.cpu.dr[6]).toBe(0xffff0ff0n);
-    m.cpu.u32[CPU.cr4.u32] = 8;
+    m.cpu.u32[STATE.cr4.u32] = 8;
     expect(m.exec(0x0f, 0x23, 0xe0)).toEqual(fault(6));
   });
   it.each([

@@ -1,7 +1,7 @@
 import { CR4, DR6, EFER, FLAG, FLAGS_DEFINED, MSR } from "../../../isa/index.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, FS, GS, SS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { setSeg } from "./descriptor.ts";
 import { gprHi, gprLo, gprWide, isCanonical, isCanonicalBig, setFlags, setGprPair } from "./words.ts";
 
@@ -54,8 +54,8 @@ const sysret: SystemHelper = (cpu, insn) => {
   if (long && (hi + 0x8000) >>> 0 > 0xffff) cpu.gp(0);
   const flags = (gprLo(cpu, 11) & 0x3c7fd7) | 2;
   loadFlat(cpu, ((star + (long ? 16 : 0)) | 3) & 0xffff, long ? CODE64 : CODE32, ((star + 8) | 3) & 0xffff, 3);
-  cpu.u32[CPU.rip.u32] = lo;
-  cpu.u32[CPU.rip.u32 + 1] = hi;
+  cpu.u32[STATE.rip.u32] = lo;
+  cpu.u32[STATE.rip.u32 + 1] = hi;
   setFlags(cpu, flags);
   trapByNewFlags(cpu);
   return "jump";
@@ -91,7 +91,7 @@ const sysexit: SystemHelper = (cpu, insn) => {
 const swapgs: SystemHelper = (cpu) => {
   if (!cpu.code64) cpu.ud();
   if (cpu.cpl !== 0) cpu.gp(0);
-  const at = CPU.segBase.u64 + GS;
+  const at = STATE.segBase.u64 + GS;
   const old = cpu.u64[at];
   cpu.u64[at] = msr(cpu, MSR.KERNEL_GS_BASE);
   cpu.msrs.set(MSR.KERNEL_GS_BASE, old);
@@ -118,7 +118,7 @@ const writeBase =
     checkFsGsBase(cpu);
     const v = cpu.readOperand(insn, 0);
     if (!isCanonicalBig(v)) cpu.gp(0);
-    cpu.u64[CPU.segBase.u64 + s] = v;
+    cpu.u64[STATE.segBase.u64 + s] = v;
     cpu.updateSegment(s);
     return "next";
   };

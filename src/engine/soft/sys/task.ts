@@ -2,7 +2,7 @@ import { ACCESS, CR0, CR4, DR6, FLAG, FLAGS_DEFINED, VECTOR } from "../../../isa
 import type { Cpu } from "../cpu.ts";
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu-state.ts";
 import { plain } from "../exits.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { loadCr3, pdptesValid } from "./control.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gdtBase, loadCode, loadNull, loadSeg, loadStack, loadV86, readDescriptor, readStack, setBusy, touch } from "./descriptor.ts";
@@ -137,7 +137,7 @@ export function switchTask(cpu: Cpu, to: TaskSwitch): boolean {
   if (nested) store(cpu, tss.base, 2, oldSelector, false);
   if (source !== "iret") setBusy(cpu, tss.address, true);
   loadSeg(cpu, TR, tss.selector, tss.base, tss.limit, tss.access | 2);
-  cpu.u32[CPU.cr0.u32] |= CR0.TS;
+  cpu.u32[STATE.cr0.u32] |= CR0.TS;
   if (paging) loadCr3(cpu, BigInt(task.cr3), true);
   cpu.dr[7] &= ~LOCAL_BREAKPOINTS;
   if (task.trap) cpu.pendingDebug |= DR6.BT;

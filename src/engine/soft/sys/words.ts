@@ -2,7 +2,7 @@ import { FLAG } from "../../../isa/index.ts";
 import type { Insn, MemoryOperand } from "../../../isa/insn.ts";
 import type { Cpu } from "../cpu.ts";
 import { SS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { hostForLoad, load, store } from "./memory.ts";
 
 /**
@@ -11,12 +11,12 @@ import { hostForLoad, load, store } from "./memory.ts";
  */
 
 const TWO32 = 0x100000000;
-const GPR32 = CPU.gpr.u32;
-const RIP32 = CPU.rip.u32;
-const BASE32 = CPU.segBase.u32;
-const READ32 = CPU.segReadLimit.u32;
-const WRITE32 = CPU.segWriteLimit.u32;
-const STACK_MASK32 = CPU.stackMask.u32;
+const GPR32 = STATE.gpr.u32;
+const RIP32 = STATE.rip.u32;
+const BASE32 = STATE.segBase.u32;
+const READ32 = STATE.segReadLimit.u32;
+const WRITE32 = STATE.segWriteLimit.u32;
+const STACK_MASK32 = STATE.stackMask.u32;
 
 export function gprLo(cpu: Cpu, i: number): number {
   return cpu.u32[GPR32 + i * 2];

@@ -224,7 +224,7 @@ export abstract class LazyFlagsEmit extends MemoryEmit {
     return undefined;
   }
 
-  /** For the region's end: code that packs the flag locals into CPU.flagRes and flagAux. */
+  /** For the region's end: code that packs the flag locals into STATE.flagRes and flagAux. */
   static pack(w: { get(local: number): void; i32(v: number): void; i64(v: bigint): void; op(o: number): void }, locals: readonly number[]): void {
     // aux = (A & FF01) | C<<31 | (C ^ OF)<<30 | AF<<3
     const [r, c, x, y, a] = [locals[R], locals[C], locals[X], locals[Y], locals[A]];

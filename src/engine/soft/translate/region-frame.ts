@@ -1,7 +1,7 @@
 import { OP } from "../../../wasm/index.ts";
 import { REGION_MISFIT } from "../code/codes.ts";
 import type { FunctionWriter } from "../ir/codegen.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { A, C, FLAGS_MASK, LazyFlagsEmit, R, X } from "./lazy-flags.ts";
 import type { TranslateEmit } from "./translate-emit.ts";
 
@@ -24,13 +24,13 @@ function guard(h: FunctionWriter, { flatUse, flatStack }: TranslateEmit): void {
     const read = (flatUse >> s) & 1;
     const write = (flatUse >> (8 + s)) & 1;
     // What may be written may be read, with the same limit.
-    if (write !== 0) must(OP.i64_load, CPU.segWriteLimit.offset + s * 8, 0xffffffffn);
-    else if (read !== 0) must(OP.i64_load, CPU.segReadLimit.offset + s * 8, 0xffffffffn);
-    if (read + write !== 0) must(OP.i64_load, CPU.segEffBase.offset + s * 8, 0n);
+    if (write !== 0) must(OP.i64_load, STATE.segWriteLimit.offset + s * 8, 0xffffffffn);
+    else if (read !== 0) must(OP.i64_load, STATE.segReadLimit.offset + s * 8, 0xffffffffn);
+    if (read + write !== 0) must(OP.i64_load, STATE.segEffBase.offset + s * 8, 0n);
   }
   if (flatStack) {
-    must(OP.i64_load, CPU.stackMask.offset, 0xffffffffn);
-    must(OP.i64_load32_u, CPU.gpr.offset + 4 * 8 + 4, 0n);
+    must(OP.i64_load, STATE.stackMask.offset, 0xffffffffn);
+    must(OP.i64_load32_u, STATE.gpr.offset + 4 * 8 + 4, 0n);
   }
   if (terms === 0) return;
   h.op(OP.i64_eqz);
@@ -52,24 +52,24 @@ export function writePrologue(h: FunctionWriter, e: TranslateEmit, used: number,
   guard(h, e);
   h.i32(0);
   h.i32(0);
-  h.mem(OP.i32_load, CPU.regionRuns.offset);
+  h.mem(OP.i32_load, STATE.regionRuns.offset);
   h.i32(1);
   h.op(OP.i32_add);
-  h.mem(OP.i32_store, CPU.regionRuns.offset);
+  h.mem(OP.i32_store, STATE.regionRuns.offset);
   h.i32(0);
   h.i32(0);
-  h.mem(OP.i32_store, CPU.regionStale.offset);
-  state(OP.i32_load, CPU.budget.offset, budget);
+  h.mem(OP.i32_store, STATE.regionStale.offset);
+  state(OP.i32_load, STATE.budget.offset, budget);
   for (const x of e.hoisted.values()) state(x.load, x.offset, x.variable.local);
-  for (let i = 0; i < 16; i++) if ((used >> i) & 1) state(OP.i64_load, CPU.gpr.offset + i * 8, e.tracked[i].local);
+  for (let i = 0; i < 16; i++) if ((used >> i) & 1) state(OP.i64_load, STATE.gpr.offset + i * 8, e.tracked[i].local);
   if ((used & FLAGS_MASK) === 0) return;
   // Y = 0 and X = R: OF and AF are what A says.
   const [r, c, x, a] = [e.tracked[R].local, e.tracked[C].local, e.tracked[X].local, e.tracked[A].local];
-  state(OP.i64_load, CPU.flagRes.offset, r);
+  state(OP.i64_load, STATE.flagRes.offset, r);
   h.get(r);
   h.set(x);
   h.i32(0);
-  h.mem(OP.i32_load, CPU.flagAux.offset);
+  h.mem(OP.i32_load, STATE.flagAux.offset);
   h.tee(a);
   h.i32(31);
   h.op(OP.i32_shr_u);
@@ -95,20 +95,20 @@ export function writeEpilogue(w: FunctionWriter, e: TranslateEmit, written: numb
     if (((written >> i) & 1) === 0) continue;
     w.i32(0);
     w.get(e.tracked[i].local);
-    w.mem(OP.i64_store, CPU.gpr.offset + i * 8);
+    w.mem(OP.i64_store, STATE.gpr.offset + i * 8);
   }
   if ((written & FLAGS_MASK) !== 0) {
     w.i32(0);
     w.get(e.tracked[R].local);
-    w.mem(OP.i64_store, CPU.flagRes.offset);
+    w.mem(OP.i64_store, STATE.flagRes.offset);
     w.i32(0);
     LazyFlagsEmit.pack(
       w,
       e.tracked.map((t) => t.local),
     );
-    w.mem(OP.i32_store, CPU.flagAux.offset);
+    w.mem(OP.i32_store, STATE.flagAux.offset);
   }
   w.i32(0);
   w.get(budget);
-  w.mem(OP.i32_store, CPU.budget.offset);
+  w.mem(OP.i32_store, STATE.budget.offset);
 }

@@ -5,13 +5,13 @@ import type { FunctionWriter } from "../ir/codegen.ts";
 import type { Mutable, OpSize, Segment, Val } from "../ir/emit.ts";
 import { type CoreFunctions, loadOpcode, type MemSize, type SegmentRef, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 import type { MutableNode } from "../ir/nodes.ts";
-import { CPU, TLB, TLB_ENTRIES } from "../state-layout.ts";
+import { STATE, TLB, TLB_ENTRIES } from "../state-layout.ts";
 import { TRACKED } from "./lazy-flags.ts";
 import { RegisterEmit } from "./region-registers.ts";
 
 /** How an instruction leaves straight-line code; the region turns these into branches. Called while generating. */
 export interface RegionExits {
-  /** A fault or exit has been recorded by a helper; CPU.curRec is set. */
+  /** A fault or exit has been recorded by a helper; STATE.curRec is set. */
   fault(): void;
   /** The interpreter goes on with this record: not charged yet. */
   resume(rec: number): void;
@@ -19,7 +19,7 @@ export interface RegionExits {
   helper(rec: number): void;
   /** Transfer along the link of the record: charges `charge` instructions when the target is in the region. */
   link(rec: number, charge: number): void;
-  /** Transfer to CPU.rip. */
+  /** Transfer to STATE.rip. */
   ip(rec: number): void;
 }
 /** State fields that cannot change while a region runs, except as the emitter itself says: loaded once at the entry. */
@@ -78,18 +78,18 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
     return h.variable;
   }
   #readLimit(s: number): Val {
-    return this.get(this.hoist(`r${s}`, "i64", OP.i64_load, CPU.segReadLimit.offset + s * 8));
+    return this.get(this.hoist(`r${s}`, "i64", OP.i64_load, STATE.segReadLimit.offset + s * 8));
   }
   #writeLimit(s: number): Val {
-    return this.get(this.hoist(`w${s}`, "i64", OP.i64_load, CPU.segWriteLimit.offset + s * 8));
+    return this.get(this.hoist(`w${s}`, "i64", OP.i64_load, STATE.segWriteLimit.offset + s * 8));
   }
   protected baseVariable(s: number): Mutable {
     return this.code64
-      ? this.hoist(`b${s}`, "i64", OP.i64_load, CPU.segEffBase.offset + s * 8)
-      : this.hoist(`b${s}`, "i32", OP.i32_load, CPU.segEffBase.offset + s * 8);
+      ? this.hoist(`b${s}`, "i64", OP.i64_load, STATE.segEffBase.offset + s * 8)
+      : this.hoist(`b${s}`, "i32", OP.i32_load, STATE.segEffBase.offset + s * 8);
   }
   #tlb(): Val {
-    return this.get(this.hoist("tlb", "i32", OP.i32_load, CPU.tlbBase.offset));
+    return this.get(this.hoist("tlb", "i32", OP.i32_load, STATE.tlbBase.offset));
   }
   stackMask(): Val {
     if (this.code64) return this.i64(-1);
@@ -97,10 +97,10 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
       this.flatStack = true;
       return this.i64(0xffffffff);
     }
-    return this.get(this.hoist("stack", "i64", OP.i64_load, CPU.stackMask.offset));
+    return this.get(this.hoist("stack", "i64", OP.i64_load, STATE.stackMask.offset));
   }
   protected ipBase(): Val {
-    return this.get(this.hoist("ip", "i64", OP.i64_load, CPU.ipBase.offset));
+    return this.get(this.hoist("ip", "i64", OP.i64_load, STATE.ipBase.offset));
   }
 
   // ---- leaving
@@ -172,13 +172,13 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
     const { host, slow } = this.#access(s, offset, bytes, false, aligned);
     this.unlikely(slow, () => {
       this.#faultWhen(this.arm(ARM.read, offset, bytes | (s << 8)));
-      this.set(host, this.i32(CPU.scratch.offset));
+      this.set(host, this.i32(STATE.scratch.offset));
     });
     return this.rawLoad(typeOf(size), loadOpcode(size), this.get(host));
   }
   #writeArm(s: number, offset: Val, bytes: number): void {
     this.#faultWhen(this.arm(ARM.write, offset, bytes | (s << 8)));
-    this.set(this.stale, this.state32(CPU.regionStale));
+    this.set(this.stale, this.state32(STATE.regionStale));
     this.wrote = true;
   }
   override store(segment: Segment, offset: Val, size: OpSize, value: Val): void {
@@ -188,9 +188,9 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
     const bytes = size >> 3;
     const { host, slow } = this.#access(s, offset, bytes, true, aligned);
     this.unlikely(slow, () => {
-      this.rawStore(storeOpcode(size), this.i32(0), value, CPU.scratch.offset);
+      this.rawStore(storeOpcode(size), this.i32(0), value, STATE.scratch.offset);
       this.#writeArm(s, offset, bytes);
-      this.set(host, this.i32(CPU.scratch.offset));
+      this.set(host, this.i32(STATE.scratch.offset));
     });
     this.rawStore(storeOpcode(size), this.get(host), value);
   }
@@ -205,7 +205,7 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
       this.set(host, probed);
       this.if(this.eq(probed, this.i32(1)), () => {
         if (read) this.#faultWhen(this.arm(ARM.read, offset, bytes | (s << 8)));
-        this.set(host, this.i32(CPU.scratch.offset));
+        this.set(host, this.i32(STATE.scratch.offset));
       });
     });
     const at = this.get(host);
@@ -214,7 +214,7 @@ export abstract class RegionMemoryEmit extends RegisterEmit {
       value,
       storeBack: (result: Val) => {
         this.rawStore(storeOpcode(size), at, result);
-        this.unlikely(this.eq(at, this.i32(CPU.scratch.offset)), () => this.#writeArm(s, offset, bytes));
+        this.unlikely(this.eq(at, this.i32(STATE.scratch.offset)), () => this.#writeArm(s, offset, bytes));
       },
     };
   }

@@ -3,7 +3,7 @@ import type { Insn } from "../../../isa/insn.ts";
 import { COLD_FAULT, REGION_BUDGET, REGION_TAKE_HELPER, REGION_TAKE_IP, REGION_TAKE_LINK, STALE_OUT_OF_BUDGET } from "../code/codes.ts";
 import { FunctionWriter, type Label } from "../ir/codegen.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
-import { CPU, REC_BYTES } from "../state-layout.ts";
+import { STATE, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES, ARM_SIGNATURE } from "../code/region-arms.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { FLAGS_MASK, TRACKED } from "./lazy-flags.ts";
@@ -129,7 +129,7 @@ class RegionWriter {
   // ---- exits
   #reload(): void {
     this.#w.i32(0);
-    this.#w.mem(OP.i32_load, CPU.budget.offset);
+    this.#w.mem(OP.i32_load, STATE.budget.offset);
     this.#w.set(this.#budget);
   }
   #leaveWith(status: number): void {
@@ -249,10 +249,10 @@ class RegionWriter {
     w.end();
     w.i32(0);
     w.get(this.#status);
-    w.mem(OP.i32_store, CPU.curRec.offset);
+    w.mem(OP.i32_store, STATE.curRec.offset);
     w.i32(0);
     w.i32(STALE_OUT_OF_BUDGET);
-    w.mem(OP.i32_store, CPU.regionStale.offset);
+    w.mem(OP.i32_store, STATE.regionStale.offset);
     this.#leaveWith(REGION_BUDGET);
     w.end();
     w.i32(COLD_FAULT);

@@ -6,7 +6,7 @@ import { handlerShape, type Shape } from "../code/shape.ts";
 import type { OpSize, Segment, Val } from "../ir/emit.ts";
 import { loadOpcode, storeOpcode, typeOf } from "../ir/memory-emit.ts";
 import type { SimdEmit } from "../ir/simd-emit.ts";
-import { CPU, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
+import { STATE, XMM_GATE, XMM_OPEN } from "../state-layout.ts";
 import { RegionMemoryEmit } from "./region-memory.ts";
 
 const CS = 1;
@@ -117,7 +117,7 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
   }
   #xmm(n: number): number {
     const o = this.#operand(n);
-    return CPU.xmm.offset + (o.kind === "reg" ? o.index : 0) * 16;
+    return STATE.xmm.offset + (o.kind === "reg" ? o.index : 0) * 16;
   }
   readV(n: number): Val {
     if (this.isVector(n)) return this.rawLoad("v128", V128_LOAD, this.i32(0), this.#xmm(n));
@@ -221,7 +221,7 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
         this.leave(this.eq(ip, this.#ip(site.off)), () => this.exits.link(-site.rec, charge));
       }
     }
-    this.setState64(CPU.rip, ip);
+    this.setState64(STATE.rip, ip);
     this.leave(undefined, () => this.exits.ip(rec));
   }
   checkIp(ip: Val): void {
@@ -229,7 +229,7 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
       this.faultIf(this.ne(this.shrS(this.shl(ip, this.i64(16)), this.i64(16)), ip), 13, 0);
       return;
     }
-    this.faultIf(this.gtU(ip, this.rawLoad("i64", OP.i64_load, this.i32(0), CPU.ipLimit.offset)), 13, 0);
+    this.faultIf(this.gtU(ip, this.rawLoad("i64", OP.i64_load, this.i32(0), STATE.ipLimit.offset)), 13, 0);
   }
   faultIf(condition: Val, vector: number, errorCode?: number): void {
     this.unlikely(condition, () => {
@@ -247,7 +247,7 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
   emit(): void {
     if (this.#shape.xmm) {
       // CR0 and CR4 in one: nothing in a region changes them.
-      const state = this.and(this.get(this.hoist("cr", "i64", OP.i64_load, CPU.cr0.offset)), this.i64(XMM_GATE));
+      const state = this.and(this.get(this.hoist("cr", "i64", OP.i64_load, STATE.cr0.offset)), this.i64(XMM_GATE));
       this.unlikely(this.ne(state, this.i64(XMM_OPEN)), () => {
         this.faultIf(this.ne(this.and(state, this.i64(XMM_GATE ^ 8n)), this.i64(XMM_OPEN)), 6);
         this.faultIf(this.i32(1), 7);
@@ -256,23 +256,23 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
     this.#generated.emit(this);
   }
   supervisor(): Val {
-    return this.eqz(this.state32(CPU.cpl));
+    return this.eqz(this.state32(STATE.cpl));
   }
   realMode(): Val {
     // A flat segment that is loaded would not stay flat.
-    return this.flat ? this.i32(0) : this.eqz(this.and(this.state32(CPU.cr0), this.i32(1)));
+    return this.flat ? this.i32(0) : this.eqz(this.and(this.state32(STATE.cr0), this.i32(1)));
   }
   portsOpen(): Val {
     return this.i32(0);
   }
   selector(segment: number): Val {
-    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), CPU.segSelector.offset + segment * 2);
+    return this.rawLoad("i32", OP.i32_load16_u, this.i32(0), STATE.segSelector.offset + segment * 2);
   }
   #loadReal(s: number, selector: Val): void {
     const base = this.shl(selector, this.i32(4));
-    this.rawStore(OP.i32_store16, this.i32(0), selector, CPU.segSelector.offset + s * 2);
-    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), CPU.segBase.offset + s * 8);
-    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), CPU.segEffBase.offset + s * 8);
+    this.rawStore(OP.i32_store16, this.i32(0), selector, STATE.segSelector.offset + s * 2);
+    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), STATE.segBase.offset + s * 8);
+    this.rawStore(OP.i64_store, this.i32(0), this.extU(base), STATE.segEffBase.offset + s * 8);
     if (!this.code64) this.set(this.baseVariable(s), base);
   }
   loadRealCode(selector: Val): void {
@@ -283,7 +283,7 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
     if (o.kind === "reg") this.#loadReal(o.index, selector);
   }
   flagsImage(): Val {
-    let image: Val = this.state32(CPU.eflags);
+    let image: Val = this.state32(STATE.eflags);
     for (const [name, bit] of [
       ["cf", 0],
       ["pf", 2],
@@ -299,20 +299,20 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
   setFlagsImage(image: Val, mask: number): void {
     const bit = (n: number): Val => this.and(this.shrU(image, this.i32(n)), this.i32(1));
     this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
-    const kept = this.and(this.state32(CPU.eflags), this.i32(~mask));
-    this.setState32(CPU.eflags, this.or(kept, this.and(image, this.i32(mask))));
+    const kept = this.and(this.state32(STATE.eflags), this.i32(~mask));
+    this.setState32(STATE.eflags, this.or(kept, this.and(image, this.i32(mask))));
   }
   idtrBase(): Val {
-    return this.state64(CPU.idtrBase);
+    return this.state64(STATE.idtrBase);
   }
   idtrLimit(): Val {
-    return this.state32(CPU.idtrLimit);
+    return this.state32(STATE.idtrLimit);
   }
   pendingInterrupt(): Val {
-    return this.ne(this.state32(CPU.pending), this.i32(0));
+    return this.ne(this.state32(STATE.pending), this.i32(0));
   }
   nmiBlocked(): Val {
-    return this.state32(CPU.nmiBlocked);
+    return this.state32(STATE.nmiBlocked);
   }
   portIn(): Val {
     throw new Error("ports are the interpreter's");

@@ -3,7 +3,7 @@ import type { Cpu } from "../cpu.ts";
 import { FIRST_HANDLER, H_HELPER, STALE_LEAVE, STALE_OUT_OF_BUDGET } from "../code/codes.ts";
 import type { Block } from "../code/block.ts";
 import type { GuestCode } from "../code/guest-code.ts";
-import { CPU, REC, REC_BYTES } from "../state-layout.ts";
+import { STATE, REC, REC_BYTES } from "../state-layout.ts";
 import { ARM_NAMES } from "../code/region-arms.ts";
 import { type RegionBlock, type RegionInsn, translateRegion } from "./region.ts";
 import { translatable } from "./translate-emit.ts";
@@ -112,11 +112,11 @@ export class Translator {
   #isFlat(block: Block): boolean {
     if (block.codeSize !== 32 || this.#anyState.has(block)) return false;
     const { u32 } = this.#cpu;
-    if ((u32[CPU.cr0.u32] & 1) === 0 || u32[CPU.stackMask.u32] !== 0xffffffff || u32[CPU.gpr.u32 + 9] !== 0) return false;
+    if ((u32[STATE.cr0.u32] & 1) === 0 || u32[STATE.stackMask.u32] !== 0xffffffff || u32[STATE.gpr.u32 + 9] !== 0) return false;
     const full = (field: number, s: number): boolean => u32[(field >> 2) + s * 2] === 0xffffffff && u32[(field >> 2) + s * 2 + 1] === 0;
     for (const s of [0, 1, 2, 3]) {
-      if (u32[CPU.segEffBase.u32 + s * 2] !== 0 || !full(CPU.segReadLimit.offset, s)) return false;
-      if (s !== 1 && !full(CPU.segWriteLimit.offset, s)) return false;
+      if (u32[STATE.segEffBase.u32 + s * 2] !== 0 || !full(STATE.segReadLimit.offset, s)) return false;
+      if (s !== 1 && !full(STATE.segWriteLimit.offset, s)) return false;
     }
     return true;
   }
@@ -132,7 +132,7 @@ export class Translator {
   }
   /** A slice of `ran` instructions ended before this block, which stands for all of them. True: in translated code. */
   sample(rec: number, ran: number): boolean {
-    const at = CPU.regionStale.u32;
+    const at = STATE.regionStale.u32;
     if (this.#cpu.u32[at] === STALE_OUT_OF_BUDGET) {
       this.#cpu.u32[at] = 0;
       return true;
@@ -156,7 +156,7 @@ export class Translator {
     this.#regions.delete(id);
     this.#entries.delete(r.entry);
     this.dropped++;
-    this.#cpu.u32[CPU.regionStale.u32] = STALE_LEAVE;
+    this.#cpu.u32[STATE.regionStale.u32] = STALE_LEAVE;
     this.#table.set(r.slot, null);
     this.#freeSlots.push(r.slot);
     for (const m of r.members) m.regions.splice(m.regions.indexOf(id), 1);
@@ -318,7 +318,7 @@ export class Translator {
       regionInstructions: this.instructions,
       regionWasmBytes: this.wasmBytes,
       regionCompileMs: Math.round(this.compileMs),
-      regionRuns: this.#cpu.u32[CPU.regionRuns.u32],
+      regionRuns: this.#cpu.u32[STATE.regionRuns.u32],
     };
   }
 }

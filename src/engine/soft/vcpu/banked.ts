@@ -1,7 +1,7 @@
 import type { ControlRegister, FpuState, SegmentName, SegmentState, VcpuStateV1, VmEntry, VmExit } from "../../api/index.ts";
 import type { CodeFinder } from "../code/finder.ts";
 import type { Cpu } from "../cpu.ts";
-import { CPU, CPU_START } from "../state-layout.ts";
+import { STATE, STATE_START } from "../state-layout.ts";
 import type { CoreImports } from "./executor.ts";
 import { SoftVcpu } from "./vcpu.ts";
 
@@ -25,11 +25,11 @@ export class CpuBank {
     const out = this.current;
     if (out === vcpu) return;
     const { cpu } = vcpu;
-    const runs = cpu.u32[CPU.regionRuns.u32];
-    cpu.u8.copyWithin(out.parked, CPU_START, CPU.end);
-    cpu.u8.copyWithin(CPU_START, vcpu.parked, vcpu.parked + CPU.end - CPU_START);
+    const runs = cpu.u32[STATE.regionRuns.u32];
+    cpu.u8.copyWithin(out.parked, STATE_START, STATE.end);
+    cpu.u8.copyWithin(STATE_START, vcpu.parked, vcpu.parked + STATE.end - STATE_START);
     // The one field that is the VM's.
-    cpu.u32[CPU.regionRuns.u32] = runs;
+    cpu.u32[STATE.regionRuns.u32] = runs;
     this.current = vcpu;
     this.#imports = vcpu.imports;
     out.finder.lookups.use(false);
@@ -78,7 +78,7 @@ export class BankedVcpu extends SoftVcpu {
   }
   protected override pendingIndex(): number {
     const parked = this.#bank !== undefined && this.#bank.current !== this;
-    return (parked ? this.parked - CPU_START + CPU.pending.offset : CPU.pending.offset) >> 2;
+    return (parked ? this.parked - STATE_START + STATE.pending.offset : STATE.pending.offset) >> 2;
   }
 
   override run(entry: VmEntry, budget: number): VmExit {

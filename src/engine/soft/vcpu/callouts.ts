@@ -8,7 +8,7 @@ import type { InsnPool } from "../code/insn-pool.ts";
 import type { Cpu, SystemHelper } from "../cpu.ts";
 import { CS, PENDING, VM_EXIT } from "../cpu-state.ts";
 import { EXIT_VMCALL } from "../exits.ts";
-import { CPU, REC } from "../state-layout.ts";
+import { STATE, REC } from "../state-layout.ts";
 import { vmcall } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import type { GuestRun } from "./guest-run.ts";
@@ -43,7 +43,7 @@ export class Callouts {
       const { i32, u8, u32 } = this.#cpu;
       this.helperCalls++;
       this.#run.work++;
-      u32[CPU.curRec.u32] = rec;
+      u32[STATE.curRec.u32] = rec;
       const index = i32[(rec + REC.link) >> 2];
       const helper = this.#insns.helpers[index];
       const insn = this.#insns.insns[index];
@@ -55,16 +55,16 @@ export class Callouts {
     findIp: (_rec: number): number => this.#goOn(),
     breakAt: (rec: number): number => this.#breakAt(rec),
   };
-  /** First record of the block at CPU.rip; see CodeFinder. */
+  /** First record of the block at STATE.rip; see CodeFinder. */
   find(limit: number): number {
     const { u32 } = this.#cpu;
-    return this.#finder.find(u32[CPU.rip.u32], u32[CPU.rip.u32 + 1], limit);
+    return this.#finder.find(u32[STATE.rip.u32], u32[STATE.rip.u32 + 1], limit);
   }
-  /** On with the block at CPU.rip, unless something must be looked at first. */
+  /** On with the block at STATE.rip, unless something must be looked at first. */
   #goOn(): number {
     const run = this.#run;
     run.noteCode();
-    if (this.#cpu.i32[CPU.budget.u32] <= 0) return run.leave("stop");
+    if (this.#cpu.i32[STATE.budget.u32] <= 0) return run.leave("stop");
     run.fetching = true;
     const rec = this.find(MAX_BLOCK);
     run.fetching = false;
@@ -123,7 +123,7 @@ export class Callouts {
     const { i32, u16, u32 } = cpu;
     const count = u16[(rec + REC.count) >> 1];
     run.setRip(u16[(rec + REC.ipOff) >> 1]);
-    const behind = u32[CPU.rip.u32] + 3;
+    const behind = u32[STATE.rip.u32] + 3;
     run.calling = true;
     const taken = this.onVmcall?.(EXIT_VMCALL) === true;
     run.calling = false;
@@ -133,11 +133,11 @@ export class Callouts {
       return run.leave("exit");
     }
     // The edited state is for the checks of the next VM entry.
-    if (cpu.edited) u32[CPU.pending.u32] |= PENDING.stop;
+    if (cpu.edited) u32[STATE.pending.u32] |= PENDING.stop;
     const stop = run.mustStop();
     // Behind the call, as nearly always: on with the block. What the monitor did instead of the CPU is not an instruction.
-    if (!stop && u32[CPU.rip.u32] === behind && !run.codeMoved) {
-      i32[CPU.budget.u32]++;
+    if (!stop && u32[STATE.rip.u32] === behind && !run.codeMoved) {
+      i32[STATE.budget.u32]++;
       return NEXT_RECORD;
     }
     run.charge(count);
@@ -151,11 +151,11 @@ export class Callouts {
     const cpu = this.#cpu;
     const { u8, u16, u32, i32 } = cpu;
     const target = u16[(rec + REC.ipOff) >> 1] + u8[rec + REC.length] + i32[(rec + REC.imm) >> 2];
-    const at = CPU.ipBase.u32;
+    const at = STATE.ipBase.u32;
     const base = u32[at];
     const baseHi = u32[at + 1];
     this.#setRipMasked(target, u8[rec + REC.scale]);
-    if (!cpu.code64 && u32[CPU.rip.u32] > cpu.limit(CS)) {
+    if (!cpu.code64 && u32[STATE.rip.u32] > cpu.limit(CS)) {
       // The branch itself faults. Or there is none, and the block before this address is over.
       run.unwindTo(rec);
       run.restore();
@@ -172,12 +172,12 @@ export class Callouts {
   }
   #setRipMasked(offset: number, maskIndex: number): void {
     this.#run.setRip(offset);
-    const rip = CPU.rip.u32;
+    const rip = STATE.rip.u32;
     const { u32, code64 } = this.#cpu;
     if (maskIndex === 0) u32[rip] &= 0xffff;
     if (maskIndex < 2) u32[rip + 1] = 0;
     // A 32-bit branch in 16-bit code may go beyond 64 KB: the sum is not cut to the code size.
-    if (maskIndex === 1 && !code64) u32[rip] = (u32[CPU.ipBase.u32] + offset) >>> 0;
+    if (maskIndex === 1 && !code64) u32[rip] = (u32[STATE.ipBase.u32] + offset) >>> 0;
   }
   /**
    * The block was invalidated under our feet: go on at the same address with fresh code. Or somebody asked for a stop here, or it begins with a

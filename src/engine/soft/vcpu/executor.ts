@@ -6,7 +6,7 @@ import type { CodeFinder } from "../code/finder.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, SHADOW_SS } from "../cpu-state.ts";
 import { EXIT_BUDGET, EXIT_MTF, EXIT_TRIPLE } from "../exits.ts";
-import { CPU, REC } from "../state-layout.ts";
+import { STATE, REC } from "../state-layout.ts";
 import { raiseDebug, raiseFault, stepsOnBranches } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { Callouts } from "./callouts.ts";
@@ -86,7 +86,7 @@ export class Executor {
     let skipped = 0;
     let rec: number;
     if (limit === MAX_BLOCK && finder.stoppedInside) {
-      rec = finder.resume(cpu.u32[CPU.rip.u32], cpu.u32[CPU.rip.u32 + 1]);
+      rec = finder.resume(cpu.u32[STATE.rip.u32], cpu.u32[STATE.rip.u32 + 1]);
       skipped = finder.skipped;
     } else rec = this.#out.find(limit);
     if (rec === 0) return this.#takeOrFault();
@@ -108,7 +108,7 @@ export class Executor {
    */
   #step(rec: number): VmExit | undefined {
     const cpu = this.#cpu;
-    const at = CPU.shadow.u32;
+    const at = STATE.shadow.u32;
     const shadow = cpu.u32[at];
     cpu.singleStep = (cpu.systemFlags & FLAG.TF) !== 0;
     const behind = cpu.singleStep && stepsOnBranches(cpu) ? this.#behind(rec) : undefined;
@@ -150,7 +150,7 @@ export class Executor {
     const ranOut = this.#generated(rec) === RUN_OUT_OF_BUDGET;
     if (ranOut && this.#translator !== undefined) {
       // Samples at even distances would meet the same block of a loop again and again.
-      this.#translator.sample(this.#cpu.u32[CPU.curRec.u32], run.ran);
+      this.#translator.sample(this.#cpu.u32[STATE.curRec.u32], run.ran);
       this.sliceLength = SAMPLING_SLICE + (run.retired & 0xfff);
     }
     if (run.end(ranOut) === "stop") return undefined;

@@ -4,7 +4,7 @@ import { STALE_LEAVE } from "../code/codes.ts";
 import type { GuestCode } from "../code/guest-code.ts";
 import type { Cpu } from "../cpu.ts";
 import { PENDING } from "../cpu-state.ts";
-import { CPU, REC, REC_BYTES } from "../state-layout.ts";
+import { STATE, REC, REC_BYTES } from "../state-layout.ts";
 
 /** Taken from the budget to make generated code stop at its next control transfer. */
 const DEBT = 0x40000000;
@@ -25,7 +25,7 @@ export class GuestRun {
   active = false;
   /** Instructions retired up to the load of the current budget. */
   retired = 0;
-  /** Budget as loaded into CPU.budget. */
+  /** Budget as loaded into STATE.budget. */
   #loaded = 0;
   /** The budget carries a debt. */
   #kicked = false;
@@ -35,7 +35,7 @@ export class GuestRun {
   #departure: Departure | undefined;
   /** Between two blocks: the record that ran last is charged already. */
   fetching = false;
-  /** A device is asked on behalf of the instruction in CPU.curRec, and CPU.rip is not kept: see `accessingIp`. */
+  /** A device is asked on behalf of the instruction in STATE.curRec, and STATE.rip is not kept: see `accessingIp`. */
   accessing = false;
   /** Inside `onVmcall`. */
   calling = false;
@@ -56,7 +56,7 @@ export class GuestRun {
   // ---- beginning and end
   /** Generated code is about to run for `budget` instructions; `skipped` ones of its first block come before. */
   begin(budget: number, skipped: number, stepping: boolean): void {
-    this.#cpu.i32[CPU.budget.u32] = this.#loaded = budget + skipped;
+    this.#cpu.i32[STATE.budget.u32] = this.#loaded = budget + skipped;
     this.retired -= skipped;
     this.#kicked = false;
     this.active = true;
@@ -68,15 +68,15 @@ export class GuestRun {
   }
   /** Instructions that have run since `begin`. */
   get ran(): number {
-    return this.#loaded - this.#cpu.i32[CPU.budget.u32] - (this.#kicked ? DEBT : 0);
+    return this.#loaded - this.#cpu.i32[STATE.budget.u32] - (this.#kicked ? DEBT : 0);
   }
-  /** Generated code has returned; `ranOut`: before the block in CPU.curRec, which does not fit into the budget. RIP and counts are exact again. */
+  /** Generated code has returned; `ranOut`: before the block in STATE.curRec, which does not fit into the budget. RIP and counts are exact again. */
   end(ranOut: boolean): Departure {
     const { i32, u16, u32 } = this.#cpu;
     this.active = false;
     if (this.#kicked) this.#code.stops.mend();
     this.stepping = false;
-    const rec = u32[CPU.curRec.u32];
+    const rec = u32[STATE.curRec.u32];
     if (ranOut) this.setRip(u16[(rec + REC.ipOff) >> 1]);
     else if (this.#departure === undefined) {
       // The instruction in curRec did not happen.
@@ -86,7 +86,7 @@ export class GuestRun {
     this.retired += this.ran;
     this.#kicked = false;
     this.#loaded = 0;
-    i32[CPU.budget.u32] = 0;
+    i32[STATE.budget.u32] = 0;
     return ranOut ? "stop" : (this.#departure ?? "fault");
   }
   /** What an import answers that wants generated code to be left. */
@@ -99,7 +99,7 @@ export class GuestRun {
     if (!this.active) return this.retired;
     const { u16, u32 } = this.#cpu;
     const charged = this.retired + this.ran;
-    return this.fetching ? charged : charged + u16[(u32[CPU.curRec.u32] + REC.count) >> 1];
+    return this.fetching ? charged : charged + u16[(u32[STATE.curRec.u32] + REC.count) >> 1];
   }
 
   // ---- stops
@@ -108,23 +108,23 @@ export class GuestRun {
     if (!this.active || this.#kicked) return;
     const { i32, u32 } = this.#cpu;
     this.#kicked = true;
-    i32[CPU.budget.u32] -= DEBT;
-    u32[CPU.regionStale.u32] = STALE_LEAVE;
-    this.#code.stops.breakBefore(u32[CPU.curRec.u32] + REC_BYTES);
+    i32[STATE.budget.u32] -= DEBT;
+    u32[STATE.regionStale.u32] = STALE_LEAVE;
+    this.#code.stops.breakBefore(u32[STATE.curRec.u32] + REC_BYTES);
   }
   /** Whether something waits that the run loop must see before the next instruction. */
   mustStop(): boolean {
     const cpu = this.#cpu;
     const { i32, u32 } = cpu;
     if (this.#kicked || this.stepping || cpu.halted || cpu.pendingDebug !== 0) return true;
-    const flags = u32[CPU.eflags.u32];
+    const flags = u32[STATE.eflags.u32];
     if ((flags & FLAG.TF) !== 0 || cpu.mmu.breakpoints.armed) return true;
-    const pending = u32[CPU.pending.u32];
-    if (u32[CPU.shadow.u32] !== 0 || (flags & FLAG.RF) !== 0) {
+    const pending = u32[STATE.pending.u32];
+    if (u32[STATE.shadow.u32] !== 0 || (flags & FLAG.RF) !== 0) {
       // With nothing waiting, and at least one more instruction sure to run before anything can, a shadow and RF are over unseen.
-      if (pending !== 0 || i32[CPU.budget.u32] <= MAX_BLOCK || cpu.intercepts.interruptWindow || cpu.intercepts.nmiWindow) return true;
-      u32[CPU.shadow.u32] = 0;
-      u32[CPU.eflags.u32] = flags & ~FLAG.RF;
+      if (pending !== 0 || i32[STATE.budget.u32] <= MAX_BLOCK || cpu.intercepts.interruptWindow || cpu.intercepts.nmiWindow) return true;
+      u32[STATE.shadow.u32] = 0;
+      u32[STATE.eflags.u32] = flags & ~FLAG.RF;
     }
     return pending !== 0 && ((pending & ~PENDING.intr) !== 0 || (flags & FLAG.IF) !== 0 || cpu.intercepts.externalInterrupt);
   }
@@ -146,33 +146,33 @@ export class GuestRun {
 
   // ---- charges and RIP
   charge(instructions: number): void {
-    this.#cpu.i32[CPU.budget.u32] -= instructions;
+    this.#cpu.i32[STATE.budget.u32] -= instructions;
   }
   /** The record's instruction did not happen: charge those before it, RIP points at it. */
   unwindTo(rec: number): void {
     this.charge(this.#cpu.u16[(rec + REC.count) >> 1]);
     this.setRip(this.#cpu.u16[(rec + REC.ipOff) >> 1]);
   }
-  /** Sets CPU.rip to ipBase + offset, masked. */
+  /** Sets STATE.rip to ipBase + offset, masked. */
   setRip(offset: number): void {
     const u32 = this.#cpu.u32;
-    const base = CPU.ipBase.u32;
-    const rip = CPU.rip.u32;
+    const base = STATE.ipBase.u32;
+    const rip = STATE.rip.u32;
     const lo = u32[base] + offset;
     if (this.#cpu.code64) {
       u32[rip] = lo >>> 0;
       u32[rip + 1] = u32[base + 1] + (lo > 0xffffffff ? 1 : lo < 0 ? -1 : 0);
     } else {
-      u32[rip] = (lo & u32[CPU.ipMask.u32]) >>> 0;
+      u32[rip] = (lo & u32[STATE.ipMask.u32]) >>> 0;
       u32[rip + 1] = 0;
     }
   }
-  /** RIP of the instruction in CPU.curRec, which accesses a device. Not stored: the instruction may have its target in CPU.rip. */
+  /** RIP of the instruction in STATE.curRec, which accesses a device. Not stored: the instruction may have its target in STATE.rip. */
   get accessingIp(): bigint {
     const { u16, u32, code64 } = this.#cpu;
-    const base = CPU.ipBase.u32;
-    const lo = u32[base] + u16[(u32[CPU.curRec.u32] + REC.ipOff) >> 1];
-    if (!code64) return BigInt((lo & u32[CPU.ipMask.u32]) >>> 0);
+    const base = STATE.ipBase.u32;
+    const lo = u32[base] + u16[(u32[STATE.curRec.u32] + REC.ipOff) >> 1];
+    if (!code64) return BigInt((lo & u32[STATE.ipMask.u32]) >>> 0);
     return BigInt.asUintN(64, (BigInt(u32[base + 1]) << 32n) + BigInt(lo));
   }
 

@@ -3,7 +3,7 @@ import type { ControlRegister, FpuState, RegisterAccess, SegmentName, SegmentSta
 import { SEGMENT_NAMES } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { readFpuState, writeFpuState } from "../fpu/state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { readMsr, writeMsr } from "../sys/index.ts";
 
 /** The registers of a CPU whose state lies at the fixed addresses of generated code. */
@@ -24,10 +24,10 @@ export class VcpuRegisters implements RegisterAccess {
   }
   // These are asked several times a BIOS call: no call of another method in them.
   getGpr32(index: number): number {
-    return this.cpu.u32[CPU.gpr.u32 + index * 2];
+    return this.cpu.u32[STATE.gpr.u32 + index * 2];
   }
   setGpr32(index: number, value: number): void {
-    this.cpu.u32[CPU.gpr.u32 + index * 2] = value;
+    this.cpu.u32[STATE.gpr.u32 + index * 2] = value;
   }
   getRip(): bigint {
     return this.cpu.rip;
@@ -37,14 +37,14 @@ export class VcpuRegisters implements RegisterAccess {
     this.cpu.rip = BigInt.asUintN(64, value);
   }
   getRip32(): number {
-    return this.cpu.u32[CPU.rip.u32];
+    return this.cpu.u32[STATE.rip.u32];
   }
   advanceRip(bytes: number): void {
     const { cpu } = this;
-    if (cpu.u32[CPU.codeSize.u32] === 64) {
+    if (cpu.u32[STATE.codeSize.u32] === 64) {
       this.touched();
       cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(bytes));
-    } else cpu.u32[CPU.rip.u32] += bytes;
+    } else cpu.u32[STATE.rip.u32] += bytes;
   }
   getRflags(): number {
     return this.cpu.eflags;
@@ -60,16 +60,16 @@ export class VcpuRegisters implements RegisterAccess {
     return { selector: this.cpu.selector(s), base: this.cpu.base(s), limit: this.cpu.limit(s), access: this.cpu.access(s) };
   }
   getSegmentSelector(segment: number): number {
-    return this.cpu.u16[CPU.segSelector.u16 + segment];
+    return this.cpu.u16[STATE.segSelector.u16 + segment];
   }
   getSegmentBase32(segment: number): number {
-    return this.cpu.u32[CPU.segBase.u32 + segment * 2];
+    return this.cpu.u32[STATE.segBase.u32 + segment * 2];
   }
   getSegmentAccess(segment: number): number {
-    return this.cpu.u32[CPU.segAccess.u32 + segment];
+    return this.cpu.u32[STATE.segAccess.u32 + segment];
   }
   getCr0(): number {
-    return this.cpu.u32[CPU.cr0.u32];
+    return this.cpu.u32[STATE.cr0.u32];
   }
   setSegment(name: SegmentName, state: SegmentState): void {
     this.touched();
@@ -87,7 +87,7 @@ export class VcpuRegisters implements RegisterAccess {
       case "cr4":
         return BigInt(cpu.cr4);
       case "cr8":
-        return BigInt(cpu.u32[CPU.cr8.u32]);
+        return BigInt(cpu.u32[STATE.cr8.u32]);
       case "efer":
         return BigInt(cpu.efer);
       default:
@@ -99,22 +99,22 @@ export class VcpuRegisters implements RegisterAccess {
     this.touched();
     switch (name) {
       case "cr0":
-        cpu.u32[CPU.cr0.u32] = Number(BigInt.asUintN(32, value)) | 0x10;
+        cpu.u32[STATE.cr0.u32] = Number(BigInt.asUintN(32, value)) | 0x10;
         break;
       case "cr2":
         cpu.cr2 = BigInt.asUintN(64, value);
         break;
       case "cr3":
-        cpu.u64[CPU.cr3.u64] = value;
+        cpu.u64[STATE.cr3.u64] = value;
         break;
       case "cr4":
-        cpu.u32[CPU.cr4.u32] = Number(BigInt.asUintN(32, value));
+        cpu.u32[STATE.cr4.u32] = Number(BigInt.asUintN(32, value));
         break;
       case "cr8":
-        cpu.u32[CPU.cr8.u32] = Number(value & 15n);
+        cpu.u32[STATE.cr8.u32] = Number(value & 15n);
         break;
       case "efer":
-        cpu.u32[CPU.efer.u32] = Number(BigInt.asUintN(32, value));
+        cpu.u32[STATE.efer.u32] = Number(BigInt.asUintN(32, value));
         break;
       default:
         cpu.dr[Number(name.slice(2))] = value;
@@ -155,9 +155,9 @@ export class VcpuRegisters implements RegisterAccess {
     writeFpuState(this.cpu, state);
   }
   getXmm(index: number): Uint8Array {
-    return this.cpu.u8.slice(CPU.xmm.offset + index * 16, CPU.xmm.offset + index * 16 + 16);
+    return this.cpu.u8.slice(STATE.xmm.offset + index * 16, STATE.xmm.offset + index * 16 + 16);
   }
   setXmm(index: number, bytes: Uint8Array): void {
-    this.cpu.u8.set(bytes.subarray(0, 16), CPU.xmm.offset + index * 16);
+    this.cpu.u8.set(bytes.subarray(0, 16), STATE.xmm.offset + index * 16);
   }
 }

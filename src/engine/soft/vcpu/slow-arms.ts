@@ -3,7 +3,7 @@ import { IN_REGION } from "../code/codes.ts";
 import type { Cpu } from "../cpu.ts";
 import { SS } from "../cpu-state.ts";
 import { segmentAllows } from "../mmu/segmentation.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import type { GuestRun } from "./guest-run.ts";
 
 /** What generated code calls when it cannot make an access itself: memory behind the TLB, ports. */
@@ -78,8 +78,8 @@ export class SlowArms {
    */
   #readInRegion(lo: number, hi: number, sizeSegment: number): boolean {
     const { i32, mmu, u32 } = this.#cpu;
-    const rec = u32[CPU.curRec.u32];
-    const budget = i32[CPU.budget.u32];
+    const rec = u32[STATE.curRec.u32];
+    const budget = i32[STATE.budget.u32];
     // What the devices answer to one instruction.
     if (rec !== this.#readBy || budget !== this.#readAt) mmu.access.answers.length = 0;
     this.#readBy = rec;
@@ -87,7 +87,7 @@ export class SlowArms {
     mmu.access.noting = true;
     const complete = this.#read(lo, hi, sizeSegment);
     mmu.access.noting = false;
-    if (!complete || u32[CPU.regionStale.u32] === 0) return complete;
+    if (!complete || u32[STATE.regionStale.u32] === 0) return complete;
     this.again = true;
     return false;
   }

@@ -2,7 +2,7 @@ import { VmmError } from "../../../base/index.ts";
 import type { VcpuStateV1 } from "../../api/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { CS, PENDING, SS } from "../cpu-state.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 
 /** A CPU as a plain record and back. New state of the CPU that outlives a run goes here too. */
 
@@ -20,30 +20,30 @@ export interface RunState {
 
 function saveX87({ u8, u16, u32, u64 }: Cpu): VcpuStateV1["x87"] {
   const registers = new Uint8Array(8 * FPR_BYTES);
-  for (let i = 0; i < 8; i++) registers.set(u8.subarray(CPU.fpr.offset + i * 16, CPU.fpr.offset + i * 16 + FPR_BYTES), i * FPR_BYTES);
+  for (let i = 0; i < 8; i++) registers.set(u8.subarray(STATE.fpr.offset + i * 16, STATE.fpr.offset + i * 16 + FPR_BYTES), i * FPR_BYTES);
   return {
-    control: u16[CPU.fpuControl.u16],
-    status: (u16[CPU.fpuStatus.u16] & ~TOP) | ((u32[CPU.fpuTop.u32] & 7) << 11),
-    empty: u32[CPU.fpuEmpty.u32] & 0xff,
-    opcode: u16[CPU.fpuOpcode.u16],
-    cs: u16[CPU.fpuCs.u16],
-    ds: u16[CPU.fpuDs.u16],
-    ip: hex(u64[CPU.fpuIp.u64]),
-    dp: hex(u64[CPU.fpuDp.u64]),
+    control: u16[STATE.fpuControl.u16],
+    status: (u16[STATE.fpuStatus.u16] & ~TOP) | ((u32[STATE.fpuTop.u32] & 7) << 11),
+    empty: u32[STATE.fpuEmpty.u32] & 0xff,
+    opcode: u16[STATE.fpuOpcode.u16],
+    cs: u16[STATE.fpuCs.u16],
+    ds: u16[STATE.fpuDs.u16],
+    ip: hex(u64[STATE.fpuIp.u64]),
+    dp: hex(u64[STATE.fpuDp.u64]),
     registers,
   };
 }
 function loadX87({ u8, u16, u32, u64 }: Cpu, x87: VcpuStateV1["x87"]): void {
-  u16[CPU.fpuControl.u16] = x87.control;
-  u16[CPU.fpuStatus.u16] = x87.status & ~TOP;
-  u32[CPU.fpuTop.u32] = (x87.status & TOP) >> 11;
-  u32[CPU.fpuEmpty.u32] = x87.empty;
-  u16[CPU.fpuOpcode.u16] = x87.opcode;
-  u16[CPU.fpuCs.u16] = x87.cs;
-  u16[CPU.fpuDs.u16] = x87.ds;
-  u64[CPU.fpuIp.u64] = big(x87.ip);
-  u64[CPU.fpuDp.u64] = big(x87.dp);
-  for (let i = 0; i < 8; i++) u8.set(x87.registers.subarray(i * FPR_BYTES, (i + 1) * FPR_BYTES), CPU.fpr.offset + i * 16);
+  u16[STATE.fpuControl.u16] = x87.control;
+  u16[STATE.fpuStatus.u16] = x87.status & ~TOP;
+  u32[STATE.fpuTop.u32] = (x87.status & TOP) >> 11;
+  u32[STATE.fpuEmpty.u32] = x87.empty;
+  u16[STATE.fpuOpcode.u16] = x87.opcode;
+  u16[STATE.fpuCs.u16] = x87.cs;
+  u16[STATE.fpuDs.u16] = x87.ds;
+  u64[STATE.fpuIp.u64] = big(x87.ip);
+  u64[STATE.fpuDp.u64] = big(x87.dp);
+  for (let i = 0; i < 8; i++) u8.set(x87.registers.subarray(i * FPR_BYTES, (i + 1) * FPR_BYTES), STATE.fpr.offset + i * 16);
 }
 
 export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
@@ -66,15 +66,15 @@ export function saveCpu(cpu: Cpu, run: RunState): VcpuStateV1 {
     cr2: hex(cpu.cr2),
     cr3: hex(cpu.cr3),
     cr4: cpu.cr4,
-    cr8: u32[CPU.cr8.u32],
+    cr8: u32[STATE.cr8.u32],
     efer: cpu.efer,
     xcr0: hex(cpu.xcr0),
     dr: cpu.dr.map(hex),
     pdptes: cpu.pdptes.map(hex),
     msrs: [...cpu.msrs].map(([index, value]) => ({ index, value: hex(value) })),
     x87: saveX87(cpu),
-    xmm: u8.slice(CPU.xmm.offset, CPU.xmm.offset + 16 * 16),
-    mxcsr: u32[CPU.mxcsr.u32],
+    xmm: u8.slice(STATE.xmm.offset, STATE.xmm.offset + 16 * 16),
+    mxcsr: u32[STATE.mxcsr.u32],
     halted: cpu.halted,
     waitForSipi: cpu.waitForSipi,
     shutdown: cpu.shutdown,
@@ -99,12 +99,12 @@ export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   const { u8, u32, u64 } = cpu;
   s.gpr.forEach((value, i) => cpu.setR64(i, big(value)));
   cpu.rip = big(s.rip);
-  u32[CPU.cr0.u32] = s.cr0;
+  u32[STATE.cr0.u32] = s.cr0;
   cpu.cr2 = big(s.cr2);
-  u64[CPU.cr3.u64] = big(s.cr3);
-  u32[CPU.cr4.u32] = s.cr4;
-  u32[CPU.cr8.u32] = s.cr8;
-  u32[CPU.efer.u32] = s.efer;
+  u64[STATE.cr3.u64] = big(s.cr3);
+  u32[STATE.cr4.u32] = s.cr4;
+  u32[STATE.cr8.u32] = s.cr8;
+  u32[STATE.efer.u32] = s.efer;
   cpu.eflags = s.rflags;
   cpu.xcr0 = big(s.xcr0);
   s.dr.forEach((value, i) => (cpu.dr[i] = big(value)));
@@ -116,8 +116,8 @@ export function loadCpu(cpu: Cpu, s: VcpuStateV1): RunState {
   cpu.msrs.clear();
   for (const { index, value } of s.msrs) cpu.msrs.set(index, big(value));
   loadX87(cpu, s.x87);
-  u8.set(s.xmm.subarray(0, 16 * 16), CPU.xmm.offset);
-  u32[CPU.mxcsr.u32] = s.mxcsr;
+  u8.set(s.xmm.subarray(0, 16 * 16), STATE.xmm.offset);
+  u32[STATE.mxcsr.u32] = s.mxcsr;
   cpu.halted = s.halted;
   cpu.waitForSipi = s.waitForSipi;
   cpu.shutdown = s.shutdown;

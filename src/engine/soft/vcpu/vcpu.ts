@@ -15,7 +15,7 @@ import {
   EXIT_WINDOW,
   plain,
 } from "../exits.ts";
-import { CPU } from "../state-layout.ts";
+import { STATE } from "../state-layout.ts";
 import { entryFailure, completeIo, deliverAll, initCpu, raiseDebug, resetCpu, startup } from "../sys/index.ts";
 import type { Translator } from "../translate/index.ts";
 import { type CoreImports, Executor } from "./executor.ts";
@@ -66,7 +66,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
 
   run(entry: VmEntry, budget: number): VmExit {
     const cpu = this.cpu;
-    cpu.u32[CPU.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
+    cpu.u32[STATE.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
     const inject = entry.kind === "run" || entry.kind === "skip" ? entry.inject : undefined;
     if (cpu.edited || inject !== undefined) {
       const message = entryFailure(cpu, inject);
@@ -227,7 +227,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return this.#run.count;
   }
   #interceptsChanged(): void {
-    this.cpu.u32[CPU.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
+    this.cpu.u32[STATE.portsSlow.u32] = this.intercepts.unconditionalIo ? 1 : 0;
     this.#run.kick();
   }
   /** From inside a `GuestIo` call: the run ends behind the instruction, and the next one begins with the checks of a VM entry. */
@@ -246,7 +246,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
   }
   /** Where the pending-work bits lie, as an index of 32-bit words. */
   protected pendingIndex(): number {
-    return CPU.pending.u32;
+    return STATE.pending.u32;
   }
   setInterruptLine(level: boolean): void {
     const at = this.pendingIndex();
@@ -313,7 +313,7 @@ export class SoftVcpu extends VcpuRegisters implements EngineVcpu {
     return this.#run.active && this.#run.accessing ? this.#run.accessingIp : this.cpu.rip;
   }
   override getRip32(): number {
-    return this.#run.active && this.#run.accessing ? Number(BigInt.asUintN(32, this.#run.accessingIp)) : this.cpu.u32[CPU.rip.u32];
+    return this.#run.active && this.#run.accessing ? Number(BigInt.asUintN(32, this.#run.accessingIp)) : this.cpu.u32[STATE.rip.u32];
   }
   override setRip(value: bigint): void {
     super.setRip(value);

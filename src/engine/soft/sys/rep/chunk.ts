@@ -1,7 +1,7 @@
 import { FLAG } from "../../../../isa/index.ts";
 import type { Cpu } from "../../cpu.ts";
 import { FS, GS } from "../../cpu-state.ts";
-import { CPU } from "../../state-layout.ts";
+import { STATE } from "../../state-layout.ts";
 import { addIndex } from "../io.ts";
 import { gprHi, gprLo, isCanonical } from "../words.ts";
 
@@ -16,9 +16,9 @@ import { gprHi, gprLo, isCanonical } from "../words.ts";
 const BULK = 4096;
 export const SINGLES = 256;
 
-const READ32 = CPU.segReadLimit.u32;
-const WRITE32 = CPU.segWriteLimit.u32;
-const BASE32 = CPU.segBase.u32;
+const READ32 = STATE.segReadLimit.u32;
+const WRITE32 = STATE.segWriteLimit.u32;
+const BASE32 = STATE.segBase.u32;
 export const RCX = 1;
 export const RSI = 6;
 export const RDI = 7;
