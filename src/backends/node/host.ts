@@ -12,7 +12,8 @@ export const nodeHost = {
   sleep(ms: number): { readonly done: Promise<void>; readonly wake: () => void } {
     let wake = (): void => {};
     const done = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(ms, 0x7fffffff));
+      // Whole milliseconds, upwards: Node cuts them, and a guest that ticks would be woken up twice a tick.
+      const timer = setTimeout(resolve, Math.min(Math.ceil(ms), 0x7fffffff));
       wake = () => {
         clearTimeout(timer);
         resolve();
