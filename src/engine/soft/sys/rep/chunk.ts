@@ -30,8 +30,9 @@ export function allowance(cpu: Cpu, addrSize: number): number {
   return count < BULK ? count : BULK;
 }
 
-/** Elements from `offset` on (down when `down`) that neither wrap nor pass the segment's limit; 0: let the slow way decide. */
-export function segmentRoom(cpu: Cpu, s: number, offset: number, size: number, down: boolean, addrSize: number, write: boolean): number {
+/** Elements from `offset` on in steps of `step` bytes (negative: down) that neither wrap nor pass the segment's limit; 0: let the slow way decide. */
+export function segmentRoom(cpu: Cpu, s: number, offset: number, step: number, addrSize: number, write: boolean): number {
+  const size = Math.abs(step);
   const at = (write ? WRITE32 : READ32) + s * 2;
   const top = cpu.i32[at + 1];
   if (top < 0) return 0;
@@ -42,7 +43,7 @@ export function segmentRoom(cpu: Cpu, s: number, offset: number, size: number, d
   }
   if (offset + size > end) return 0;
   if (addrSize === 64) return BULK;
-  return down ? Math.floor(offset / size) + 1 : Math.floor((end - offset) / size);
+  return step < 0 ? Math.floor(offset / size) + 1 : Math.floor((end - offset) / size);
 }
 
 /** Linear address for the bulk way, or NaN when not canonical. */
@@ -69,9 +70,9 @@ export function finish(cpu: Cpu, done: boolean): "next" | "repeat" {
   return "repeat";
 }
 
-/** Moves index registers and count past n elements. */
-export function advanceIndices(cpu: Cpu, addrSize: number, n: number, size: number, down: boolean, si: boolean, di: boolean): void {
-  const by = down ? -n * size : n * size;
+/** Moves index registers and count past n elements of `step` bytes (negative: down). */
+export function advanceIndices(cpu: Cpu, addrSize: number, n: number, step: number, si: boolean, di: boolean): void {
+  const by = n * step;
   if (si) addIndex(cpu, RSI, addrSize, by);
   if (di) addIndex(cpu, RDI, addrSize, by);
   addIndex(cpu, RCX, addrSize, -n);

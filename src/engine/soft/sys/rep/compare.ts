@@ -59,17 +59,18 @@ export const repScas: SystemHelper = (cpu, insn) => {
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const user = cpu.cpl === 3;
   const accLo = accumulator(cpu, size);
   const accHi = size === 8 ? gprHi(cpu, 0) : 0;
   const di = indexOf(cpu, RDI, a);
-  let n = Math.min(allowance(cpu, a), segmentRoom(cpu, ES, di, size, down, a, false));
+  let n = Math.min(allowance(cpu, a), segmentRoom(cpu, ES, di, step, a, false));
   if (n > 0) {
     const at = bulkAddress(cpu, ES, di);
     n = at - at === 0 ? Math.min(n, pageRoom(at, size, down)) : 0;
     const host = n > 0 ? cpu.mmu.hostRead(at, user) : 0;
     if (host !== 0) {
-      const by = down ? -size : size;
+      const by = step;
       let p = host;
       let i = 0;
       let stop = false;
@@ -82,7 +83,7 @@ export const repScas: SystemHelper = (cpu, insn) => {
         p += by;
         i++;
       }
-      advanceIndices(cpu, a, i, size, down, false, true);
+      advanceIndices(cpu, a, i, step, false, true);
       if (!stop && !countIsZero(cpu, a)) return finish(cpu, false);
       setSubFlags(cpu, accLo, accHi, lo, hi, size);
       return finish(cpu, true);
@@ -94,7 +95,7 @@ export const repScas: SystemHelper = (cpu, insn) => {
     const wide = size === 8 ? cpu.mmu.read64(la, user) : 0n;
     const lo = size === 8 ? Number(wide & 0xffff_ffffn) : load(cpu, la, size, user) >>> 0;
     const hi = size === 8 ? Number(wide >> 32n) : 0;
-    advanceIndices(cpu, a, 1, size, down, false, true);
+    advanceIndices(cpu, a, 1, step, false, true);
     if (!stops(insn, lo === accLo && hi === accHi) && !countIsZero(cpu, a)) continue;
     setSubFlags(cpu, accLo, accHi, lo, hi, size);
     return finish(cpu, true);
@@ -108,11 +109,12 @@ export const repCmps: SystemHelper = (cpu, insn) => {
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const user = cpu.cpl === 3;
   const si = indexOf(cpu, RSI, a);
   const di = indexOf(cpu, RDI, a);
   let n = allowance(cpu, a);
-  n = Math.min(n, segmentRoom(cpu, insn.segment, si, size, down, a, false), segmentRoom(cpu, ES, di, size, down, a, false));
+  n = Math.min(n, segmentRoom(cpu, insn.segment, si, step, a, false), segmentRoom(cpu, ES, di, step, a, false));
   if (n > 0) {
     const left = bulkAddress(cpu, insn.segment, si);
     const right = bulkAddress(cpu, ES, di);
@@ -120,7 +122,7 @@ export const repCmps: SystemHelper = (cpu, insn) => {
     let p = n > 0 ? cpu.mmu.hostRead(left, user) : 0;
     let q = p !== 0 ? cpu.mmu.hostRead(right, user) : 0;
     if (q !== 0) {
-      const by = down ? -size : size;
+      const by = step;
       let i = 0;
       let stop = false;
       while (i < n && !stop) {
@@ -131,7 +133,7 @@ export const repCmps: SystemHelper = (cpu, insn) => {
       }
       p -= by;
       q -= by;
-      advanceIndices(cpu, a, i, size, down, true, true);
+      advanceIndices(cpu, a, i, step, true, true);
       if (!stop && !countIsZero(cpu, a)) return finish(cpu, false);
       setSubFlags(cpu, loadLow(cpu, p, size), loadHigh(cpu, p, size), loadLow(cpu, q, size), loadHigh(cpu, q, size), size);
       return finish(cpu, true);
@@ -145,7 +147,7 @@ export const repCmps: SystemHelper = (cpu, insn) => {
     const la1 = cpu.segmentAddress(insn.segment, indexOf(cpu, RSI, a), size, false);
     const x = size === 8 ? cpu.mmu.read64(la1, user) : BigInt(load(cpu, la1, size, user) >>> 0);
     const low = (v: bigint): number => Number(v & 0xffff_ffffn);
-    advanceIndices(cpu, a, 1, size, down, true, true);
+    advanceIndices(cpu, a, 1, step, true, true);
     if (!stops(insn, x === y) && !countIsZero(cpu, a)) continue;
     setSubFlags(cpu, low(x), Number(x >> 32n), low(y), Number(y >> 32n), size);
     return finish(cpu, true);

@@ -42,11 +42,12 @@ export const repMovs: SystemHelper = (cpu, insn) => {
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const user = cpu.cpl === 3;
   let n = allowance(cpu, a);
   const si = indexOf(cpu, RSI, a);
   const di = indexOf(cpu, RDI, a);
-  n = Math.min(n, segmentRoom(cpu, insn.segment, si, size, down, a, false), segmentRoom(cpu, ES, di, size, down, a, true));
+  n = Math.min(n, segmentRoom(cpu, insn.segment, si, step, a, false), segmentRoom(cpu, ES, di, step, a, true));
   if (n > 0) {
     const from = bulkAddress(cpu, insn.segment, si);
     const to = bulkAddress(cpu, ES, di);
@@ -56,7 +57,7 @@ export const repMovs: SystemHelper = (cpu, insn) => {
       const d = s === 0 ? 0 : cpu.mmu.hostWrite(to, user, down ? to - (n - 1) * size : to, n * size);
       if (d !== 0) {
         copyElements(cpu, d, s, n, size, down);
-        advanceIndices(cpu, a, n, size, down, true, true);
+        advanceIndices(cpu, a, n, step, true, true);
         return finish(cpu, countIsZero(cpu, a));
       }
     }
@@ -71,7 +72,7 @@ export const repMovs: SystemHelper = (cpu, insn) => {
       const v = load(cpu, from, size, user);
       store(cpu, cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true), size, v, user);
     }
-    advanceIndices(cpu, a, 1, size, down, true, true);
+    advanceIndices(cpu, a, 1, step, true, true);
   }
   return finish(cpu, countIsZero(cpu, a));
 };
@@ -102,9 +103,10 @@ export const repStos: SystemHelper = (cpu, insn) => {
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const user = cpu.cpl === 3;
   const di = indexOf(cpu, RDI, a);
-  let n = Math.min(allowance(cpu, a), segmentRoom(cpu, ES, di, size, down, a, true));
+  let n = Math.min(allowance(cpu, a), segmentRoom(cpu, ES, di, step, a, true));
   if (n > 0) {
     const to = bulkAddress(cpu, ES, di);
     n = to - to === 0 ? Math.min(n, pageRoom(to, size, down)) : 0;
@@ -112,7 +114,7 @@ export const repStos: SystemHelper = (cpu, insn) => {
       const d = cpu.mmu.hostWrite(to, user, down ? to - (n - 1) * size : to, n * size);
       if (d !== 0) {
         fillElements(cpu, down ? d - (n - 1) * size : d, n, size);
-        advanceIndices(cpu, a, n, size, down, false, true);
+        advanceIndices(cpu, a, n, step, false, true);
         return finish(cpu, countIsZero(cpu, a));
       }
     }
@@ -122,7 +124,7 @@ export const repStos: SystemHelper = (cpu, insn) => {
     const to = cpu.segmentAddress(ES, indexOf(cpu, RDI, a), size, true);
     if (size === 8) cpu.mmu.write64(to, cpu.r64(0), user);
     else store(cpu, to, size, size === 1 ? cpu.r8(0) : size === 2 ? cpu.r16(0) : gprLo(cpu, 0), user);
-    advanceIndices(cpu, a, 1, size, down, false, true);
+    advanceIndices(cpu, a, 1, step, false, true);
   }
   return finish(cpu, countIsZero(cpu, a));
 };
@@ -133,6 +135,7 @@ export const repLods: SystemHelper = (cpu, insn) => {
   if (countIsZero(cpu, a)) return finish(cpu, true);
   const size = insn.opSize >> 3;
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const user = cpu.cpl === 3;
   // Every element is read (it may be a device); the last one stays.
   const met = cpu.pendingDebug;
@@ -145,7 +148,7 @@ export const repLods: SystemHelper = (cpu, insn) => {
       else if (size === 2) cpu.setR16(0, v);
       else cpu.setR32(0, v);
     }
-    advanceIndices(cpu, a, 1, size, down, true, false);
+    advanceIndices(cpu, a, 1, step, true, false);
   }
   return finish(cpu, countIsZero(cpu, a));
 };

@@ -17,8 +17,9 @@ function bulkIns(cpu: Cpu, insn: Insn, allowed: number): number {
   const a = insn.addrSize;
   const size = accessSize(insn.opSize);
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const di = indexOf(cpu, RDI, a);
-  let n = Math.min(allowed, segmentRoom(cpu, ES, di, size, down, a, true));
+  let n = Math.min(allowed, segmentRoom(cpu, ES, di, step, a, true));
   const to = n > 0 ? bulkAddress(cpu, ES, di) : Number.NaN;
   n = to - to === 0 ? Math.min(n, pageRoom(to, size, down)) : 0;
   if (n === 0) return 0;
@@ -31,9 +32,9 @@ function bulkIns(cpu: Cpu, insn: Insn, allowed: number): number {
     const value = cpu.io.portRead(port, size);
     if (value === -1) break;
     storeElement(cpu, host, size, value);
-    host += down ? -size : size;
+    host += step;
   }
-  if (i > 0) advanceIndices(cpu, a, i, size, down, false, true);
+  if (i > 0) advanceIndices(cpu, a, i, step, false, true);
   return i;
 }
 
@@ -42,8 +43,9 @@ function bulkOuts(cpu: Cpu, insn: Insn, allowed: number): number {
   const a = insn.addrSize;
   const size = accessSize(insn.opSize);
   const down = isDown(cpu);
+  const step = down ? -size : size;
   const si = indexOf(cpu, RSI, a);
-  let n = Math.min(allowed, segmentRoom(cpu, insn.segment, si, size, down, a, false));
+  let n = Math.min(allowed, segmentRoom(cpu, insn.segment, si, step, a, false));
   const from = n > 0 ? bulkAddress(cpu, insn.segment, si) : Number.NaN;
   n = from - from === 0 ? Math.min(n, pageRoom(from, size, down)) : 0;
   if (n === 0) return 0;
@@ -54,9 +56,9 @@ function bulkOuts(cpu: Cpu, insn: Insn, allowed: number): number {
   let i = 0;
   for (; i < n; i++) {
     if (!cpu.io.portWrite(port, size, loadLow(cpu, host, size))) break;
-    host += down ? -size : size;
+    host += step;
   }
-  if (i > 0) advanceIndices(cpu, a, i, size, down, true, false);
+  if (i > 0) advanceIndices(cpu, a, i, step, true, false);
   return i;
 }
 
