@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** AH=12 (alternate select), 1A (display combination) and 1B (functionality and state). */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";

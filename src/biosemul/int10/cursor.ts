@@ -1,5 +1,5 @@
-import { BDA } from "../../isa/index.ts";
 /** Cursor shape, position and display page (AH=01, 02, 03, 05). */
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { cellHeightOf, columnsOf, crtcPort, setIndexed } from "./state.ts";

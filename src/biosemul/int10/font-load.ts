@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** Character generator: moving fonts into plane 2 and fitting the screen geometry to the character height (AH=11h). */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { FONT_8X14, FONT_8X16, FONT_8X8 } from "../font/index.ts";
 import { cellHeightOf, columnsOf, crtcPort, FLAGS, getIndexed, IVT, rowsOf, setIndexed, setVector } from "./state.ts";

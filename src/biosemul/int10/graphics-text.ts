@@ -1,5 +1,5 @@
-import { BDA } from "../../isa/index.ts";
 /** Characters, scrolling and pixels in graphics modes. */
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { glyphAddress } from "./font-load.ts";
@@ -7,12 +7,19 @@ import { findMode } from "./modes.ts";
 import { cellHeightOf } from "./state.ts";
 import { openSurface, type Surface } from "./surface.ts";
 
-export function drawCharacter(ctx: BiosContext, env: VideoEnv, page: number, row: number, column: number, ch: number, color: number): void {
-  const surface = openSurface(ctx, env, page);
+/** A character's place in a graphics page. */
+export interface Cell {
+  readonly page: number;
+  readonly row: number;
+  readonly column: number;
+}
+
+export function drawCharacter(ctx: BiosContext, env: VideoEnv, cell: Cell, ch: number, color: number): void {
+  const surface = openSurface(ctx, env, cell.page);
   if (surface === undefined) return;
   const height = cellHeightOf(ctx);
-  const x = column * 8;
-  const y = row * height;
+  const x = cell.column * 8;
+  const y = cell.row * height;
   if (x + 8 <= surface.width && y + height <= surface.height) {
     const address = glyphAddress(ctx, ch);
     surface.glyph(x, y, (line) => ctx.mem.read8(address + line), height, color);
@@ -21,7 +28,7 @@ export function drawCharacter(ctx: BiosContext, env: VideoEnv, page: number, row
 }
 
 /** The character whose glyph is at a cell (AL), with attribute 0; 0 when none matches. */
-export function readCharacter(ctx: BiosContext, env: VideoEnv, page: number, row: number, column: number): number {
+export function readCharacter(ctx: BiosContext, env: VideoEnv, { page, row, column }: Cell): number {
   const surface = openSurface(ctx, env, page);
   if (surface === undefined) return 0;
   const height = cellHeightOf(ctx);

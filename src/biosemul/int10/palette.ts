@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** AH=0B (CGA colours) and AH=10 (attribute palette and DAC). */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { greySum } from "./palettes.ts";

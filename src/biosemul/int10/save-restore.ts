@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** Video state in a caller's buffer: AH=1C (VGA) and the parts that AX=4F04 shares. */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { getAttr, resetFlipFlop, setIndexed, OWN_DATA } from "./state.ts";
 

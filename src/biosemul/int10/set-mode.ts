@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** AH=00: programs a standard mode from its parameter table and fills in the data area. */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { loadRomFont, textLines } from "./font-load.ts";
 import { findMode, PARAMETER_TABLES, tableIndex, type VideoModeDef } from "./modes.ts";

@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** Video fields of the BIOS data area and VGA register access through ports. */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 
 /** Our own use of the data area's reserved cells. */

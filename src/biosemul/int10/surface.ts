@@ -1,5 +1,5 @@
-import { BDA, PORT } from "../../isa/index.ts";
 /** Pixel access of graphics modes, one class for each memory organisation. Coordinates are clipped by the callers. */
+import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { findMode } from "./modes.ts";

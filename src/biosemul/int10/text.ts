@@ -1,5 +1,5 @@
-import { BDA } from "../../isa/index.ts";
 /** Text-mode characters, scrolling and teletype (AH=06-0A, 0E, 13). Hot: a printing guest calls AH=0E for every character. */
+import { BDA } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { placeCursor, setCursorPosition, showCursor } from "./cursor.ts";
 import type { VideoEnv } from "./env.ts";
@@ -57,7 +57,7 @@ export function teletype(ctx: BiosContext, ch: number, env: VideoEnv): void {
       break;
     default:
       if (base !== 0) ctx.video.write8(base + ((page * (sizeAndStart & 0xffff) + (row * columns + column) * 2) & 0x7fff), ch);
-      else drawCharacter(ctx, env, page, row, column, ch, ctx.regs.bl);
+      else drawCharacter(ctx, env, { page, row, column }, ch, ctx.regs.bl);
       column++;
       if (column >= columns) {
         column = 0;
@@ -132,7 +132,7 @@ export function readCell(ctx: BiosContext, env: VideoEnv): void {
   const at = ctx.mem.read16(BDA.CURSOR_POSITION + page * 2);
   const base = textBase(ctx);
   if (base === 0) {
-    r.ax = readCharacter(ctx, env, page, at >> 8, at & 0xff);
+    r.ax = readCharacter(ctx, env, { page, row: at >> 8, column: at & 0xff });
     return;
   }
   const cell = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE) + ((at >> 8) * columnsOf(ctx) + (at & 0xff)) * 2) & 0x7fff);
@@ -151,7 +151,7 @@ export function writeCells(ctx: BiosContext, env: VideoEnv, withAttribute: boole
     const row = at >> 8;
     // Real ROMs stay in the cursor's row in graphics modes.
     const count = Math.min(r.cx, columns - (at & 0xff));
-    for (let i = 0; i < count; i++) drawCharacter(ctx, env, page, row, (at & 0xff) + i, ch, r.bl);
+    for (let i = 0; i < count; i++) drawCharacter(ctx, env, { page, row, column: (at & 0xff) + i }, ch, r.bl);
     return;
   }
   const offset = (page * ctx.mem.read16(BDA.PAGE_SIZE) + ((at >> 8) * columns + (at & 0xff)) * 2) & 0x7fff;
@@ -203,7 +203,7 @@ export function writeString(ctx: BiosContext, env: VideoEnv): void {
           const cell = base + ((page * ctx.mem.read16(BDA.PAGE_SIZE) + (row * columns + column) * 2) & 0x7fff);
           ctx.video.write8(cell, ch);
           ctx.video.write8(cell + 1, attribute);
-        } else if (unseen <= 0) drawCharacter(ctx, env, page, row, column, ch, attribute);
+        } else if (unseen <= 0) drawCharacter(ctx, env, { page, row, column }, ch, attribute);
         column++;
         if (column >= columns) {
           column = 0;

@@ -1,5 +1,5 @@
-import { BDA, DISPI, DISPI_ENABLE, PORT } from "../../isa/index.ts";
 /** AX=4F02h: mode set through the dispi registers; 132-column and 60-line text modes through the VGA's own. */
+import { BDA, DISPI, DISPI_ENABLE, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import type { VideoEnv } from "./env.ts";
 import { loadRomFont } from "./font-load.ts";

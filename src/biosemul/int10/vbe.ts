@@ -1,5 +1,5 @@
-import { BDA, DISPI, DISPI_ENABLE, PORT } from "../../isa/index.ts";
 /** AX=4Fxx: VESA BIOS extensions 3.0 on the Bochs dispi registers. Source: VBE core functions standard 3.0. */
+import { BDA, DISPI, DISPI_ENABLE, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { buildEdid } from "./edid.ts";
 import type { VideoEnv } from "./env.ts";

@@ -8,7 +8,29 @@ export interface Ps2MouseOptions {
   readonly wheel?: boolean;
 }
 
+/** What the host may send. */
+const COMMAND = {
+  SCALING_1: 0xe6,
+  SCALING_2: 0xe7,
+  SET_RESOLUTION: 0xe8,
+  STATUS: 0xe9,
+  STREAM: 0xea,
+  READ: 0xeb,
+  END_WRAP: 0xec,
+  WRAP: 0xee,
+  REMOTE: 0xf0,
+  IDENTIFY: 0xf2,
+  SET_RATE: 0xf3,
+  ENABLE: 0xf4,
+  DISABLE: 0xf5,
+  DEFAULTS: 0xf6,
+  RESEND: 0xfe,
+  RESET: 0xff,
+} as const;
+
 const ACK = 0xfa;
+/** The self test passed. */
+const PASSED = 0xaa;
 const RESEND = 0xfe;
 const NACK = 0xfc;
 const MAX_OUTPUT = 32;
@@ -109,7 +131,7 @@ export class Ps2Mouse implements Ps2Device {
   }
 
   receive(value: number): void {
-    if (this.#wrap && value !== 0xec && value !== 0xff) {
+    if (this.#wrap && value !== COMMAND.END_WRAP && value !== COMMAND.RESET) {
       this.#send([value]);
       return;
     }
@@ -117,7 +139,7 @@ export class Ps2Mouse implements Ps2Device {
     const refused = this.#refused;
     this.#expect = 0;
     this.#refused = false;
-    if (expect !== 0 && value < 0xe6) this.#argument(expect, value, refused);
+    if (expect !== 0 && value < COMMAND.SCALING_1) this.#argument(expect, value, refused);
     else this.#command(value, refused);
   }
 
@@ -171,68 +193,53 @@ export class Ps2Mouse implements Ps2Device {
     // Any command drops what was not sent yet, movement included.
     this.#output = [];
     switch (value) {
-      case 0xe6:
-      case 0xe7:
-        this.#scaling2 = value === 0xe7;
+      case COMMAND.SCALING_1:
+      case COMMAND.SCALING_2:
+        this.#scaling2 = value === COMMAND.SCALING_2;
         this.#answer([ACK]);
         break;
-      case 0xe8:
-      case 0xf3:
+      case COMMAND.SET_RESOLUTION:
+      case COMMAND.SET_RATE:
         this.#expect = value;
         this.#answer([ACK]);
         break;
-      case 0xe9:
+      case COMMAND.STATUS:
         this.#answer([ACK, this.#status(), this.#resolution, this.#rate]);
         break;
-      case 0xea:
-        this.#remote = false;
-        this.#clearMovement();
-        this.#answer([ACK]);
-        break;
-      case 0xeb:
+      case COMMAND.READ:
         this.#answer([ACK, ...this.#packet(false)]);
         break;
-      case 0xec:
-        this.#wrap = false;
-        this.#clearMovement();
-        this.#answer([ACK]);
+      case COMMAND.STREAM:
+      case COMMAND.REMOTE:
+        this.#remote = value === COMMAND.REMOTE;
+        this.#startAfresh();
         break;
-      case 0xee:
-        this.#wrap = true;
-        this.#clearMovement();
-        this.#answer([ACK]);
+      case COMMAND.WRAP:
+      case COMMAND.END_WRAP:
+        this.#wrap = value === COMMAND.WRAP;
+        this.#startAfresh();
         break;
-      case 0xf0:
-        this.#remote = true;
-        this.#clearMovement();
-        this.#answer([ACK]);
+      case COMMAND.ENABLE:
+      case COMMAND.DISABLE:
+        this.#enabled = value === COMMAND.ENABLE;
+        this.#startAfresh();
         break;
-      case 0xf2:
+      case COMMAND.IDENTIFY:
         this.#answer([ACK, this.#id]);
         break;
-      case 0xf4:
-        this.#enabled = true;
-        this.#clearMovement();
-        this.#answer([ACK]);
-        break;
-      case 0xf5:
-        this.#enabled = false;
-        this.#clearMovement();
-        this.#answer([ACK]);
-        break;
-      case 0xf6:
+      case COMMAND.DEFAULTS:
         this.#defaults();
         this.#answer([ACK]);
         break;
-      case 0xfe:
+      case COMMAND.RESEND:
         this.#send(this.#lastReply);
         break;
-      case 0xff:
+      case COMMAND.RESET:
         this.#defaults();
         this.#id = 0;
         this.#knock = [0, 0, 0];
         this.#wrap = false;
-        this.#answer([ACK, 0xaa, 0x00]);
+        this.#answer([ACK, PASSED, this.#id]);
         break;
       default:
         this.#refuse(refused);
@@ -240,15 +247,21 @@ export class Ps2Mouse implements Ps2Device {
     }
   }
 
+  /** A change of mode: movement counts from here on. */
+  #startAfresh(): void {
+    this.#clearMovement();
+    this.#answer([ACK]);
+  }
+
   #argument(command: number, value: number, refused: boolean): void {
     this.#output = [];
-    if (value === 0 ? command === 0xf3 : command === 0xe8 && value > 3) {
+    if (value === 0 ? command === COMMAND.SET_RATE : command === COMMAND.SET_RESOLUTION && value > 3) {
       // The host may send the argument once more.
       if (!refused) this.#expect = command;
       this.#refuse(refused);
       return;
     }
-    if (command === 0xe8) {
+    if (command === COMMAND.SET_RESOLUTION) {
       this.#resolution = value;
     } else {
       this.#rate = value;
