@@ -2,6 +2,8 @@
 // `whyve run` to the boot sector's first byte. Run by `npm run build`, after the interpreter is in dist/.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
@@ -142,15 +144,23 @@ script.runInThisContext()(exports, require, module, filename, __dirname, interpr
 `,
 );
 for (const program of ["bin/whyve.cjs", "cli/main.js"]) fs.chmodSync(`${dist}${program}`, 0o755);
-// The cache holds what a real start has compiled: a run of the demonstration disk up to its first page.
+// The cache holds what a real start has compiled: the demonstration disk in a file, as anybody's disk, up to its first page.
 fs.rmSync(`${dist}bin/main.cjs.cache`, { force: true });
-const demo = ["demo", "--display", "none", "--clock", "virtual", "--serial", "null", "--until", "BIOS"];
+const work = fs.mkdtempSync(path.join(os.tmpdir(), "whyve-cache-"));
+const image = path.join(work, "demo.img");
+const { demoDisk } = await import("../dist/cli/demo/disk.js");
+const disk = demoDisk(false);
+const bytes = new Uint8Array(disk.sizeBytes);
+disk.read(0, bytes);
+fs.writeFileSync(image, bytes);
+const demo = ["run", image, "--snapshot-disk", "--display", "none", "--clock", "virtual", "--serial", "null", "--until", "BIOS"];
 const env = { ...process.env, WHYVE_WRITE_CODE_CACHE: "1" };
 try {
   execFileSync(process.execPath, [`${dist}bin/whyve.cjs`, ...demo, "--timeout", "60"], { env, stdio: ["ignore", "ignore", "inherit"] });
 } catch {
   console.error("bundle-cli: the demonstration did not run; start-up will be slower, and the tests will say why");
 }
+fs.rmSync(work, { recursive: true });
 console.log(
   `dist/bin: ${fs
     .readdirSync(`${dist}bin`)

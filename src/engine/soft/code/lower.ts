@@ -1,3 +1,4 @@
+import { decode } from "../../../isa/index.ts";
 import type { Insn, Operand, OpcodeRow, RegisterClass } from "../../../isa/index.ts";
 import type { Cpu } from "../cpu.ts";
 import { STATE, REC } from "../state-layout.ts";
@@ -41,18 +42,17 @@ export class RecordWriter {
   readonly #cpu: Cpu;
   readonly #image: InterpreterImage;
   readonly #pool: InsnPool;
-  readonly #invalid: Insn;
-  readonly #tooLong: Insn;
-  constructor(cpu: Cpu, image: InterpreterImage, pool: InsnPool, invalid: Insn, tooLong: Insn) {
+  /** Made at the first use: few guests need them, and decoding one builds tables. */
+  #invalid: Insn | undefined;
+  #tooLong: Insn | undefined;
+  constructor(cpu: Cpu, image: InterpreterImage, pool: InsnPool) {
     this.#cpu = cpu;
     this.#image = image;
     this.#pool = pool;
-    this.#invalid = invalid;
-    this.#tooLong = tooLong;
   }
   /** A stand-in for bytes that are not an instruction: raises #UD, or #GP(0) when over 15 bytes. */
   invalid(long: boolean): Insn {
-    return long ? this.#tooLong : this.#invalid;
+    return long ? (this.#tooLong ??= standIn("too_long")) : (this.#invalid ??= standIn("ud2"));
   }
   /** Whether a block ends with this instruction. */
   ends(insn: Insn): boolean {
@@ -151,4 +151,11 @@ export class RecordWriter {
     i32[(rec + REC.imm) >> 2] = 0;
     u8[rec + REC.scale] = MASK_INDEX[this.#cpu.codeSize];
   }
+}
+
+/** An instruction for bytes that are none. */
+function standIn(sem: string): Insn {
+  const ud2 = decode(new Uint8Array([0x0f, 0x0b]), 0, 2, 32);
+  if ("failure" in ud2) throw new Error("UD2 does not decode");
+  return { ...ud2, row: { ...ud2.row, sem, facts: { ...ud2.row.facts, endsBlock: true } } };
 }
