@@ -50,7 +50,7 @@ const lazyBuiltins = {
  * nor reads their modules. Only for what is not on a hot path: each use goes through a getter.
  */
 const LAZY_ROOMS =
-  /dist\/(devices\/virtio\/\w+\/index|backends\/((formats|net-user)\/index|formats\/(qcow2\/open|vhd\/image|vmdk\/open|vhdx\/open|vdi)|node\/(share|net\/index))|engine\/soft\/(translate\/index|interp\/build|sys\/task)|machine\/snapshot\/\w+|loaders\/index|isa\/(disassemble|coverage))\.js$/;
+  /dist\/(devices\/(virtio\/\w+|testdev)\/index|backends\/((formats|net-user)\/index|formats\/(qcow2\/open|vhd\/image|vmdk\/open|vhdx\/open|vdi)|node\/(share|evidence|net\/index))|engine\/soft\/(translate\/index|interp\/build|sys\/task)|machine\/snapshot\/\w+|loaders\/index|isa\/(disassemble|coverage))\.js$/;
 const lazyRooms = {
   name: "lazy-rooms",
   setup(bundle) {

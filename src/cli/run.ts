@@ -10,7 +10,6 @@ import { report, say } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
 import { watchSignals } from "./signals.ts";
 import type { Signals } from "./signals.ts";
-import { runHelp } from "./options/run-help.ts";
 import { parseRun } from "./options/run-options.ts";
 import type { RunRequest } from "./options/run-options.ts";
 import { plug } from "./plugs.ts";
@@ -22,6 +21,7 @@ import type { Script } from "./script.ts";
 export async function runCommand(command: "run" | "demo", argv: readonly string[]): Promise<number> {
   const parsed = parseRun(argv, { needMedia: command === "run" });
   if (parsed === "help") {
+    const { runHelp } = await import("./options/run-help.ts");
     process.stdout.write(runHelp(command));
     return EXIT.OK;
   }
