@@ -322,27 +322,6 @@ export class InterpEmit extends MemoryEmit implements SimdEmit {
     // The record names the selector's address: two bytes a segment there, eight in the arrays of bases.
     this.#realBase(this.shl(this.sub(address, this.i32(STATE.segSelector.offset)), this.i32(2)), selector);
   }
-  flagsImage(): Val {
-    let image: Val = this.state32(STATE.eflags);
-    for (const [name, bit] of [
-      ["cf", 0],
-      ["pf", 2],
-      ["af", 4],
-      ["zf", 6],
-      ["sf", 7],
-      ["of", 11],
-    ] as const) {
-      const f = this.flag(name);
-      image = this.or(image, bit === 0 ? f : this.shl(f, this.i32(bit)));
-    }
-    return image;
-  }
-  setFlagsImage(image: Val, mask: number): void {
-    const bit = (n: number): Val => this.and(n === 0 ? image : this.shrU(image, this.i32(n)), this.i32(1));
-    this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
-    const kept = this.and(this.state32(STATE.eflags), this.i32(~mask));
-    this.setState32(STATE.eflags, this.or(kept, this.and(image, this.i32(mask))));
-  }
   loadLinear(la: Val, size: OpSize): Val {
     return this.loadAt(la, size, 3);
   }

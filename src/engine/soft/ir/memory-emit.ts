@@ -1,5 +1,5 @@
 import { OP, V128_LOAD, V128_STORE } from "../../../wasm/index.ts";
-import { BaseEmit } from "./base-emit.ts";
+import { FlagsEmit } from "./flags-emit.ts";
 import type { FunctionWriter } from "./codegen.ts";
 import type { OpSize, Segment, Ty, Val } from "./emit.ts";
 import { STATE, TLB, TLB_ENTRIES } from "../state-layout.ts";
@@ -34,7 +34,7 @@ export interface SegmentRef {
  * Guest memory for both back ends: segment limit check, linear address, software TLB with the page-crossing XOR test,
  * slow arms. `leaveFault` is how the back end leaves after a slow arm has recorded a fault.
  */
-export abstract class MemoryEmit extends BaseEmit {
+export abstract class MemoryEmit extends FlagsEmit {
   readonly w: FunctionWriter;
   readonly core: CoreFunctions;
   constructor(w: FunctionWriter, core: CoreFunctions) {

@@ -1,5 +1,6 @@
 import { OP } from "../../../wasm/index.ts";
 import { MemoryEmit } from "../ir/memory-emit.ts";
+import type { FlagName } from "../ir/flags-emit.ts";
 import type { FlagBits, Mutable, OpSize, Ty, Val } from "../ir/emit.ts";
 import type { MutableNode, Node } from "../ir/nodes.ts";
 import { fold } from "./fold.ts";
@@ -158,7 +159,7 @@ export abstract class LazyFlagsEmit extends MemoryEmit {
       if (known !== undefined && known.kind !== "logic") this.#known = { ...known, kind: "other" };
       return;
     }
-    const all = (name: "cf" | "pf" | "af" | "zf" | "sf" | "of"): Val => bits[name] ?? this.flag(name);
+    const all = (name: FlagName): Val => bits[name] ?? this.flag(name);
     const [cf, pf, af, zf, sf, of] = [all("cf"), all("pf"), all("af"), all("zf"), all("sf"), all("of")];
     const r = this.extU(this.xor(zf, this.i32(1)));
     const aux = this.or(this.or(this.shl(of, this.i32(30)), this.shl(af, this.i32(3))), this.or(this.shl(this.xor(pf, zf), this.i32(8)), sf));
@@ -173,7 +174,7 @@ export abstract class LazyFlagsEmit extends MemoryEmit {
     const lazy = this.wrap(this.shrU(this.and(this.xor(this.var(X), r), this.xor(this.var(Y), r)), this.i64(63)));
     return this.xor(lazy, this.and(this.shrU(this.var(A), this.i32(30)), this.i32(1)));
   }
-  override flag(name: "cf" | "pf" | "af" | "zf" | "sf" | "of"): Node {
+  override flag(name: FlagName): Node {
     const known = this.#known;
     switch (name) {
       case "cf":

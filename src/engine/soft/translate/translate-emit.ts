@@ -282,26 +282,6 @@ export class TranslateEmit extends RegionMemoryEmit implements SimdEmit {
     const o = this.#operand(n);
     if (o.kind === "reg") this.#loadReal(o.index, selector);
   }
-  flagsImage(): Val {
-    let image: Val = this.state32(STATE.eflags);
-    for (const [name, bit] of [
-      ["cf", 0],
-      ["pf", 2],
-      ["af", 4],
-      ["zf", 6],
-      ["sf", 7],
-      ["of", 11],
-    ] as const) {
-      image = this.or(image, this.shl(this.flag(name), this.i32(bit)));
-    }
-    return image;
-  }
-  setFlagsImage(image: Val, mask: number): void {
-    const bit = (n: number): Val => this.and(this.shrU(image, this.i32(n)), this.i32(1));
-    this.setFlags({ cf: bit(0), pf: bit(2), af: bit(4), zf: bit(6), sf: bit(7), of: bit(11) });
-    const kept = this.and(this.state32(STATE.eflags), this.i32(~mask));
-    this.setState32(STATE.eflags, this.or(kept, this.and(image, this.i32(mask))));
-  }
   idtrBase(): Val {
     return this.state64(STATE.idtrBase);
   }
