@@ -3,7 +3,7 @@ import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { ROM_TABLE, VIDEO_ROM_SEGMENT } from "./rom-layout.ts";
-import { FLAGS, getAttr, getIndexed, setIndexed } from "./state.ts";
+import { ATTRIBUTE, FLAGS, getAttr, getIndexed, setIndexed } from "./state.ts";
 import { textLines } from "./font-load.ts";
 
 /** Display combination codes (active, alternate) by DCC index; in the ROM's DCC table too. */
@@ -126,7 +126,7 @@ export function functionalityState(ctx: BiosContext): void {
   mem.write8(at + 0x2b, (map & 3) | ((map >> 2) & 4));
   mem.write8(at + 0x2c, ((map >> 2) & 3) | ((map >> 3) & 4));
   const flags = mem.read8(BDA.VGA_FLAGS);
-  const blink = (getAttr(ctx, 0x10) & 8) !== 0 ? 0x20 : 0;
+  const blink = (getAttr(ctx, ATTRIBUTE.MODE) & 8) !== 0 ? 0x20 : 0;
   const emulation = (mem.read8(BDA.EGA_INFO) & 1) === 0 ? 0x10 : 0;
   mem.write8(at + 0x2d, 1 | (flags & 0x0e) | emulation | blink);
   mem.write8(at + 0x31, 3);

@@ -3,7 +3,7 @@ import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
 import { findMode } from "./modes.ts";
 import { greySum } from "./palettes.ts";
-import { FLAGS, getAttr, setAttr, setDac } from "./state.ts";
+import { ATTRIBUTE, FLAGS, getAttr, setAttr, setDac } from "./state.ts";
 
 /** AH=0B: BH=0 border and background in BL, BH=1 one of the two 4-colour palettes. */
 export function setCgaColor(ctx: BiosContext): void {
@@ -13,7 +13,7 @@ export function setCgaColor(ctx: BiosContext): void {
   const cga = ctx.mem.read8(BDA.CGA_PALETTE);
   if (r.bh === 0) {
     const color = (r.bl & 7) | ((r.bl & 8) << 1);
-    setAttr(ctx, 0x11, color);
+    setAttr(ctx, ATTRIBUTE.BORDER, color);
     if (graphics) {
       setAttr(ctx, 0, color);
       if (mode.kind === "cga4") for (let i = 1; i <= 3; i++) setAttr(ctx, i, (getAttr(ctx, i) & ~0x10) | (r.bl & 0x10));
@@ -48,39 +48,54 @@ export function sumToGrey(ctx: BiosContext, first: number, count: number): void 
 
 /** AH=10h. */
 export function paletteService(ctx: BiosContext): void {
+  if (ctx.regs.al < 0x10) attributeService(ctx);
+  else dacService(ctx);
+}
+
+/** AL=00-09: the attribute controller's palette, the border and blinking. */
+function attributeService(ctx: BiosContext): void {
   const r = ctx.regs;
   const mem = ctx.mem;
   switch (r.al) {
     case 0x00:
-      if (r.bl <= 0x14) setAttr(ctx, r.bl, r.bh);
+      if (r.bl <= ATTRIBUTE.PAGE) setAttr(ctx, r.bl, r.bh);
       return;
     case 0x01:
-      setAttr(ctx, 0x11, r.bh);
+      setAttr(ctx, ATTRIBUTE.BORDER, r.bh);
       return;
     case 0x02: {
       const from = ctx.linear(r.selector("es"), r.dx);
       for (let i = 0; i < 16; i++) setAttr(ctx, i, mem.read8(from + i));
-      setAttr(ctx, 0x11, mem.read8(from + 16));
+      setAttr(ctx, ATTRIBUTE.BORDER, mem.read8(from + 16));
       return;
     }
     case 0x03: {
       const on = (r.bl & 1) !== 0;
-      setAttr(ctx, 0x10, (getAttr(ctx, 0x10) & ~8) | (on ? 8 : 0));
+      setAttr(ctx, ATTRIBUTE.MODE, (getAttr(ctx, ATTRIBUTE.MODE) & ~8) | (on ? 8 : 0));
       mem.write8(BDA.CGA_MODE, (mem.read8(BDA.CGA_MODE) & ~0x20) | (on ? 0x20 : 0));
       return;
     }
     case 0x07:
-      if (r.bl <= 0x14) r.bh = getAttr(ctx, r.bl);
+      if (r.bl <= ATTRIBUTE.PAGE) r.bh = getAttr(ctx, r.bl);
       return;
     case 0x08:
-      r.bh = getAttr(ctx, 0x11);
+      r.bh = getAttr(ctx, ATTRIBUTE.BORDER);
       return;
     case 0x09: {
       const to = ctx.linear(r.selector("es"), r.dx);
       for (let i = 0; i < 16; i++) mem.write8(to + i, getAttr(ctx, i));
-      mem.write8(to + 16, getAttr(ctx, 0x11));
+      mem.write8(to + 16, getAttr(ctx, ATTRIBUTE.BORDER));
       return;
     }
+    default:
+  }
+}
+
+/** AL=10-1B: the DAC's colours and the pages the palette takes them from. */
+function dacService(ctx: BiosContext): void {
+  const r = ctx.regs;
+  const mem = ctx.mem;
+  switch (r.al) {
     case 0x10:
       writeDac(ctx, r.bx, r.dh, r.ch, r.cl);
       return;
@@ -91,8 +106,8 @@ export function paletteService(ctx: BiosContext): void {
       return;
     }
     case 0x13:
-      if (r.bl === 0) setAttr(ctx, 0x10, (getAttr(ctx, 0x10) & 0x7f) | ((r.bh & 1) << 7));
-      else if (r.bl === 1) setAttr(ctx, 0x14, (getAttr(ctx, 0x10) & 0x80) !== 0 ? r.bh & 15 : (r.bh & 3) << 2);
+      if (r.bl === 0) setAttr(ctx, ATTRIBUTE.MODE, (getAttr(ctx, ATTRIBUTE.MODE) & 0x7f) | ((r.bh & 1) << 7));
+      else if (r.bl === 1) setAttr(ctx, ATTRIBUTE.PAGE, (getAttr(ctx, ATTRIBUTE.MODE) & 0x80) !== 0 ? r.bh & 15 : (r.bh & 3) << 2);
       return;
     case 0x15: {
       const [red, green, blue] = readDac(ctx, r.bx);
@@ -114,8 +129,8 @@ export function paletteService(ctx: BiosContext): void {
       r.bl = ctx.ports.in8(PORT.PEL_MASK);
       return;
     case 0x1a: {
-      const paged16 = (getAttr(ctx, 0x10) & 0x80) !== 0;
-      const page = getAttr(ctx, 0x14);
+      const paged16 = (getAttr(ctx, ATTRIBUTE.MODE) & 0x80) !== 0;
+      const page = getAttr(ctx, ATTRIBUTE.PAGE);
       r.bl = paged16 ? 1 : 0;
       r.bh = paged16 ? page & 15 : (page >> 2) & 3;
       return;

@@ -1,7 +1,7 @@
 /** Video state in a caller's buffer: AH=1C (VGA) and the parts that AX=4F04 shares. */
 import { BDA, PORT } from "../../isa/index.ts";
 import type { BiosContext } from "../api.ts";
-import { getAttr, resetFlipFlop, setIndexed, OWN_DATA } from "./state.ts";
+import { ATTRIBUTE, getAttr, resetFlipFlop, setIndexed, OWN_DATA } from "./state.ts";
 
 export const SAVE = { HARDWARE: 1, DATA_AREA: 2, DAC: 4 } as const;
 const HARDWARE_BYTES = 0x60;
@@ -92,7 +92,7 @@ function saveDac(ctx: BiosContext, at: number): void {
   mem.write8(at + 2, ports.in8(PORT.PEL_MASK));
   ports.out8(PORT.DAC_READ, 0);
   for (let i = 0; i < 768; i++) mem.write8(at + 3 + i, ports.in8(PORT.DAC_DATA));
-  mem.write8(at + 3 + 768, getAttr(ctx, 0x14));
+  mem.write8(at + 3 + 768, getAttr(ctx, ATTRIBUTE.PAGE));
 }
 
 function restoreDac(ctx: BiosContext, at: number): void {

@@ -42,6 +42,9 @@ export function resetFlipFlop(ctx: BiosContext): void {
   ctx.ports.in8(PORT.INPUT_STATUS_COLOR);
 }
 
+/** Registers of the attribute controller after the 16 of the palette. */
+export const ATTRIBUTE = { MODE: 0x10, BORDER: 0x11, PAGE: 0x14 } as const;
+
 /** Reads attribute register `index`; the screen stays on. */
 export function getAttr(ctx: BiosContext, index: number): number {
   resetFlipFlop(ctx);
