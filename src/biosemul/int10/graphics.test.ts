@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FONT_8X14, FONT_8X16, FONT_8X8 } from "../font/index.ts";
-import { glyphPicture, videoPc } from "./video-pc.test.ts";
+import { glyphPicture, videoPc } from "./video-pc.testing.ts";
 
 type Pc = ReturnType<typeof videoPc>;
 

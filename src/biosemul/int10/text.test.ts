@@ -1,6 +1,17 @@
 import { describe, expect, test, vi } from "vitest";
 import { FONT_8X14, FONT_8X16, FONT_8X8 } from "../font/index.ts";
-import { glyphPicture, videoPc } from "./video-pc.test.ts";
+import { glyphPicture, videoPc } from "./video-pc.testing.ts";
+
+test("after POST the screen is an empty 80x25 text mode with the cursor at home", () => {
+  const pc = videoPc();
+  expect(pc.vga.mode()).toEqual({ kind: "text", width: 80, height: 25, bpp: 4 });
+  const s = pc.vga.snapshotText();
+  expect(s?.chars.every((c) => c === 0x20)).toBe(true);
+  expect(s?.attributes.every((a) => a === 7)).toBe(true);
+  expect(s?.cursor).toEqual({ x: 0, y: 0, visible: true, start: 13, end: 14 });
+  expect(s?.palette[7]).toBe(0xaaaaaa);
+  expect(s?.palette[14]).toBe(0xffff55);
+});
 
 describe("teletype", () => {
   test("prints, obeys CR, LF, BS and BEL, and moves the CRTC cursor", () => {

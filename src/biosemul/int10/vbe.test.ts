@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FONT_8X16 } from "../font/index.ts";
 import { buildVideoRom } from "./index.ts";
-import { glyphPicture, videoPc } from "./video-pc.test.ts";
+import { glyphPicture, videoPc } from "./video-pc.testing.ts";
 import { PARAMETER_TABLES } from "./modes.ts";
 import { programRegisters } from "./set-mode.ts";
 import { VBE_MODES } from "./vbe-modes.ts";

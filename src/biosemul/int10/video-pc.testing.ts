@@ -1,4 +1,3 @@
-import { expect, test } from "vitest";
 import { ManualClock } from "../../base/index.ts";
 import { cp437ToString, Vga } from "../../devices/vga/index.ts";
 import { GuestRegisters, PhysicalMemory, SEGMENT_NAMES } from "../../vmm/index.ts";
@@ -179,14 +178,3 @@ export function glyphPicture(font: Uint8Array, ch: number, height: number): stri
     Array.from({ length: 8 }, (_, x) => (((font[ch * height + y] ?? 0) & (0x80 >> x)) !== 0 ? "#" : ".")).join(""),
   );
 }
-
-test("after POST the screen is an empty 80x25 text mode with the cursor at home", () => {
-  const pc = videoPc();
-  expect(pc.vga.mode()).toEqual({ kind: "text", width: 80, height: 25, bpp: 4 });
-  const s = pc.vga.snapshotText();
-  expect(s?.chars.every((c) => c === 0x20)).toBe(true);
-  expect(s?.attributes.every((a) => a === 7)).toBe(true);
-  expect(s?.cursor).toEqual({ x: 0, y: 0, visible: true, start: 13, end: 14 });
-  expect(s?.palette[7]).toBe(0xaaaaaa);
-  expect(s?.palette[14]).toBe(0xffff55);
-});
