@@ -1,6 +1,5 @@
 import type { CpuEngine } from "../api/index.ts";
 import { type EngineOptions, SoftEngine } from "./engine.ts";
-import { buildInterpreter } from "./interp/build.ts";
 import type { InterpreterImage } from "./code/image.ts";
 import type { TranslatorOptions } from "./translate/index.ts";
 import { prebuilt } from "./prebuilt.ts";
@@ -9,19 +8,16 @@ let image: InterpreterImage | undefined;
 
 /** The software VT-x engine: x86-64 interpreted by WebAssembly that was generated from the semantics in `sem/`. */
 export function createSoftEngine(options: SoftEngineOptions = {}): CpuEngine {
-  image ??= findImage();
+  image ??= prebuilt();
   return new SoftEngine(image, new WebAssembly.Module(image.wasm), engineOptions(options));
 }
 
 /** The same, compiled beside the caller's thread. The way in for all who can wait: a browser's main thread may not compile so much at once. */
 export async function loadSoftEngine(options: SoftEngineOptions = {}): Promise<CpuEngine> {
-  image ??= findImage();
+  image ??= prebuilt();
   return new SoftEngine(image, await (image.compiled ?? WebAssembly.compile(image.wasm)), engineOptions(options));
 }
 
-function findImage(): InterpreterImage {
-  return prebuilt?.() ?? buildInterpreter();
-}
 function engineOptions({ jit = false, firstTier }: SoftEngineOptions): EngineOptions {
   return { translator: jit === true ? {} : jit === false ? undefined : jit, firstTier };
 }

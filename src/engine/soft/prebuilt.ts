@@ -1,7 +1,8 @@
 import type { InterpreterImage } from "./code/image.ts";
+import { buildInterpreter } from "./interp/build.ts";
 
 /**
- * The generated interpreter as the build step left it. This source says "none": `npm run build` writes the emitted
- * file anew (tools/bake-interpreter.mjs), because generating takes half a second that each start would pay.
+ * The interpreter. This source generates it; `npm run build` writes the emitted file anew, with what was generated inside and nothing imported
+ * (tools/bake-interpreter.mjs): generating takes half a second that each start would pay.
  */
-export const prebuilt: (() => InterpreterImage) | undefined = undefined;
+export const prebuilt = (): InterpreterImage => buildInterpreter();
