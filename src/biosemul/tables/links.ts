@@ -56,9 +56,10 @@ export function linkDevices(config: BiosConfig, bridge: string): readonly Aml[] 
 /** Rows of a _PRT: pin P (0 = INTA#) of slot S is PIRQ (P + S - 1) mod 4. `row` gives source and index of a PIRQ. */
 function rows(row: (pirq: number) => readonly [Aml, Aml]): number[] {
   const out: number[][] = [];
+  const ends = LETTERS.map((_, pirq) => row(pirq));
   for (let slot = 1; slot < SLOTS; slot++) {
     for (let pin = 0; pin < 4; pin++) {
-      out.push(aml.packageOf(aml.integer(slot * 0x10000 + 0xffff), aml.integer(pin), ...row((slot + pin + 3) & 3)));
+      out.push(aml.packageOf(aml.integer(slot * 0x10000 + 0xffff), aml.integer(pin), ...(ends[(slot + pin + 3) & 3] ?? [])));
     }
   }
   return aml.packageOf(...out);
