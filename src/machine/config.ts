@@ -187,7 +187,7 @@ function checkTime({ nsPerInstruction, idleSkipMs, rtcMs }: MachineConfig): void
     throw new VmmError("CONFIG_CLOCK", `${nsPerInstruction} ns per instruction is outside 1..1000`);
   }
   if (!(idleSkipMs >= 0)) throw new VmmError("CONFIG_CLOCK", `idleSkipMs ${idleSkipMs}: use milliseconds, 0 or more`);
-  if (!Number.isFinite(rtcMs)) throw new VmmError("CONFIG_RTC", "the start time is not a date");
+  if (Number.isNaN(new Date(rtcMs).getTime())) throw new VmmError("CONFIG_RTC", "the start time is not a date");
 }
 
 function checkLines({ isaDebugExit, shares, consoles, serial }: MachineConfig): void {

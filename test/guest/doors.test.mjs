@@ -79,3 +79,25 @@ test("a debugger with a breakpoint and a trace watch at once: the guest stands a
   assert.deepEqual([...vm.memory.read(0x500, 2)], [7, 0]);
   await vm.dispose();
 });
+
+test("what is no observer or responder is refused in words, before the guest meets it; so is one of a machine that is no more", async () => {
+  const vm = await boot({ images: [floppy(HALT)], clock: "virtual", start: false });
+  const refused = (call, message) => assert.throws(call, { code: "API_ARGUMENT", message });
+  const methods = { beforeRun() {}, afterRun() {} };
+  for (const bad of [undefined, 5, {}, { ...methods, afterRun: 5 }]) refused(() => vm.observe(bad), /^observe\(\): observer is .*; use \{ maxBudget/);
+  for (const maxBudget of [undefined, 0, 1.5, NaN, "1"])
+    refused(() => vm.observe({ ...methods, maxBudget }), /^observe\(\): observer\.maxBudget is /);
+  for (const bad of [undefined, 5, { kinds: [] }]) refused(() => vm.answerExits(bad), /^answerExits\(\): responder is /);
+  for (const kinds of [undefined, "exception", [5]]) refused(() => vm.answerExits({ kinds, respond() {} }), /^answerExits\(\): responder\.kinds/);
+  vm.start();
+  assert.equal((await vm.ended).kind, "halted");
+  await vm.dispose();
+  assert.throws(() => vm.observe({ ...methods, maxBudget: 1 }), { code: "MACHINE_ENDED" });
+  assert.throws(() => vm.answerExits({ kinds: [], respond() {} }), { code: "MACHINE_ENDED" });
+});
+
+test("a time at power-on that no calendar has is refused", async () => {
+  for (const rtcMs of [NaN, Infinity, 1e300, -9e15]) {
+    await assert.rejects(boot({ images: [floppy(HALT)], rtcMs, start: false }), { code: "CONFIG_RTC" });
+  }
+});

@@ -117,6 +117,10 @@ describe("whyve run's command line", () => {
     [["--clock", "fast"], '--clock "fast": use host, virtual, or virtual,ns=N with the nanoseconds an instruction takes'],
     [["--boot", "usb"], '--boot "usb": use hd, fd, cd, one drive such as hd1, or an order such as cd,hd'],
     [["--until", "a("], '--until "a(": not a regular expression as JavaScript has them (Unterminated group)'],
+    [
+      ["--until", "x".repeat(70_000)],
+      `--until "${"x".repeat(80)}...": not a regular expression as JavaScript has them (Regular expression too large)`,
+    ],
     [["--type", "hello"], "--type \"hello\": use 'REGEX=>TEXT', for example --type 'login:=>root\\n'"],
     [["--timeout", "soon"], '--timeout "soon": use a number of seconds'],
     [["--timeout", "0"], '--timeout "0": use a number of seconds between 0 and 2147483'],

@@ -8,6 +8,9 @@ export interface TypeRequest {
   readonly text: string;
 }
 
+/** Characters of a pattern that a message shows. */
+const LONG = 80;
+
 /** `text` or `/text/i`. Lines count for ^ and $. */
 export function parseRegex(flag: string, value: string): RegExp {
   const slashed = /^\/(.+)\/([ims]*)$/s.exec(value);
@@ -15,11 +18,14 @@ export function parseRegex(flag: string, value: string): RegExp {
   const flags = new Set(["m"].concat((slashed?.[2] ?? "").split("")));
   if (source === "") throw new UsageError(`${flag}: the pattern is empty`);
   try {
+    // V8 compiles at the first look, and only then says that a pattern is too large.
+    new RegExp(source, [...flags].join("")).exec("");
     return boundedRegExp(flag, source, [...flags].join(""));
   } catch (error) {
     const why = error instanceof Error ? (error.message.split(": ").at(-1) ?? "") : String(error);
     const hint = source.includes("(?") ? "; flags stand behind slashes: /text/is" : "";
-    throw new UsageError(`${flag} "${value}": not a regular expression as JavaScript has them (${why})${hint}`);
+    const shown = value.length > LONG ? `${value.slice(0, LONG)}...` : value;
+    throw new UsageError(`${flag} "${shown}": not a regular expression as JavaScript has them (${why})${hint}`);
   }
 }
 

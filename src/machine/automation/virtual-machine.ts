@@ -33,11 +33,15 @@ import { Typist } from "./typist.ts";
 import { WatchList } from "./watch.ts";
 import type { Pattern, WatchMatch, WatchSource } from "./watch.ts";
 
-const { anything, choice, either, finite, flag, integer, kind: kindOf, text, withMethods } = kinds;
+const { anything, choice, either, finite, flag, integer, kind: kindOf, list, text, withMethods } = kinds;
 
 const DEFAULT_WAIT_MS = 4000;
 const UNIT = integer(0, 3, "the number of a drive, from 0");
 const COUNT = finite("a number");
+const OBSERVER = withMethods("{ maxBudget, beforeRun(), afterRun() }", "beforeRun", "afterRun");
+const BUDGET = integer(1, Number.MAX_SAFE_INTEGER, "a whole number of instructions, from 1");
+const RESPONDER = withMethods("{ kinds, respond() }", "respond");
+const EXIT_KINDS = list("an array of kinds of exits", text());
 const CPU_NUMBER = integer(0, 15, "the number of a CPU, from 0");
 const TEXT = text();
 const KEY = kindOf("a key's KeyboardEvent.code, such as KeyA or Enter", (v) => typeof v === "string" && isKeyName(v));
@@ -359,6 +363,8 @@ export class VirtualMachine {
 
   /** Lets somebody watch every run of the processors (a trace, a debugger); several at a time. Returns how to take it away. */
   observe(observer: ExitObserver): () => void {
+    this.#guard("observe()", ["observer", OBSERVER, observer]);
+    this.#guard("observe()", ["observer.maxBudget", BUDGET, observer.maxBudget]);
     if (!this.#pc.exactBudgets && observer.maxBudget < Number.MAX_SAFE_INTEGER)
       throw new VmmError("ENGINE_TRAIT", "this engine does not run instructions one at a time");
     const remove = this.#loop.doors.addObserver(observer);
@@ -367,6 +373,8 @@ export class VirtualMachine {
   }
   /** Lets somebody answer exits before the machine does (a personality, a debugger); asked in the order of coming. Returns how to take it away. */
   answerExits(responder: ExitResponder): () => void {
+    this.#guard("answerExits()", ["responder", RESPONDER, responder]);
+    this.#guard("answerExits()", ["responder.kinds", EXIT_KINDS, responder.kinds]);
     return this.#loop.doors.addResponder(responder);
   }
   /** Wakes an idle machine: input arrived by a way of its own. */
